@@ -1,0 +1,1 @@
+"""Tidings tells mail web clients that a mailbox changed, the moment it changed."""

@@ -1,0 +1,1 @@
+"""The change log: one ordered, re-readable log per shard."""

@@ -1,0 +1,1 @@
+"""Pushes changes to parked client connections."""

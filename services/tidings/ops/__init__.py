@@ -1,0 +1,1 @@
+"""What every service carries: settings, logs, metrics, health, listeners, life cycle."""

@@ -1,0 +1,1 @@
+"""Takes changes from mail storages and appends them to the log."""

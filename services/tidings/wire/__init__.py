@@ -1,0 +1,1 @@
+"""Pure: bytes to values and back. No socket, clock, task or third-party I/O."""

@@ -1,0 +1,13 @@
+"""The shard function. Fixed per installation: publisher and gateway must agree."""
+
+from __future__ import annotations
+
+from zlib import crc32
+
+DEFAULT_SHARDS = 64
+MAX_SHARDS = 1024
+
+
+def shard_of(account: str, shards: int) -> int:
+    """The shard, 0..shards-1, whose log orders the changes of `account`."""
+    return crc32(account.encode()) % shards
