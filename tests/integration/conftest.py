@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.broker import Broker, BrokerError
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    """One RabbitMQ node for the whole run. Never stop it: a test that needs that takes `own_broker`."""
+    with _start(vhosts=32) as node:
+        yield node
+
+
+@pytest.fixture(scope="module")
+def own_broker() -> Iterator[Broker]:
+    """A node of the module's own, to stop, kill and freeze; each test leaves it running."""
+    with _start(vhosts=16) as node:
+        yield node
+
+
+@pytest.fixture
+def bus_url(broker: Broker) -> str:
+    """The URL of an empty virtual host of the shared node."""
+    return broker.fresh_url()
+
+
+def _start(vhosts: int) -> Broker:
+    try:
+        return Broker(vhosts)
+    except BrokerError as error:
+        pytest.fail(str(error), pytrace=False)
