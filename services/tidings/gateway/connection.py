@@ -1,0 +1,86 @@
+"""The parked connection: one small object, whatever its wire format. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from tidings.gateway.reactor import Handler
+
+Encode = Callable[[Mapping[str, Mapping[str, str]], str], bytes]
+"""`changed` (account -> data type -> state) and cursor to the bytes that tell a client of them."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """What a client is told and how: the data types (None: all) and the encoder of its wire format.
+
+    Shared between connections and compared by identity, so that a change is encoded once for all that want
+    the same.
+    """
+
+    types: frozenset[str] | None
+    encode: Encode
+
+
+class Pending(NamedTuple):
+    """Changes a connection has not been told of, coalesced. Never mutated: many connections may share one.
+
+    `consumed` and `changed_at` are those of the oldest change in it, on the monotonic clock in seconds.
+    """
+
+    changed: Mapping[str, Mapping[str, str]]
+    consumed: float
+    changed_at: float | None
+
+
+RESYNC_TYPES = ("Email", "Mailbox", "Thread")
+
+
+def resync(form: Form, account: str, state: str) -> dict[str, dict[str, str]]:
+    """A `changed` that makes any client refetch: every type it subscribed to, in a state it cannot have seen.
+
+    EmailDelivery is named only when it is all the client asked for: it would ring for mail that is not new.
+    """
+    if form.types is None:
+        names: tuple[str, ...] = RESYNC_TYPES
+    else:
+        names = tuple(sorted(form.types - {"EmailDelivery"} or form.types))
+    return {account: dict.fromkeys(names, state)}
+
+
+NOTHING = Pending({}, 0.0, None)
+"""The connection must not be written to now (it was a moment ago, or it resumes), and nothing waits."""
+
+
+class Connection:
+    """Everything a parked connection costs in this process, beside its place in four tables.
+
+    fd          the socket, -1 once closed; never used as an identity, since the kernel reuses it
+    handler     what its bytes mean now: a head, a parked wire format, a close under way
+    accounts    the account, or a tuple where there are several; "" until it is authenticated
+    form        data types and encoder; None until it subscribed
+    pending     None: tell it at once; else what waits for the coalescing interval, a resume or a blocked write
+    pushed_at   when it was last told anything, monotonic seconds
+    expires     when its token ends, monotonic seconds, or None
+    pinged      when its handler began to wait for the client (a head, a pong, a FIN), monotonic seconds; 0: it does not
+    """
+
+    __slots__ = ("accounts", "expires", "fd", "form", "handler", "pending", "pinged", "pushed_at")
+
+    def __init__(self, fd: int, handler: Handler) -> None:
+        self.fd = fd
+        self.handler = handler
+        self.accounts: str | tuple[str, ...] = ""
+        self.form: Form | None = None
+        self.pending: Pending | None = None
+        self.pushed_at = 0.0
+        self.expires: float | None = None
+        self.pinged = 0.0
+
+    def account_names(self) -> tuple[str, ...]:
+        """The accounts, always as a tuple."""
+        accounts = self.accounts
+        return (accounts,) if isinstance(accounts, str) else accounts

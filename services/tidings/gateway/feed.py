@@ -1,0 +1,216 @@
+"""The feed: the gateway's reader of one shard. Attaches, proves itself live by markers, notices gaps."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from secrets import token_bytes
+from typing import Final, Protocol
+
+import structlog
+
+from tidings.bus.log import ChangeLog, Entry, FromOffset, FromTail, FromTime, Start
+from tidings.errors import BatchError, LogError, LogUnavailable, ReadLost
+from tidings.gateway.hub import Told
+from tidings.gateway.window import Window
+from tidings.wire import batch as batches
+from tidings.wire.batch import Batch
+from tidings.wire.cursor import Position, check_of
+
+WINDOW_SECONDS: Final = 300.0
+MARKER_SECONDS: Final = 2.0
+"""How long a marker may take to come back before the feed counts as dead."""
+QUIET_SECONDS: Final = (2.0, 3.0)
+"""Shard silence after which a marker is appended, jittered so that gateways rarely do it together."""
+RETRY_SECONDS: Final = (0.2, 1.0)
+
+_log = structlog.get_logger()
+
+
+class FeedEvents(Protocol):
+    """What a feed tells its owner; called on the loop, never at once from within `start`."""
+
+    def live(self, shard: int, position: Position) -> None:
+        """The feed delivers, its window is built, and it stands at `position`."""
+
+    def batch(self, shard: int, position: Position, changes: Sequence[Told], consumed: float) -> None:
+        """A batch of a live feed, possibly empty."""
+
+    def gap(self, shard: int) -> None:
+        """Changes of this shard may have been missed: everybody connected has to resynchronise."""
+
+
+@dataclass(slots=True)
+class FeedCounters:
+    """Plain ints, read by the metrics collector."""
+
+    batches: int = 0
+    changes: int = 0
+    markers: int = 0
+    undecodable: int = 0
+    lost: int = 0
+    gaps: int = 0
+
+
+def told_of(batch: Batch, position: Position, clock_offset: float) -> list[Told]:
+    """A batch's changes with every state filled in.
+
+    A change without a state gets one from (offset, index, batch id): the same in every gateway, with no clock.
+    `clock_offset` is what the monotonic clock shows at Unix time 0.
+    """
+    check = position.check.hex()
+    told: list[Told] = []
+    for index, change in enumerate(batch.changes):
+        made = f"{position.offset:x}-{index:x}-{check}"
+        changed = {name: made if state is None else state for name, state in change.changed.items()}
+        told.append(Told(change.account, changed, None if change.time is None else change.time + clock_offset))
+    return told
+
+
+class Feed:
+    """Reads one shard until stopped; `window` serves the clients that come back."""
+
+    def __init__(
+        self,
+        log: ChangeLog,
+        shard: int,
+        events: FeedEvents,
+        counters: FeedCounters,
+        delivered: Callable[[float], None],
+    ) -> None:
+        self.shard = shard
+        self.live = False
+        self.window = Window(WINDOW_SECONDS)
+        self._log = log
+        self._events = events
+        self._counters = counters
+        self._delivered = delivered
+        self._gap = False
+        self._primed = False
+        self._verified = False
+        self._marker = b""
+        self._heard = 0.0
+        self._arrival = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """Attach, and keep attached."""
+        self._task = asyncio.get_running_loop().create_task(self._run(), name=f"feed-{self.shard}")
+
+    async def stop(self) -> None:
+        """Detach."""
+        self.live = False
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._read(self._start()))
+                    group.create_task(self._prove_live())
+            except* LogError as errors:
+                if self.live:
+                    reason = "; ".join(str(error) for error in errors.exceptions)
+                    _log.warning("feed lost", shard=self.shard, reason=reason)
+                    self._counters.lost += 1
+                self.live = False
+            await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - jitter
+
+    def _start(self) -> Start:
+        position = self.window.position
+        self._verified = position is None
+        self._marker = token_bytes(batches.ID_BYTES)
+        if self._gap:
+            return FromTail()
+        return FromTime(time.time() - WINDOW_SECONDS) if position is None else FromOffset(position.offset)
+
+    async def _read(self, start: Start) -> None:
+        async with aclosing(self._log.read(self.shard, start)) as entries:
+            async for entry in entries:
+                self._heard = time.monotonic()
+                self._take(entry)
+                self._arrival.set()
+
+    async def _prove_live(self) -> None:
+        """Append a marker on attaching and after silence; raise ReadLost when nothing comes back."""
+        quiet = 0.0
+        while True:
+            silence = time.monotonic() - self._heard
+            if silence < quiet:
+                await asyncio.sleep(quiet - silence)
+                continue
+            sent = await self._append_marker()
+            while sent and (not self.live or self._heard < sent):
+                self._arrival.clear()
+                try:
+                    async with asyncio.timeout(max(0.0, max(sent, self._heard) + MARKER_SECONDS - time.monotonic())):
+                        await self._arrival.wait()
+                except TimeoutError:
+                    if not self._verified:
+                        self._declare_gap("nothing is there to continue from")
+                    raise ReadLost("a confirmed marker did not come back") from None
+            quiet = random.uniform(*QUIET_SECONDS)  # noqa: S311 - jitter
+
+    async def _append_marker(self) -> float:
+        """When a marker was confirmed, on the monotonic clock; 0 when the log takes none now."""
+        try:
+            await self._log.append(self.shard, batches.encode(self._marker, time.time(), ()))
+        except LogUnavailable:
+            await asyncio.sleep(MARKER_SECONDS / 2)
+            return 0.0
+        return time.monotonic()
+
+    def _declare_gap(self, reason: str) -> None:
+        _log.warning("gap in a shard", shard=self.shard, reason=reason)
+        self._counters.gaps += 1
+        self._gap = True
+        self._primed = False
+        self.window = Window(WINDOW_SECONDS)
+
+    def _take(self, entry: Entry) -> None:
+        try:
+            batch = batches.decode(entry.payload)
+        except BatchError as error:
+            _log.error("undecodable log entry", shard=self.shard, offset=entry.offset, reason=str(error))
+            self._counters.undecodable += 1
+            batch = Batch(batches.VERSION, entry.payload, 0.0, ())
+            self._gap = True
+            self.window = Window(WINDOW_SECONDS)
+        position = Position(entry.offset, check_of(batch.id))
+        if not self._follows(position):
+            return
+        consumed = time.monotonic()
+        told = told_of(batch, position, consumed - time.time())
+        self.window.append(position, batch.appended, told)
+        self._counters.batches += 1
+        self._counters.changes += len(told)
+        self._counters.markers += batch.is_marker
+        if self._primed:
+            if told:
+                self._delivered(time.time() - batch.appended)
+            self._events.batch(self.shard, position, told, consumed)
+        if batch.id == self._marker and not self.live:
+            self.live = self._primed = True
+            self._events.live(self.shard, position)
+        if self._gap and self._primed:
+            self._gap = False
+            self._events.gap(self.shard)
+
+    def _follows(self, position: Position) -> bool:
+        """Whether an entry is new; the first after a reattach has to be the last one known, or there is a gap."""
+        last = self.window.position
+        if self._verified or last is None:
+            return last is None or position.offset > last.offset
+        if position == last:
+            self._verified = True
+            return False
+        if position.offset < last.offset:
+            return False
+        self._declare_gap("the log does not continue where it was left")
+        raise ReadLost("the log was recreated or cut")

@@ -1,0 +1,76 @@
+"""Hands a connection and the bytes read so far to uvicorn, on the same loop, for everything that is not parked."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Final
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+MAX_CONNECTIONS: Final = 512
+"""Requests served this way at once; beyond that uvicorn answers 503."""
+REQUEST_SECONDS: Final = 60.0
+"""A request that takes longer is cut off, so that a slow one cannot hold its place for ever."""
+
+_log = structlog.get_logger()
+
+
+class HandOver:
+    """Serves `app` on sockets that somebody else accepted.
+
+    Every response carries `Connection: close`: the next request on the connection might be one for the parking
+    lot, which would never see it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._config = uvicorn.Config(
+            app,
+            http=HttpToolsProtocol,
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            limit_concurrency=MAX_CONNECTIONS,
+        )
+        self._config.load()
+        self._state = ServerState()
+        self._state.default_headers = [*self._config.encoded_headers, (b"connection", b"close")]
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def __len__(self) -> int:
+        return len(self._state.connections)
+
+    def take(self, sock: socket.socket, received: bytes) -> None:
+        """Serve a connection of which `received` has been read."""
+        task = asyncio.get_running_loop().create_task(self._take(sock, received))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _take(self, sock: socket.socket, received: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            transport, protocol = await loop.connect_accepted_socket(self._protocol, sock)
+        except OSError as error:
+            _log.info("hand-over failed", reason=str(error))
+            sock.close()
+            return
+        protocol.data_received(received)
+        loop.call_later(REQUEST_SECONDS, transport.abort)
+
+    def _protocol(self) -> HttpToolsProtocol:
+        return HttpToolsProtocol(config=self._config, server_state=self._state, app_state={})
+
+    async def stop(self, seconds: float) -> None:
+        """Let running requests end, for at most this long."""
+        for connection in tuple(self._state.connections):
+            connection.shutdown()
+        running = {*self._tasks, *self._state.tasks}
+        if running:
+            await asyncio.wait(running, timeout=seconds)

@@ -1,0 +1,136 @@
+"""HTTP/1.1 heads (RFC 9112): strict reading, plain writing. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import parse_qsl
+
+from tidings.errors import RequestRejected
+
+MAX_HEAD_BYTES: Final = 16 * 1024
+MAX_FIELDS: Final = 100
+MAX_QUERY_FIELDS: Final = 50
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e]+) HTTP/(\d)\.(\d)")
+_FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x09\x20-\x7e\x80-\xff]*)")
+_SINGLETONS = frozenset(
+    {
+        "host",
+        "origin",
+        "authorization",
+        "content-length",
+        "content-type",
+        "sec-websocket-key",
+        "sec-websocket-version",
+        "sec-fetch-site",
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A request head. Header names are lower case; repeated fields are joined as RFC 9110 section 5.3 says."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    headers: Mapping[str, str]
+    version: tuple[int, int]
+    size: int
+    """Bytes of the head, blank line included."""
+
+    def tokens(self, name: str) -> list[str]:
+        """The comma-separated tokens of a header, lower case."""
+        return [token.strip().lower() for token in self.headers.get(name, "").split(",") if token.strip()]
+
+
+def _malformed(detail: str) -> RequestRejected:
+    return RequestRejected(400, "malformed_head", detail)
+
+
+def parse_request(data: bytes | bytearray) -> Request | None:
+    """Read a request head from the start of `data`; None while it is incomplete.
+
+    Raises RequestRejected with 400 for what is not HTTP/1.x, 431 for a head over MAX_HEAD_BYTES.
+    """
+    end = data.find(b"\r\n\r\n")
+    if end < 0 or end > MAX_HEAD_BYTES - 4:
+        if len(data) > MAX_HEAD_BYTES or end >= 0:
+            raise RequestRejected(431, "head_too_large", f"the head exceeds {MAX_HEAD_BYTES} bytes")
+        _reject_early(data)
+        return None
+    lines = bytes(data[:end]).split(b"\r\n")
+    match = _REQUEST_LINE.fullmatch(lines[0])
+    if match is None:
+        raise _malformed("the request line is malformed")
+    version = (int(match[3]), int(match[4]))
+    if version[0] != 1:
+        raise RequestRejected(505, "http_version", "only HTTP/1.x is spoken here")
+    headers = _fields(lines[1:])
+    if version >= (1, 1) and not headers.get("host"):
+        raise _malformed("Host is missing")
+    path, _, query = match[2].decode("ascii").partition("?")
+    return Request(match[1].decode("ascii"), path, _query(query), headers, version, end + 4)
+
+
+def _reject_early(data: bytes | bytearray) -> None:
+    """Answer what can never become a head at once instead of at the deadline."""
+    line, newline, _ = bytes(data[:MAX_HEAD_BYTES]).partition(b"\n")
+    if newline and _REQUEST_LINE.fullmatch(line.removesuffix(b"\r")) is None:
+        raise _malformed("the request line is malformed")
+
+
+def _fields(lines: list[bytes]) -> dict[str, str]:
+    if len(lines) > MAX_FIELDS:
+        raise RequestRejected(431, "head_too_large", f"the head has more than {MAX_FIELDS} fields")
+    headers: dict[str, str] = {}
+    for line in lines:
+        match = _FIELD.fullmatch(line)
+        if match is None:
+            raise _malformed("a header field is malformed")
+        name = match[1].decode("ascii").lower()
+        value = match[2].decode("latin-1").strip(" \t")
+        if name not in headers:
+            headers[name] = value
+        elif name in _SINGLETONS:
+            raise _malformed(f"{name} is given twice")
+        else:
+            headers[name] += ("; " if name == "cookie" else ", ") + value
+    return headers
+
+
+def _query(query: str) -> dict[str, str]:
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, errors="strict", max_num_fields=MAX_QUERY_FIELDS)
+    except ValueError:
+        raise _malformed("the query string is malformed") from None
+    return dict(pairs)
+
+
+def response(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+    """A whole response that ends its connection."""
+    fields = {
+        **(headers or {}),
+        "Content-Length": str(len(body)),
+        "Cache-Control": "no-store",
+        "Connection": "close",
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{head}\r\n".encode("latin-1") + body
+
+
+def rejection(error: RequestRejected) -> bytes:
+    """The response to a rejected request, as RFC 9457 problem details."""
+    title = HTTPStatus(error.code).phrase
+    detail = error.detail.replace("\\", "\\\\").replace('"', '\\"')
+    body = f'{{"type":"about:blank","title":"{title}","status":{error.code},"detail":"{detail}"}}'
+    headers = {"Content-Type": "application/problem+json"}
+    if error.code == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if error.code == 426:
+        headers |= {"Sec-WebSocket-Version": "13", "Upgrade": "websocket"}
+    return response(error.code, body.encode(), headers)

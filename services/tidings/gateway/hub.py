@@ -1,0 +1,364 @@
+"""The hub: who is told of a change, now or coalesced, and with which cursor. Pure.
+
+The cursor rule: a cursor covers only changes that were matched to this connection and are in this or an earlier
+frame. It holds because (1) a shard's position moves only when every change of the batch was written or merged into
+`pending`, (2) a frame that is not its connection's last of the batch carries the position before the batch, and
+(3) a flush tells everything pending.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, Protocol
+
+from tidings.gateway.connection import NOTHING, Connection, Form, Pending, resync
+from tidings.wire import cursor
+from tidings.wire.cursor import Position
+from tidings.wire.shard import shard_of
+
+MAX_PENDING_TYPES: Final = 128
+"""Data types per account that wait for one client; beyond that it is told to resynchronise the account."""
+CHUNK: Final = 64
+"""Writes between two looks at the clock."""
+
+Changed = Mapping[str, Mapping[str, str]]
+
+
+class Told(NamedTuple):
+    """A change with its states filled in. `changed_at` is on the monotonic clock in seconds, or None."""
+
+    account: str
+    changed: Mapping[str, str]
+    changed_at: float | None
+
+
+class Sink(Protocol):
+    """Where frames go."""
+
+    def send(self, connections: Sequence[Connection], frame: bytes) -> None:
+        """Write to each. One that cannot take all of it now is blocked until the hub hears `unblocked`."""
+
+    def is_blocked(self, connection: Connection) -> bool:
+        """Whether an earlier write to it is unfinished."""
+
+    def defer(self) -> None:
+        """See to it that `drain` is called soon."""
+
+    def cool(self, due: float) -> None:
+        """See to it that `expire` is called at `due`, in the hub's clock."""
+
+
+class Observer(Protocol):
+    """Told of latencies."""
+
+    def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
+        """`count` clients were told at `now` of something consumed and changed at these times."""
+
+
+@dataclass(slots=True)
+class HubCounters:
+    """Plain ints, read by the metrics collector."""
+
+    matched: int = 0
+    pushed: int = 0
+    coalesced: int = 0
+    overflowed: int = 0
+
+
+class Hub:
+    """Connections by account, and what each is still to be told.
+
+    `interval` is the coalescing interval in seconds (0: every change by itself), `budget` the seconds one call may
+    write before the rest waits for `drain`, `unknown_state` gives states that no client has seen.
+    """
+
+    def __init__(
+        self,
+        *,
+        shards: int,
+        interval: float,
+        budget: float,
+        sink: Sink,
+        observer: Observer,
+        clock: Callable[[], float],
+        unknown_state: Callable[[], str],
+    ) -> None:
+        self.counters = HubCounters()
+        self._shards = shards
+        self._interval = interval
+        self._budget = budget
+        self._sink = sink
+        self._observer = observer
+        self._clock = clock
+        self._unknown_state = unknown_state
+        self._by_account: dict[str, Connection | dict[Connection, None]] = {}
+        self._entries: dict[int, bytes] = {}
+        self._cooling: deque[tuple[float, list[Connection]]] = deque()
+        self._backlog: deque[Connection] = deque()
+        self._resuming: set[Connection] = set()
+
+    def add(self, connection: Connection, form: Form) -> None:
+        """Match changes to this connection from now on; they wait until it has been resumed.
+
+        One that is there already gets another form; what waits for it still does, as far as the form wants it.
+        """
+        pending = connection.pending or NOTHING
+        kept = {account: _wanted(states, form) for account, states in pending.changed.items()}
+        connection.pending = pending._replace(changed={account: states for account, states in kept.items() if states})
+        connection.form = form
+        self._resuming.add(connection)
+        for account in connection.account_names():
+            found = self._by_account.get(account)
+            if found is None:
+                self._by_account[account] = connection
+            elif isinstance(found, dict):
+                found[connection] = None
+            elif found is not connection:
+                self._by_account[account] = {found: None, connection: None}
+
+    def remove(self, connection: Connection) -> None:
+        """Forget a connection, and what waits for it."""
+        self._resuming.discard(connection)
+        connection.pending = None
+        connection.form = None
+        for account in connection.account_names():
+            found = self._by_account.get(account)
+            if found is connection:
+                del self._by_account[account]
+            elif isinstance(found, dict):
+                found.pop(connection, None)
+                if not found:
+                    del self._by_account[account]
+
+    def connections(self, account: str) -> Collection[Connection]:
+        """The connections of an account."""
+        found = self._by_account.get(account, {})
+        return found if isinstance(found, dict) else (found,)
+
+    def accounts(self, shard: int) -> list[str]:
+        """The accounts of a shard that somebody is connected for."""
+        return [account for account in self._by_account if shard_of(account, self._shards) == shard]
+
+    def resume(self, connection: Connection, missed: Changed) -> None:
+        """End a resume: tell what was missed and what came meanwhile in one frame, with the present cursor.
+
+        A frame goes out even when that is nothing: it says from which cursor on nothing is missed.
+        """
+        self._resuming.discard(connection)
+        pending = connection.pending or NOTHING
+        merged = {account: {**states, **pending.changed.get(account, {})} for account, states in missed.items()}
+        connection.pending = pending._replace(changed={**pending.changed, **merged})
+        self._flush([connection])
+
+    def refresh(self, connection: Connection) -> None:
+        """Tell a connection that nothing happened, with a fresh cursor; not while anything waits for it."""
+        if connection.form is not None and connection.pending is None:
+            connection.pending = NOTHING
+            self._flush([connection])
+
+    def place(self, shard: int, position: Position) -> None:
+        """Set a shard's position where there is no change to tell: a marker, or a feed that went live."""
+        self._entries[shard] = cursor.encode_entry(shard, position)
+
+    def resync(self, accounts: Iterable[str]) -> None:
+        """Tell everybody connected for these accounts to resynchronise them."""
+        told: list[Connection] = []
+        for account in accounts:
+            for connection in self.connections(account):
+                if connection.form is None:
+                    continue
+                pending = connection.pending
+                if pending is None:
+                    told.append(connection)
+                changed = resync(connection.form, account, self._unknown_state())
+                connection.pending = _merge(pending or NOTHING, changed, self._clock(), None)
+        self._later(told)
+
+    def publish(self, shard: int, position: Position, changes: Sequence[Told], consumed: float) -> None:
+        """Tell everybody of a batch's changes, in log order, then move the shard's position.
+
+        Not to be called again, nor `drain` or `expire`, before it has returned.
+        """
+        deadline = self._clock() + self._budget
+        entry = cursor.encode_entry(shard, position)
+        told = changes if self._interval == 0 or len(changes) == 1 else _merge_told(changes)
+        last = {change.account: index for index, change in enumerate(told)}
+        for index, change in enumerate(told):
+            found = self._by_account.get(change.account)
+            if found is None:
+                continue
+            for (form, accounts), group in self._match(found, change, consumed).items():
+                changed = {change.account: _wanted(change.changed, form)}
+                final = all(last.get(account, -1) <= index for account in accounts)
+                frame = form.encode(changed, self._cursor(accounts, {shard: entry} if final else {}))
+                self._tell(group, frame, Pending(changed, consumed, change.changed_at), deadline)
+        self._entries[shard] = entry
+
+    def _match(
+        self, found: Connection | dict[Connection, None], change: Told, consumed: float
+    ) -> dict[tuple[Form, tuple[str, ...]], list[Connection]]:
+        """Merge the change into what waits; give those that can be told now, by what they are told."""
+        groups: dict[tuple[Form, tuple[str, ...]], list[Connection]] = {}
+        single = (change.account,)
+        last: Form | None = None
+        ready: list[Connection] | None = None
+        matched = 0
+        for connection in found if isinstance(found, dict) else (found,):
+            form = connection.form
+            if form is not last:
+                last = form
+                wanted = form is not None and (form.types is None or not form.types.isdisjoint(change.changed))
+                ready = groups.setdefault((form, single), []) if form is not None and wanted else None
+            if ready is None or form is None:
+                continue
+            if connection.pending is not None:
+                self._coalesce(connection, form, change, consumed)
+            elif connection.accounts.__class__ is str:
+                ready.append(connection)
+            else:
+                groups.setdefault((form, connection.account_names()), []).append(connection)
+            matched += 1
+        self.counters.matched += matched
+        return groups
+
+    def _coalesce(self, connection: Connection, form: Form, change: Told, consumed: float) -> None:
+        pending = connection.pending or NOTHING
+        self.counters.coalesced += bool(pending.changed)
+        changed: Changed = {change.account: _wanted(change.changed, form)}
+        merged = _merge(pending, changed, consumed, change.changed_at)
+        if len(merged.changed[change.account]) > MAX_PENDING_TYPES:
+            self.counters.overflowed += 1
+            told = resync(form, change.account, self._unknown_state())
+            merged = merged._replace(changed={**merged.changed, **told})
+        connection.pending = merged
+
+    def _tell(self, group: list[Connection], frame: bytes, pending: Pending, deadline: float) -> None:
+        for start in range(0, len(group), CHUNK):
+            now = self._clock()
+            if now >= deadline:
+                rest = group[start:]
+                for connection in rest:
+                    connection.pending = pending
+                self._later(rest)
+                return
+            self._write(group[start : start + CHUNK], frame, pending, now)
+
+    def _write(self, group: list[Connection], frame: bytes, pending: Pending, now: float) -> None:
+        self._sink.send(group, frame)
+        if pending.changed:
+            self.counters.pushed += len(group)
+            self._observer.written(len(group), self._clock(), pending.consumed, pending.changed_at)
+        if self._interval == 0:
+            for connection in group:
+                connection.pushed_at = now
+        else:
+            for connection in group:
+                connection.pushed_at = now
+                connection.pending = NOTHING
+            due = now + self._interval
+            if not self._cooling:
+                self._sink.cool(due)
+            if not self._cooling or self._cooling[-1][0] != due:
+                self._cooling.append((due, []))
+            self._cooling[-1][1].extend(group)
+
+    def blocked(self, connection: Connection) -> None:
+        """A write to it is unfinished: from now on changes wait."""
+        if connection.form is not None:
+            connection.pending = connection.pending or NOTHING
+
+    def unblocked(self, connection: Connection) -> None:
+        """The unfinished write is done: tell what waited, unless it still has to cool down or to resume."""
+        if connection.form is None or connection in self._resuming:
+            return
+        if self._clock() - connection.pushed_at >= self._interval:
+            self._later([connection])
+
+    def expire(self) -> None:
+        """End the coalescing intervals that are over."""
+        now = self._clock()
+        while self._cooling and self._cooling[0][0] <= now:
+            _, connections = self._cooling.popleft()
+            due = []
+            for connection in connections:
+                if connection.pending is None or now - connection.pushed_at < self._interval - 1e-9:
+                    continue
+                if connection in self._resuming or self._sink.is_blocked(connection):
+                    continue
+                due.append(connection)
+            self._later(due)
+        if self._cooling:
+            self._sink.cool(self._cooling[0][0])
+
+    def _later(self, connections: list[Connection]) -> None:
+        if connections:
+            self._backlog.extend(connections)
+            self._sink.defer()
+
+    def drain(self) -> None:
+        """Write what waits for nobody but us, within the budget; asks to be called again when that is not all."""
+        deadline = self._clock() + self._budget
+        while self._backlog and self._clock() < deadline:
+            chunk = [self._backlog.popleft() for _ in range(min(CHUNK, len(self._backlog)))]
+            self._flush(
+                [
+                    connection
+                    for connection in dict.fromkeys(chunk)
+                    if connection not in self._resuming and not self._sink.is_blocked(connection)
+                ],
+                only_changes=True,
+            )
+        if self._backlog:
+            self._sink.defer()
+
+    def _flush(self, connections: list[Connection], *, only_changes: bool = False) -> None:
+        """Tell each what waits for it, encoded once for those that wait for the very same."""
+        groups: dict[tuple[int, Form, str | tuple[str, ...]], list[Connection]] = {}
+        for connection in connections:
+            pending, form = connection.pending, connection.form
+            if pending is None or form is None:
+                continue
+            if only_changes and not pending.changed:
+                connection.pending = None
+                continue
+            groups.setdefault((id(pending), form, connection.accounts), []).append(connection)
+        now = self._clock()
+        for (_, form, _), group in groups.items():
+            pending = group[0].pending or NOTHING
+            frame = form.encode(pending.changed, self._cursor(group[0].account_names(), {}))
+            for connection in group:
+                connection.pending = None
+            self._write(group, frame, pending, now)
+
+    def _cursor(self, accounts: Iterable[str], newer: Mapping[int, bytes]) -> str:
+        shards = sorted({shard_of(account, self._shards) for account in accounts})
+        entries = b"".join(newer.get(shard) or self._entries.get(shard, b"") for shard in shards)
+        return cursor.join(self._shards, entries)
+
+
+def _wanted(changed: Mapping[str, str], form: Form) -> Mapping[str, str]:
+    types = form.types
+    return changed if types is None else {name: state for name, state in changed.items() if name in types}
+
+
+def _merge(pending: Pending, changed: Changed, consumed: float, changed_at: float | None) -> Pending:
+    """What waits, with something newer told by type; the times stay those of the oldest."""
+    merged = {account: {**pending.changed.get(account, {}), **states} for account, states in changed.items()}
+    if not pending.changed:
+        return Pending(merged, consumed, changed_at)
+    return pending._replace(changed={**pending.changed, **merged})
+
+
+def _merge_told(changes: Sequence[Told]) -> list[Told]:
+    """One change per account, the newest state by type, the oldest time."""
+    merged: dict[str, Told] = {}
+    for change in changes:
+        earlier = merged.get(change.account)
+        if earlier is not None:
+            change = change._replace(
+                changed={**earlier.changed, **change.changed}, changed_at=earlier.changed_at or change.changed_at
+            )
+        merged[change.account] = change
+    return list(merged.values())

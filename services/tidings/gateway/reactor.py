@@ -1,0 +1,322 @@
+"""The parking lot: one epoll set of raw sockets inside the asyncio loop. The only epoll and socket code.
+
+Where the kernel surprises:
+
+- The set is level-triggered and its own descriptor sits in the loop's set. A wake-up that runs out of time simply
+  returns: what it did not get to is reported again.
+- Descriptors are reused the moment they are closed. An event of this very wake-up may then mean the previous owner,
+  so closing waits for the end of the wake-up, and nobody but this module ever holds a descriptor.
+- A close with unread bytes in the receive buffer sends RST, which can overtake the answer just written. `finish`
+  therefore shuts down the sending side, reads on, and closes at the peer's FIN or by timer.
+- SO_SNDBUF is set on the listening socket and inherited. Without it megabytes wait in the kernel for a client that
+  does not read, and it reads stale states first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import select
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import structlog
+
+from tidings.gateway.connection import Connection
+from tidings.gateway.timers import Wheel
+
+READ_BYTES: Final = 64 * 1024
+SEND_BUFFER_BYTES: Final = 16 * 1024
+WAKE_SECONDS: Final = 0.002
+MAX_EVENTS: Final = 512
+MAX_ACCEPTS: Final = 64
+MAX_UNSENT_BYTES: Final = 256 * 1024
+ACCEPT_PAUSE_SECONDS: Final = 1.0
+BACKLOG: Final = 4096
+
+_log = structlog.get_logger()
+_READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
+
+
+class Handler(Protocol):
+    """What a connection's bytes, timer and end mean in one phase of its life. Shared by all in that phase."""
+
+    def received(self, connection: Connection, data: memoryview) -> None:
+        """Bytes came; `data` is only valid during the call."""
+
+    def timed(self, connection: Connection, now: float) -> float | None:
+        """Its timer went off; give the monotonic time of the next, or None for a connection that is done."""
+
+    def unblocked(self, connection: Connection) -> None:
+        """An unfinished write is done."""
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """It is gone, or about to be; `reason` is a metric label."""
+
+
+@dataclass(slots=True)
+class ReactorCounters:
+    """Plain ints, read by the metrics collector."""
+
+    accepted: int = 0
+    bytes_out: int = 0
+    accept_pauses: int = 0
+
+
+@dataclass(slots=True)
+class _Unsent:
+    data: bytearray
+    since: float
+
+
+class Reactor:
+    """Owns every client connection's descriptor, from accept to close or hand-over."""
+
+    def __init__(self, listener: socket.socket) -> None:
+        self.counters = ReactorCounters()
+        self._listener = listener
+        self._first: Handler = CLOSED
+        self._blocked: Callable[[Connection], None] = CLOSED.unblocked
+        self._epoll = select.epoll()
+        self._table: dict[int, Connection] = {}
+        self._unsent: dict[Connection, _Unsent] = {}
+        self._doomed: list[Connection] = []
+        self._wheel = Wheel(time.monotonic())
+        self._buffer = bytearray(READ_BYTES)
+        self._view = memoryview(self._buffer)
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._accepting = False
+        self._reaping = False
+
+    def __len__(self) -> int:
+        return len(self._table)
+
+    def start(self, first: Handler, blocked: Callable[[Connection], None]) -> None:
+        """Accept and serve from now on; `first` handles a new connection, `blocked` hears of unfinished writes."""
+        self._first = first
+        self._blocked = blocked
+        self._loop.add_reader(self._epoll.fileno(), self._wake)
+        self._resume_accepting()
+        self._tick()
+
+    def stop_accepting(self) -> None:
+        """Refuse new connections from now on; those there stay."""
+        if self._accepting:
+            self._epoll.unregister(self._listener.fileno())
+            self._accepting = False
+        self._listener.close()
+
+    def stop(self) -> None:
+        """Close everything at once."""
+        for connection in tuple(self._table.values()):
+            self.close(connection, "shutdown")
+        self._reap()
+        if self._timer is not None:
+            self._timer.cancel()
+        self._loop.remove_reader(self._epoll.fileno())
+        self._epoll.close()
+
+    def connections(self) -> tuple[Connection, ...]:
+        """Every open connection, in whatever phase."""
+        return tuple(self._table.values())
+
+    def _wake(self) -> None:
+        deadline = time.monotonic() + WAKE_SECONDS
+        self._reaping = True
+        for fd, mask in self._epoll.poll(0, MAX_EVENTS):
+            if fd == self._listener.fileno():
+                self._accept()
+                continue
+            connection = self._table.get(fd)
+            if connection is None:
+                continue
+            if mask & select.EPOLLOUT and connection in self._unsent:
+                self._send_rest(connection)
+            elif mask & _READABLE:
+                self._read(connection)
+            if time.monotonic() >= deadline:
+                break
+        self._reap()
+
+    def _accept(self) -> None:
+        for _ in range(MAX_ACCEPTS):
+            try:
+                accepted, _ = self._listener.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._pause_accepting(error)
+                    return
+                continue
+            accepted.setblocking(False)
+            fd = accepted.detach()
+            connection = Connection(fd, self._first)
+            self._table[fd] = connection
+            self._epoll.register(fd, select.EPOLLIN)
+            self.counters.accepted += 1
+            self._schedule(connection)
+
+    def _pause_accepting(self, error: OSError) -> None:
+        _log.warning("accepting paused", reason=error.strerror, seconds=ACCEPT_PAUSE_SECONDS, open=len(self))
+        self.counters.accept_pauses += 1
+        self._epoll.unregister(self._listener.fileno())
+        self._accepting = False
+        self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._resume_accepting)
+
+    def _resume_accepting(self) -> None:
+        if self._listener.fileno() >= 0 and not self._accepting and not self._epoll.closed:
+            self._epoll.register(self._listener.fileno(), select.EPOLLIN)
+            self._accepting = True
+
+    def _read(self, connection: Connection) -> None:
+        try:
+            count = os.readv(connection.fd, [self._buffer])
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.close(connection, "reset")
+            return
+        if count == 0:
+            self.close(connection, "eof")
+            return
+        connection.handler.received(connection, self._view[:count])
+
+    def send(self, connections: Sequence[Connection], frame: bytes) -> None:
+        """Write one frame to each; what a socket does not take waits for it, and the connection is blocked."""
+        size = len(frame)
+        write = os.write
+        unsent = self._unsent
+        sent = 0
+        for connection in connections:
+            if unsent and connection in unsent:
+                self._append(connection, frame)
+                continue
+            try:
+                count = write(connection.fd, frame)
+            except (BlockingIOError, InterruptedError):
+                count = 0
+            except OSError:
+                self.close(connection, "reset")
+                continue
+            sent += count
+            if count != size:
+                self._block(connection, frame[count:])
+        self.counters.bytes_out += sent
+
+    def _block(self, connection: Connection, rest: bytes) -> None:
+        self._unsent[connection] = _Unsent(bytearray(rest), time.monotonic())
+        self._epoll.modify(connection.fd, select.EPOLLOUT)
+        self._blocked(connection)
+
+    def _append(self, connection: Connection, frame: bytes) -> None:
+        unsent = self._unsent[connection]
+        if len(unsent.data) + len(frame) > MAX_UNSENT_BYTES:
+            self.close(connection, "unread_replies")
+        else:
+            unsent.data += frame
+
+    def _send_rest(self, connection: Connection) -> None:
+        unsent = self._unsent[connection]
+        try:
+            count = os.write(connection.fd, unsent.data)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError:
+            self.close(connection, "reset")
+            return
+        self.counters.bytes_out += count
+        del unsent.data[:count]
+        unsent.since = time.monotonic()
+        if not unsent.data:
+            del self._unsent[connection]
+            self._epoll.modify(connection.fd, select.EPOLLIN)
+            connection.handler.unblocked(connection)
+
+    def is_blocked(self, connection: Connection) -> bool:
+        """Whether a write to it is unfinished."""
+        return connection in self._unsent
+
+    def blocked_since(self, connection: Connection) -> float | None:
+        """When an unfinished write last made progress, monotonic seconds; None when there is none."""
+        unsent = self._unsent.get(connection)
+        return None if unsent is None else unsent.since
+
+    def close(self, connection: Connection, reason: str) -> None:
+        """Close it at the end of this wake-up; nothing is sent or handled from now on."""
+        if connection.handler is CLOSED:
+            return
+        del self._table[connection.fd]
+        self._epoll.unregister(connection.fd)
+        self._unsent.pop(connection, None)
+        handler, connection.handler = connection.handler, CLOSED
+        handler.closed(connection, reason)
+        self._doomed.append(connection)
+        if not self._reaping:
+            self._reaping = True
+            self._loop.call_soon(self._reap)
+
+    def _reap(self) -> None:
+        self._reaping = False
+        doomed, self._doomed = self._doomed, []
+        for connection in doomed:
+            fd, connection.fd = connection.fd, -1
+            os.close(fd)
+
+    def shut_down_writing(self, connection: Connection) -> None:
+        """Send FIN; reading goes on."""
+        sock = socket.socket(fileno=connection.fd)
+        try:
+            sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close(connection, "reset")
+        finally:
+            sock.detach()
+
+    def release(self, connection: Connection) -> socket.socket:
+        """Take a connection out of the lot, its descriptor still open, for somebody else to serve."""
+        fd = connection.fd
+        del self._table[fd]
+        self._epoll.unregister(fd)
+        connection.fd = -1
+        connection.handler = CLOSED
+        return socket.socket(fileno=fd)
+
+    def _schedule(self, connection: Connection) -> None:
+        due = connection.handler.timed(connection, time.monotonic())
+        if due is not None:
+            self._wheel.add(connection, due)
+
+    def reschedule(self, connection: Connection, due: float) -> None:
+        """Have its timer go off at `due` too; an earlier or later visit that is already planned still happens."""
+        self._wheel.add(connection, due)
+
+    def _tick(self) -> None:
+        self._timer = self._loop.call_later(self._wheel.resolution, self._tick)
+        for connection in self._wheel.advance(time.monotonic()):
+            self._schedule(connection)
+
+
+class _Closed:
+    """The handler of a connection that is gone."""
+
+    def received(self, connection: Connection, data: memoryview) -> None:
+        """Nothing is read any more."""
+
+    def timed(self, connection: Connection, now: float) -> float | None:
+        """Leave the wheel."""
+        return None
+
+    def unblocked(self, connection: Connection) -> None:
+        """Nothing is written any more."""
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """Already known."""
+
+
+CLOSED: Final = _Closed()

@@ -1,0 +1,88 @@
+"""The JMAP session resource (RFC 8620 section 2), with the WebSocket capability (RFC 8887 section 3)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import urlencode
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.types import ASGIApp
+
+from tidings.errors import RequestRejected
+from tidings.gateway.front import WEBSOCKET_PATH
+from tidings.gateway.jmap import CORE, MAX_CALLS, WEBSOCKET
+from tidings.gateway.parked import MAX_MESSAGE_BYTES, session_state
+from tidings.ops.auth import Gatekeeper, Identity
+
+_CORE_LIMITS: Final = {
+    "maxSizeUpload": 0,
+    "maxConcurrentUpload": 0,
+    "maxSizeRequest": MAX_MESSAGE_BYTES,
+    "maxConcurrentRequests": 1,
+    "maxCallsInRequest": MAX_CALLS,
+    "maxObjectsInGet": 0,
+    "maxObjectsInSet": 0,
+    "collationAlgorithms": [],
+}
+
+
+def session_resource(identity: Identity, base: str, credentials: Mapping[str, str]) -> dict[str, Any]:
+    """The session of an identity, its URLs below `base` (`http://host` or `https://host`).
+
+    `credentials` go into the WebSocket URL's query, since a browser can set no header there.
+    """
+    query = f"?{urlencode(credentials)}" if credentials else ""
+    scheme, _, authority = base.partition("://")
+    return {
+        "capabilities": {
+            CORE: _CORE_LIMITS,
+            WEBSOCKET: {
+                "url": f"{'wss' if scheme == 'https' else 'ws'}://{authority}{WEBSOCKET_PATH}{query}",
+                "supportsPush": True,
+            },
+        },
+        "accounts": {
+            account: {"name": account, "isPersonal": index == 0, "isReadOnly": True, "accountCapabilities": {}}
+            for index, account in enumerate(identity.accounts)
+        },
+        "primaryAccounts": {CORE: identity.accounts[0]},
+        "username": identity.username,
+        "apiUrl": f"{base}/jmap/api",
+        "downloadUrl": f"{base}/jmap/download/{{accountId}}/{{blobId}}/{{name}}?type={{type}}",
+        "uploadUrl": f"{base}/jmap/upload/{{accountId}}",
+        "eventSourceUrl": f"{base}/jmap/eventsource?types={{types}}&closeafter={{closeafter}}&ping={{ping}}",
+        "state": session_state(identity.accounts),
+    }
+
+
+def create_app(gatekeeper: Gatekeeper, public_url: str, fallback: ASGIApp | None) -> FastAPI:
+    """What the public port serves beside parked connections; `fallback` gets every other path."""
+    app = FastAPI(title="Tidings gateway", openapi_url=None)
+
+    @app.exception_handler(RequestRejected)
+    async def rejected(request: Request, error: RequestRejected) -> JSONResponse:
+        headers = {"WWW-Authenticate": "Bearer"} if error.code == 401 else {}
+        body = {"type": "about:blank", "status": error.code, "detail": error.detail}
+        return JSONResponse(body, error.code, headers | {"Cache-Control": "no-store"}, "application/problem+json")
+
+    @app.get("/.well-known/jmap")
+    async def session(request: Request) -> JSONResponse:
+        headers = {name: value for name, value in request.headers.items()}
+        query = dict(request.query_params)
+        identity = gatekeeper.admit("GET", headers, query, upgrade=False, now=time.time())
+        credentials = {name: query[name] for name in ("account", "access_token") if name in query}
+        _, _, bearer = headers.get("authorization", "").partition(" ")
+        if bearer:
+            credentials["access_token"] = bearer
+        base = public_url.rstrip("/") or f"http://{headers.get('host', '')}"
+        allowed = {"Access-Control-Allow-Origin": headers["origin"], "Vary": "Origin"} if "origin" in headers else {}
+        return JSONResponse(
+            session_resource(identity, base, credentials), headers={"Cache-Control": "no-store", **allowed}
+        )
+
+    if fallback is not None:
+        app.mount("/", fallback)
+    return app

@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidings.errors import RequestRejected
+from tidings.gateway import http1
+
+HEAD = b"GET /jmap/ws?account=alice HTTP/1.1\r\nHost: localhost\r\nConnection: keep-alive, Upgrade\r\n\r\n"
+
+
+def rejected(data: bytes) -> RequestRejected:
+    with pytest.raises(RequestRejected) as caught:
+        http1.parse_request(data)
+    return caught.value
+
+
+def test_reads_a_head_and_says_where_it_ends() -> None:
+    request = http1.parse_request(HEAD + b"behind")
+    assert request is not None
+    assert (request.method, request.path, request.version) == ("GET", "/jmap/ws", (1, 1))
+    assert request.query == {"account": "alice"}
+    assert request.tokens("connection") == ["keep-alive", "upgrade"]
+    assert request.tokens("absent") == []
+    assert request.size == len(HEAD)
+
+
+@given(st.integers(0, len(HEAD) - 1))
+def test_any_beginning_of_a_head_is_incomplete(cut: int) -> None:
+    assert http1.parse_request(HEAD[:cut]) is None
+
+
+@given(st.binary(max_size=400))
+def test_arbitrary_bytes_are_incomplete_or_rejected_or_a_request(data: bytes) -> None:
+    try:
+        request = http1.parse_request(data)
+    except RequestRejected as error:
+        assert error.code in (400, 431, 505)
+    else:
+        assert request is None or request.size <= len(data)
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        (b"GET /\r\n\r\n", 400),
+        (b"nonsense\n", 400),
+        (b"GET / HTTP/2.0\r\nHost: x\r\n\r\n", 505),
+        (b"GET / HTTP/1.1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nNo colon\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n", 400),
+        (b"GET /?a=%ff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET /?" + b"a=1&" * 60 + b" HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 101 + b"\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 16384 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: " + b"b" * 16384, 431),
+    ],
+)
+def test_rejects(head: bytes, code: int) -> None:
+    assert rejected(head).code == code
+
+
+def test_repeated_fields_are_joined() -> None:
+    request = http1.parse_request(b"GET / HTTP/1.0\r\nA: 1\r\na: 2\r\nCookie: x=1\r\nCookie: y=2\r\n\r\n")
+    assert request is not None
+    assert request.headers == {"a": "1, 2", "cookie": "x=1; y=2"}
+
+
+def test_a_rejection_is_problem_json_and_ends_the_connection() -> None:
+    answer = http1.rejection(RequestRejected(401, "no_token", 'a "token" is required'))
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 401 Unauthorized\r\n")
+    assert b"WWW-Authenticate: Bearer" in head
+    assert b"Connection: close" in head
+    assert b"Content-Length: %d" % len(body) in head
+    assert body.endswith(b'"detail":"a \\"token\\" is required"}')
+
+
+def test_a_wrong_version_names_the_right_one() -> None:
+    assert b"Sec-WebSocket-Version: 13" in http1.rejection(RequestRejected(426, "websocket_version", ""))
+    assert b"Sec-WebSocket-Version" not in http1.rejection(RequestRejected(400, "malformed_head", ""))
