@@ -1,18 +1,21 @@
 """The one error tree.
 
-    TidingsError
-    ├── SettingsError              a flag, variable or file the operator has to change
-    ├── WireError                  bytes from outside that do not mean what they should
-    │   ├── BatchError             a log entry that is no batch
-    │   ├── CursorError            a cursor that is none of ours
-    │   └── EventError             an ingest request; carries the HTTP status and what is wrong where
-    ├── LogError                   the change log
-    │   ├── LogUnavailable         no connection, or not confirmed in time: nothing is known to be stored
-    │   ├── LogFull                a bounded queue in front of the log is full
-    │   └── ReadLost               a reader was cut off and has to attach again
-    └── ClientError                a client that gets an HTTP status or a WebSocket close code
-        ├── RequestRejected        before the upgrade: carries the HTTP status
-        └── ConnectionFailed       after it: carries the close code (RFC 6455 section 7.4)
+TidingsError
+├── SettingsError              a flag, variable or file the operator has to change
+├── WireError                  bytes from outside that do not mean what they should
+│   ├── BatchError             a log entry that is no batch
+│   ├── CursorError            a cursor that is none of ours
+│   └── EventError             an ingest request; carries the HTTP status and what is wrong where
+├── MailboxError               the webmail's Maildir
+│   ├── NoSuchMailbox          the account has none
+│   └── NoSuchMessage          no message of this id, or not any more
+├── LogError                   the change log
+│   ├── LogUnavailable         no connection, or not confirmed in time: nothing is known to be stored
+│   ├── LogFull                a bounded queue in front of the log is full
+│   └── ReadLost               a reader was cut off and has to attach again
+└── ClientError                a client that gets an HTTP status or a WebSocket close code
+    ├── RequestRejected        before the upgrade: carries the HTTP status
+    └── ConnectionFailed       after it: carries the close code (RFC 6455 section 7.4)
 """
 
 from __future__ import annotations
@@ -61,6 +64,18 @@ class EventError(WireError):
         self.status = status
         self.detail = detail
         self.problems = problems
+
+
+class MailboxError(TidingsError):
+    """The webmail's Maildir does not have what was asked for."""
+
+
+class NoSuchMailbox(MailboxError):
+    """The account has no Maildir."""
+
+
+class NoSuchMessage(MailboxError):
+    """No message of this id, or not any more."""
 
 
 class LogError(TidingsError):

@@ -7,7 +7,6 @@ accounts in ascending order: shard number (varint), offset (varint), check (4 by
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -18,7 +17,8 @@ from tidings.wire.shard import MAX_SHARDS
 VERSION: Final = 1
 CHECK_BYTES: Final = 4
 MAX_CHARS: Final = 8192
-_MAX_OFFSET: Final = 2**63 - 1
+_VARINT_BYTES: Final = 9
+"""Enough for 63 bits."""
 
 
 class Position(NamedTuple):
@@ -59,7 +59,7 @@ def encode(shards: int, positions: Mapping[int, Position]) -> str:
 
 def _read_varint(data: bytes, start: int) -> tuple[int, int]:
     value = shift = 0
-    for index in range(start, min(start + 9, len(data))):
+    for index in range(start, min(start + _VARINT_BYTES, len(data))):
         value |= (data[index] & 0x7F) << shift
         if data[index] <= 0x7F:
             if data[index] == 0 and shift:
@@ -77,9 +77,12 @@ def decode(cursor: str) -> tuple[int, dict[int, Position]]:
     if len(cursor) > MAX_CHARS:
         raise CursorError(f"longer than {MAX_CHARS} characters")
     try:
-        data = urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
-    except (Base64Error, ValueError) as error:
+        text = cursor.encode("ascii")
+        data = urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+    except ValueError as error:
         raise CursorError("not base64url") from error
+    if urlsafe_b64encode(data).rstrip(b"=") != text:
+        raise CursorError("not canonical base64url")
     if not data or data[0] != VERSION:
         raise CursorError("not a cursor of this version")
     shards, at = _read_varint(data, 1)
@@ -92,7 +95,7 @@ def decode(cursor: str) -> tuple[int, dict[int, Position]]:
         offset, at = _read_varint(data, at)
         check = data[at : at + CHECK_BYTES]
         at += CHECK_BYTES
-        if not last < shard < shards or offset > _MAX_OFFSET or len(check) != CHECK_BYTES:
+        if not last < shard < shards or len(check) != CHECK_BYTES:
             raise CursorError("shards out of order or truncated")
         positions[shard] = Position(offset, check)
         last = shard
