@@ -1,16 +1,17 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from tests.support import changelog
 from tests.support.broker import Broker, BrokerError
 
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
     """One RabbitMQ node for the whole run. Never stop it: a test that needs that takes `own_broker`."""
-    with _start(vhosts=32) as node:
+    with _start(vhosts=64) as node:
         yield node
 
 
@@ -25,6 +26,13 @@ def own_broker() -> Iterator[Broker]:
 def bus_url(broker: Broker) -> str:
     """The URL of an empty virtual host of the shared node."""
     return broker.fresh_url()
+
+
+@pytest.fixture
+async def nothing_left() -> AsyncIterator[None]:
+    """Fail a test that leaves a task or an error that nobody retrieved."""
+    async with changelog.nothing_left():
+        yield
 
 
 def _start(vhosts: int) -> Broker:

@@ -71,8 +71,7 @@ def definitions(password: str, vhosts: int) -> str:
             ],
             "vhosts": [{"name": name} for name in names],
             "permissions": [
-                {"user": USER, "vhost": name, "configure": ".*", "write": ".*", "read": ".*"}
-                for name in names
+                {"user": USER, "vhost": name, "configure": ".*", "write": ".*", "read": ".*"} for name in names
             ],
         }
     )
@@ -81,7 +80,7 @@ def definitions(password: str, vhosts: int) -> str:
 class Broker:
     """A RabbitMQ node that keeps its port and its data across `stop`, `kill` and `start`.
 
-    A test takes a virtual host of its own from `fresh_url`; one that hurts the node takes a Broker of its own.
+    A test takes a virtual host of its own from `fresh_url`; one that hurts the node takes its own Broker.
     The kernel kills the node when the *thread* that launched it ends, so launch it from the main thread.
     """
 
@@ -148,9 +147,7 @@ class Broker:
     def launch(self) -> None:
         """Begin starting the node and return at once."""
         if threading.current_thread() is not threading.main_thread():
-            raise BrokerError(
-                "launch a broker from the main thread: it ends with the thread that launched it"
-            )
+            raise BrokerError("launch a broker from the main thread: it ends with the thread that launched it")
         if self._epmd is None:
             port = self._environment["ERL_EPMD_PORT"]
             self._epmd = self._spawn("epmd", "-port", port, "-address", "127.0.0.1")
@@ -178,9 +175,7 @@ class Broker:
             except subprocess.TimeoutExpired:
                 if time.monotonic() < deadline:
                     continue
-                raise BrokerError(
-                    f"RabbitMQ not ready in {READY_SECONDS:.0f} s\n{self._last_words()}"
-                ) from None
+                raise BrokerError(f"RabbitMQ not ready in {READY_SECONDS:.0f} s\n{self._last_words()}") from None
             raise BrokerError(f"RabbitMQ ended with code {code}\n{self._last_words()}")
 
     def _speaks_amqp(self) -> bool:
@@ -222,11 +217,6 @@ class Broker:
             process.kill()
             process.wait()
 
-    def restart(self) -> None:
-        """Stop the node, start it again and return once it is ready."""
-        self.stop()
-        self.start()
-
     def pause(self) -> None:
         """Freeze the node (SIGSTOP): connections stay open and nothing answers."""
         self._running().send_signal(signal.SIGSTOP)
@@ -239,9 +229,7 @@ class Broker:
         """Run rabbitmqctl on this node (about 2 s of CPU) and return what it prints."""
         environment = self._environment | {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ""}
         command = [str(self._scripts / "rabbitmqctl"), "--node", self._node, "--quiet", *arguments]
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60, check=False
-        )
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise BrokerError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout

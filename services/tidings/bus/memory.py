@@ -40,8 +40,9 @@ class _Shard:
             return start.offset
         if isinstance(start, FromTail):
             return tail
-        older = sum(1 for appended, _ in self.entries if appended < start.timestamp)
-        return self.first + older
+        # The first that is young enough, and no count of the older: the clock may have been set back between.
+        recent = (index for index, (appended, _) in enumerate(self.entries) if appended >= start.timestamp)
+        return self.first + next(recent, len(self.entries))
 
 
 class MemoryLog:
@@ -83,13 +84,14 @@ class MemoryLog:
         self._shards[shard].append(time.time(), payload)
 
     async def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
-        """Yield entries from `start` on. Raises ReadLost when the log closes."""
+        """Yield entries from `start` on. Raises ReadLost when the log closes or has dropped what comes next."""
         log = self._shards[shard]
-        offset = log.next_offset(start)
+        offset = max(log.first, log.next_offset(start))
         while self._open:
-            offset = max(offset, log.first)
             grown = log.grown
-            while log.first <= offset < log.first + len(log.entries):
+            while offset < log.first + len(log.entries):
+                if offset < log.first:
+                    raise ReadLost("the reader fell behind what the log keeps")
                 yield Entry(offset, log.entries[offset - log.first][1])
                 offset += 1
             if log.grown is grown:

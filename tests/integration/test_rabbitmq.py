@@ -1,0 +1,284 @@
+"""What is RabbitMQ's own: the topology, and what others do to it behind our back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from aio_pika import Connection
+from aio_pika.abc import AbstractChannel
+from aio_pika.connection import make_url
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
+from yarl import URL
+
+from tests.support.broker import Broker, free_ports
+from tests.support.changelog import append_at_last, eventually, opened, reading, ready
+from tests.support.proxy import Proxy, proxied
+from tidings.bus.log import FromOffset, FromTail
+from tidings.bus.rabbitmq import RabbitMQLog
+from tidings.bus.rabbitmq.inbox import ACK_EVERY
+from tidings.bus.rabbitmq.topology import Topology
+from tidings.errors import LogUnavailable, SettingsError
+
+SHARDS = 4
+NAMES = Topology(SHARDS)
+
+pytestmark = pytest.mark.usefixtures("nothing_left")
+
+
+@asynccontextmanager
+async def somebody_else(url: str) -> AsyncIterator[AbstractChannel]:
+    """A channel of another program on the same broker."""
+    connection = Connection(make_url(url))
+    await connection.connect()
+    try:
+        yield await connection.channel()
+    finally:
+        await connection.close()
+
+
+def through(proxy: Proxy, url: str) -> str:
+    return str(URL(url).with_port(proxy.port))
+
+
+def unavailable(lines: list[EventDict], connection: str = "publish") -> list[EventDict]:
+    return [line for line in lines if line["event"] == "bus unavailable" and line["connection"] == connection]
+
+
+async def test_any_number_of_processes_declare_the_same_topology_at_once(bus_url: str) -> None:
+    with capture_logs() as lines:
+        async with (
+            opened(RabbitMQLog(bus_url, SHARDS)) as one,
+            opened(RabbitMQLog(bus_url, SHARDS)) as two,
+            opened(RabbitMQLog(bus_url, SHARDS)) as three,
+        ):
+            await asyncio.gather(ready(one), ready(two), ready(three))
+            await one.append(0, b"x")
+            async with reading(three, 0, FromOffset(0)) as reader:
+                await reader.until(1)
+    assert [line["event"] for line in lines] == ["bus connected"] * 6
+
+
+async def test_two_shard_counts_do_not_mix(bus_url: str) -> None:
+    async with opened(RabbitMQLog(bus_url, 2)) as two, opened(RabbitMQLog(bus_url, 3)) as three:
+        await asyncio.gather(ready(two), ready(three))
+        await two.append(0, b"two")
+        await three.append(0, b"three")
+        async with reading(three, 0, FromOffset(0)) as reader:
+            await reader.until(1)
+            assert reader.payloads == [b"three"]
+
+
+async def test_streams_are_streams_with_bounded_retention(bus_url: str, broker: Broker) -> None:
+    async with opened(RabbitMQLog(bus_url, 1)) as log:
+        await ready(log)
+    vhost = URL(bus_url).path[1:]
+    listed = await asyncio.to_thread(
+        broker.ctl, "list_queues", "--vhost", vhost, "name", "type", "durable", "arguments"
+    )
+    assert "tidings.v1.1.0\tstream\ttrue" in listed
+    for argument in ('"x-max-age","1h"', '"x-max-length-bytes",67108864', '"x-stream-max-segment-size-bytes",16777216'):
+        assert argument in listed
+
+
+async def test_a_stream_declared_with_other_arguments_is_named_in_the_log(bus_url: str) -> None:
+    async with somebody_else(bus_url) as channel:
+        await channel.declare_queue(NAMES.stream(2), durable=True, arguments={"x-queue-type": "stream"})
+    with capture_logs() as lines:
+        async with opened(RabbitMQLog(bus_url, SHARDS)) as log:
+            await eventually(lambda: unavailable(lines))
+            assert not log.can_append
+            with pytest.raises(LogUnavailable, match="not connected"):
+                await log.append(0, b"x")
+    (line,) = unavailable(lines)
+    assert "other arguments" in line["reason"]
+    assert NAMES.stream(2) in line["reason"]
+    assert line["next_attempt_seconds"] == 30
+
+
+async def test_a_stream_deleted_behind_our_back_is_declared_again(bus_url: str) -> None:
+    async with opened(RabbitMQLog(bus_url, SHARDS)) as log, somebody_else(bus_url) as channel:
+        await ready(log)
+        await log.append(0, b"before")
+        await log.append(1, b"untouched")
+        async with (
+            reading(log, 0, FromOffset(0)) as reader,
+            reading(log, 0, FromTail()) as quiet,
+            reading(log, 1, FromOffset(0)) as other,
+        ):
+            await reader.until(1)
+            await other.until(1)
+            await channel.queue_delete(NAMES.stream(0))
+            for cut_off in (reader, quiet):
+                assert "cancelled" in str(await cut_off.until_cut_off())
+            await append_at_last(log, 0, b"after")
+            await log.append(1, b"still")
+            await other.until(2)
+        async with reading(log, 0, FromOffset(0)) as reader:
+            await reader.until(1)
+            assert reader.payloads == [b"after"]
+
+
+async def test_reading_a_stream_that_is_gone_has_it_declared_again(bus_url: str) -> None:
+    async with opened(RabbitMQLog(bus_url, SHARDS)) as log, somebody_else(bus_url) as channel:
+        await ready(log)
+        await channel.queue_delete(NAMES.stream(1))
+        async with reading(log, 1, FromOffset(0)) as reader:
+            assert "NOT_FOUND" in str(await reader.until_cut_off())
+        await append_at_last(log, 1, b"x")
+        async with reading(log, 1, FromOffset(0)) as reader:
+            await reader.until(1)
+
+
+async def test_an_unroutable_entry_is_not_confirmed_and_the_binding_mended(bus_url: str) -> None:
+    """RabbitMQ acks what it cannot route."""
+    async with opened(RabbitMQLog(bus_url, SHARDS)) as log, somebody_else(bus_url) as channel:
+        await ready(log)
+        stream = await channel.get_queue(NAMES.stream(3))
+        await stream.unbind(NAMES.exchange, NAMES.routing_key(3))
+        with pytest.raises(LogUnavailable, match="returned"):
+            await log.append(3, b"lost")
+        await log.append(0, b"another shard is not affected")
+        await append_at_last(log, 3, b"kept")
+        async with reading(log, 3, FromOffset(0)) as reader:
+            await reader.until(1)
+            assert reader.payloads == [b"kept"]
+
+
+async def test_an_exchange_deleted_behind_our_back_is_declared_again(bus_url: str) -> None:
+    """The broker closes the channel that publishes to no exchange."""
+    async with opened(RabbitMQLog(bus_url, SHARDS)) as log, somebody_else(bus_url) as channel:
+        await ready(log)
+        await channel.exchange_delete(NAMES.exchange)
+        with pytest.raises(LogUnavailable, match="NOT_FOUND"):
+            await log.append(0, b"lost")
+        await append_at_last(log, 0, b"kept")
+        async with reading(log, 0, FromOffset(0)) as reader:
+            await reader.until(1)
+
+
+async def test_readers_that_come_and_go_leave_nothing_on_the_connection(bus_url: str, broker: Broker) -> None:
+    async with opened(RabbitMQLog(bus_url, SHARDS)) as log:
+        await ready(log)
+        before = asyncio.all_tasks()
+        await log.append(0, b"x")
+        for _ in range(20):
+            async with reading(log, 0, FromOffset(0)) as reader:
+                await reader.until(1)
+        await eventually(lambda: asyncio.all_tasks() <= before)
+        vhost = URL(bus_url).path[1:]
+        assert "tidings" not in await asyncio.to_thread(broker.ctl, "list_consumers", "--vhost", vhost)
+
+
+async def test_leaving_in_the_middle_of_deliveries_harms_no_other_reader(bus_url: str) -> None:
+    async with opened(RabbitMQLog(bus_url, SHARDS)) as log:
+        await ready(log)
+        await asyncio.gather(*(log.append(0, bytes(1000)) for _ in range(1000)))
+        with capture_logs() as lines:
+            async with reading(log, 0, FromOffset(0)) as staying:
+                for _ in range(5):
+                    async with reading(log, 0, FromOffset(0)) as leaving:
+                        await leaving.until(1)
+                await staying.until(1000)
+                await log.append(0, b"last")
+                await staying.until(1001)
+        assert lines == []
+
+
+async def test_closing_at_any_moment_of_connecting_and_declaring_leaves_nothing(bus_url: str) -> None:
+    """`opened` sees to the time and `nothing_left` to the rest."""
+    for milliseconds in range(0, 60, 2):
+        async with opened(RabbitMQLog(bus_url, SHARDS)):
+            await asyncio.sleep(milliseconds / 1000)
+
+
+async def test_entries_are_acknowledged_on_a_quiet_stream_too(bus_url: str, broker: Broker) -> None:
+    """RabbitMQ closes the channel of a consumer that leaves a delivery open for 30 minutes."""
+    async with opened(RabbitMQLog(bus_url, SHARDS)) as log:
+        await ready(log)
+        for number in range(ACK_EVERY + 3):
+            await log.append(0, b"%d" % number)
+        async with reading(log, 0, FromOffset(0)) as reader:
+            await reader.until(ACK_EVERY + 3)
+            vhost = URL(bus_url).path[1:]
+            listed = await asyncio.to_thread(broker.ctl, "list_channels", "vhost", "messages_unacknowledged")
+            open_deliveries = [line.split("\t")[1] for line in listed.splitlines() if line.startswith(f"{vhost}\t")]
+            assert set(open_deliveries) == {"0"}
+
+
+async def test_a_connection_that_ends_without_a_word_fails_what_waits_on_it(bus_url: str, broker: Broker) -> None:
+    async with proxied(broker.port) as proxy, opened(RabbitMQLog(through(proxy, bus_url), SHARDS)) as log:
+        await ready(log)
+        await log.append(0, b"before")
+        async with reading(log, 0, FromOffset(0)) as reader:
+            await reader.until(1)
+            proxy.go_deaf()
+            with capture_logs() as lines:
+                waiting = [asyncio.create_task(log.append(shard, b"x")) for shard in range(SHARDS)]
+                await eventually(lambda: proxy.swallowed > 0)
+                proxy.hang_up()
+                failed = await asyncio.gather(*waiting, return_exceptions=True)
+                await reader.until_cut_off()
+                await eventually(lambda: unavailable(lines) and unavailable(lines, "consume"))
+        assert [type(error) for error in failed] == [LogUnavailable] * SHARDS
+        assert all("closed" in text for text in [*map(str, failed), unavailable(lines)[0]["reason"]])
+        await append_at_last(log, 0, b"after")
+
+
+async def test_a_wrong_password_is_one_line_per_attempt_without_the_password(
+    bus_url: str, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    url = str(URL(bus_url).with_password("not-the-pass-word"))
+    with capture_logs() as lines:
+        async with opened(RabbitMQLog(url, SHARDS)) as log:
+            await eventually(lambda: len(unavailable(lines)) >= 2 and len(unavailable(lines, "consume")) >= 2)
+            assert not log.can_append
+            assert not log.can_read
+            with pytest.raises(LogUnavailable) as failed:
+                await log.append(0, b"x")
+    assert {line["event"] for line in lines} == {"bus unavailable"}
+    assert all("ACCESS_REFUSED" in line["reason"] for line in lines)
+    assert caplog.records == []
+    assert capfd.readouterr() == ("", "")
+    assert "not-the-pass-word" not in f"{lines} {failed.value!r} {failed.value.__cause__!r}"
+
+
+async def test_nobody_listening_is_one_line_per_attempt(caplog: pytest.LogCaptureFixture) -> None:
+    (port,) = free_ports(1)
+    with capture_logs() as lines:
+        async with opened(RabbitMQLog(f"amqp://guest:pass-word@127.0.0.1:{port}/", SHARDS)):
+            await eventually(lambda: len(unavailable(lines)) >= 2)
+    assert all("Connect call failed" in line["reason"] for line in unavailable(lines))
+    assert caplog.records == []
+    assert "pass-word" not in str(lines)
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"AMQP\x00\x00\x09\x01", b"\x01" * 64])
+async def test_a_peer_that_does_not_speak_amqp_is_one_line_per_attempt(
+    answer: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with capture_logs() as lines:
+            async with opened(RabbitMQLog(f"amqp://guest:guest@127.0.0.1:{port}/", SHARDS)):
+                await eventually(lambda: len(unavailable(lines)) >= 2)
+    assert all(line["reason"] for line in lines)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["", "amqp://", "http://user:pass-word@host/", "user:pass-word@host:5672", "amqp://user:pass-word@host:port/"],
+)
+def test_a_url_that_cannot_be_one_is_refused_without_repeating_it(url: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        RabbitMQLog(url, SHARDS)
+    assert "TIDINGS_BUS" in str(refused.value)
+    assert "pass-word" not in str(refused.value)

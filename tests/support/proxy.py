@@ -1,0 +1,56 @@
+"""A TCP proxy that can go deaf and hang up without a word."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+CHUNK = 65536
+
+
+class Proxy:
+    """Forwards to a port of 127.0.0.1 from `port`. `swallowed` counts the bytes taken while deaf."""
+
+    def __init__(self, upstream: int) -> None:
+        self.port = 0
+        self.swallowed = 0
+        self._upstream = upstream
+        self._deaf = False
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    def go_deaf(self) -> None:
+        """Take what clients send, and forward it no more."""
+        self._deaf = True
+
+    def hang_up(self) -> None:
+        """End every connection at a frame boundary: an orderly TCP close with no AMQP before it."""
+        self._deaf = False
+        for writer in self._writers:
+            writer.close()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        self._writers |= {writer, upstream_writer}
+        await asyncio.gather(self._forward(reader, upstream_writer), self._forward(upstream_reader, writer))
+        self._writers -= {writer, upstream_writer}
+
+    async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while data := await reader.read(CHUNK):
+                if self._deaf:
+                    self.swallowed += len(data)
+                else:
+                    writer.write(data)
+        except ConnectionError:
+            pass
+        finally:
+            writer.close()
+
+
+@asynccontextmanager
+async def proxied(upstream: int) -> AsyncIterator[Proxy]:
+    proxy = Proxy(upstream)
+    async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as server:
+        proxy.port = server.sockets[0].getsockname()[1]
+        yield proxy
