@@ -192,9 +192,7 @@ class Gatekeeper:
         if authority is None or not is_loopback(authority[0]):
             raise RequestRejected(403, "foreign_host", "without authentication only loopback names are served")
 
-    def _check_origin(
-        self, method: str, headers: Mapping[str, str], host: str, *, upgrade: bool, cookie: bool
-    ) -> None:
+    def _check_origin(self, method: str, headers: Mapping[str, str], host: str, *, upgrade: bool, cookie: bool) -> None:
         origin = headers.get("origin")
         if origin is not None:
             if not self.allows_origin(origin, host):

@@ -1,0 +1,40 @@
+"""Liveness and readiness, as Kubernetes means them. Read from the ops thread, written by the service's loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+STUCK_SECONDS: Final = 30.0
+"""A main loop that has not beaten for so long is stuck for good."""
+BEAT_SECONDS: Final = 1.0
+
+
+class Health:
+    """What /livez and /readyz say."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._beaten = clock()
+        self._unready: dict[str, str] = {}
+
+    def beat(self) -> None:
+        """The main loop runs."""
+        self._beaten = self._clock()
+
+    def alive(self) -> bool:
+        """Whether the main loop has beaten lately."""
+        return self._clock() - self._beaten < STUCK_SECONDS
+
+    def set_ready(self, name: str, ready: bool, reason: str = "") -> None:
+        """Say whether a part of the service is ready, and if not, why."""
+        if ready:
+            self._unready.pop(name, None)
+        else:
+            self._unready[name] = reason
+
+    def ready(self) -> tuple[bool, dict[str, str]]:
+        """Whether every part is ready, and why those that are not are not."""
+        unready = dict(self._unready)
+        return not unready, unready

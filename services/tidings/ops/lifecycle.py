@@ -1,0 +1,105 @@
+"""The life of a process: start its services in order, beat, wait for a signal, stop in reverse order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
+import uvloop
+from prometheus_client import CollectorRegistry
+
+from tidings.errors import SettingsError
+from tidings.ops import logs
+from tidings.ops.admin import OpsListeners
+from tidings.ops.health import BEAT_SECONDS, Health
+from tidings.ops.metrics import new_registry
+from tidings.ops.settings import OpsSettings
+
+_log = structlog.get_logger()
+
+
+class Service(Protocol):
+    """A part of a process that is started and stopped."""
+
+    @property
+    def name(self) -> str:
+        """What log lines call it."""
+
+    async def start(self) -> None:
+        """Begin to serve. Raises SettingsError for what the operator has to change."""
+
+    async def stop(self) -> None:
+        """End, cleanly and soon. Not called unless `start` returned."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What every service is given."""
+
+    registry: CollectorRegistry = field(default_factory=new_registry)
+    health: Health = field(default_factory=Health)
+
+
+Compose = Callable[[Runtime], Sequence[Service]]
+
+
+def run(settings: OpsSettings, title: str, compose: Compose) -> int:
+    """Run what `compose` gives until SIGTERM or SIGINT; the process's exit code.
+
+    Raises SettingsError when it cannot start because of something the operator has to change.
+    """
+    logs.configure(settings.log_format, settings.log_level)
+    runtime = Runtime()
+    services = compose(runtime)
+    listeners = OpsListeners(
+        title, settings.admin_port, settings.probe_host, settings.probe_port, runtime.registry, runtime.health
+    )
+    listeners.start()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(services, runtime.health))
+    finally:
+        listeners.stop()
+    return 0
+
+
+async def _serve(services: Sequence[Service], health: Health) -> None:
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, asked.set)
+    beating = asyncio.create_task(_beat(health), name="beat")
+    try:
+        async with _running(services):
+            _log.info("started", services=[service.name for service in services])
+            await asked.wait()
+            # A second signal means now.
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.remove_signal_handler(number)
+            _log.info("stopping")
+    finally:
+        beating.cancel()
+    _log.info("stopped")
+
+
+@contextlib.asynccontextmanager
+async def _running(services: Sequence[Service]) -> AsyncIterator[None]:
+    async with contextlib.AsyncExitStack() as stack:
+        for service in services:
+            try:
+                await service.start()
+            except OSError as error:
+                raise SettingsError(f"{service.name}: {error.strerror or error}") from error
+            stack.push_async_callback(service.stop)
+        yield
+
+
+async def _beat(health: Health) -> None:
+    while True:
+        health.beat()
+        await asyncio.sleep(BEAT_SECONDS)

@@ -1,0 +1,91 @@
+"""HTTP listeners on uvicorn, without its signal handlers and its own log lines."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from tidings.errors import SettingsError
+
+BACKLOG: Final = 1024
+MAX_REQUESTS: Final = 512
+GRACE_SECONDS: Final = 5
+STARTED_POLL_SECONDS: Final = 0.01
+
+_log = structlog.get_logger()
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A bound, not yet listening socket. Raises SettingsError when the address cannot be had."""
+    try:
+        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+        sock = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}: {error.strerror}") from None
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(address)
+    except OSError as error:
+        sock.close()
+        raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror}") from None
+    return sock
+
+
+class QuietServer(uvicorn.Server):
+    """A uvicorn server that leaves signals and logging to the process it is part of."""
+
+    def __init__(self, app: ASGIApp, limit_concurrency: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                limit_concurrency=limit_concurrency,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+class UvicornService:
+    """An ASGI application on a port of its own, as a part of a service."""
+
+    def __init__(self, name: str, app: ASGIApp, host: str, port: int) -> None:
+        self.name = name
+        self.host = host
+        self.port = port
+        self._server = QuietServer(app, MAX_REQUESTS)
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Serve; `port` is the one that was bound. Raises SettingsError when it cannot be had."""
+        sock = bind(self.host, self.port)
+        self.port = sock.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve([sock]), name=self.name)
+        while not self._server.started and not self._task.done():
+            await asyncio.sleep(STARTED_POLL_SECONDS)
+        if self._task.done():
+            self._task.result()
+        _log.info("listening", service=self.name, host=self.host, port=self.port)
+
+    async def stop(self) -> None:
+        """Let running requests end, for a few seconds at most."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tidings.errors import SettingsError
+from tidings.ops.admin import OpsListeners
+from tidings.ops.health import STUCK_SECONDS, Health
+from tidings.ops.metrics import new_registry
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = time.monotonic()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Ops:
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.health = Health(self.clock)
+        self.listeners = OpsListeners("Tidings <test>", 0, "127.0.0.1", 0, new_registry(), self.health)
+        self.listeners.start()
+
+    def get(self, listener: str, path: str, **headers: str) -> httpx.Response:
+        return httpx.get(f"http://127.0.0.1:{self.listeners.ports[listener]}{path}", headers=headers)
+
+
+@pytest.fixture
+def ops() -> Iterator[Ops]:
+    started = Ops()
+    yield started
+    started.listeners.stop()
+
+
+@pytest.mark.parametrize("listener", ["admin", "probe"])
+def test_probes_say_what_health_says(ops: Ops, listener: str) -> None:
+    assert ops.get(listener, "/livez").status_code == 200
+    assert ops.get(listener, "/readyz").json() == {"status": "ready", "unready": {}}
+    ops.health.set_ready("log", False, "not connected")
+    unready = ops.get(listener, "/readyz")
+    assert (unready.status_code, unready.json()["unready"]) == (503, {"log": "not connected"})
+    ops.clock.now += STUCK_SECONDS
+    assert ops.get(listener, "/livez").status_code == 503
+
+
+@pytest.mark.parametrize("listener", ["admin", "probe"])
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
+def test_metrics_in_the_format_that_is_asked_for(ops: Ops, listener: str, accept: str) -> None:
+    answer = ops.get(listener, "/metrics", Accept=accept)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith(accept.split(";")[0])
+    assert any(family.name == "process_resident_memory_bytes" for family in text_string_to_metric_families(answer.text))
+
+
+def test_the_admin_page_escapes_its_title(ops: Ops) -> None:
+    page = ops.get("admin", "/")
+    assert "Tidings &lt;test&gt;" in page.text
+    assert "script" not in page.headers["content-security-policy"]
+    assert ops.get("probe", "/").status_code == 404
+
+
+def test_a_foreign_host_name_is_refused_by_admin_only(ops: Ops) -> None:
+    assert ops.get("admin", "/metrics", Host="evil.example").status_code == 400
+    assert ops.get("admin", "/metrics", Host="localhost:1234").status_code == 200
+    assert ops.get("probe", "/livez", Host="10.0.0.7:9091").status_code == 200
+
+
+def test_a_taken_port_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        listeners = OpsListeners("Tidings", 0, "127.0.0.1", port, new_registry(), Health())
+        with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1 port {port}: Address already in use"):
+            listeners.start()

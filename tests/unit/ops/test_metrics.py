@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from tidings.ops.metrics import HotMetrics, PlainHistogram, new_registry
+
+
+def test_plain_values_are_read_when_scraped() -> None:
+    registry = CollectorRegistry()
+    metrics = HotMetrics(registry)
+    counts = {"a": 1}
+    open_now = 3
+    metrics.counter("made", "Made.", lambda: counts["a"])
+    metrics.gauge("open", "Open.", lambda: open_now)
+    metrics.labelled_counter("closed", "Closed.", "reason", lambda: counts)
+    assert registry.get_sample_value("made_total") == 1
+    counts["b"] = 5
+    open_now = 4
+    assert registry.get_sample_value("open") == 4
+    assert registry.get_sample_value("closed_total", {"reason": "b"}) == 5
+
+
+def test_a_histogram_counts_as_the_client_librarys_would() -> None:
+    registry = CollectorRegistry()
+    plain = PlainHistogram((0.1, 1.0))
+    HotMetrics(registry).histogram("took_seconds", "Took.", plain)
+    for value, count in ((0.05, 1), (0.1, 2), (0.5, 3), (2.0, 4)):
+        plain.observe(value, count)
+    at_most = {
+        bound: registry.get_sample_value("took_seconds_bucket", {"le": bound}) for bound in ("0.1", "1.0", "+Inf")
+    }
+    assert at_most == {"0.1": 3, "1.0": 6, "+Inf": 10}
+    assert registry.get_sample_value("took_seconds_count") == 10
+    assert registry.get_sample_value("took_seconds_sum") == 0.05 + 0.2 + 1.5 + 8.0
+
+
+def test_every_process_tells_of_itself_in_a_format_that_parses() -> None:
+    families = {family.name for family in text_string_to_metric_families(generate_latest(new_registry()).decode())}
+    assert {"process_resident_memory_bytes", "process_cpu_seconds", "python_info"} <= families
