@@ -1,0 +1,65 @@
+"""Errors as HTTP answers: application/problem+json (RFC 9457), for every status and nothing else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import asdict
+from http import HTTPStatus
+from typing import Any, Final
+
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from tidings.errors import EventError, LogError, Problem, RequestRejected
+from tidings.publisher.access import CHALLENGE
+
+RETRY_AFTER_SECONDS: Final = 1
+
+ExceptionHandler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+
+
+def answer(
+    status: int, detail: str, problems: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
+) -> Response:
+    """A problem document. `problems` says what is wrong in which event, for requests that were read."""
+    document = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "problems": [asdict(problem) for problem in problems],
+    }
+    return Response(json.dumps(document), status, headers, "application/problem+json")
+
+
+async def _event_error(_: Request, error: EventError) -> Response:
+    # What is left of a body that is too long or too slow is not waited for.
+    unread = {"Connection": "close"} if error.status in (408, 413) else None
+    return answer(error.status, error.detail, error.problems, unread)
+
+
+async def _rejected(_: Request, error: RequestRejected) -> Response:
+    return answer(error.code, error.detail, (), {"WWW-Authenticate": CHALLENGE} if error.code == 401 else None)
+
+
+async def _log_error(_: Request, error: LogError) -> Response:
+    return answer(503, f"not stored: {error}", (), {"Retry-After": str(RETRY_AFTER_SECONDS)})
+
+
+async def _http_error(_: Request, error: HTTPException) -> Response:
+    return answer(error.status_code, error.detail, (), error.headers)
+
+
+async def _disconnected(_: Request, error: ClientDisconnect) -> Response:
+    return answer(400, "the body ended early")
+
+
+HANDLERS: Final[dict[int | type[Exception], ExceptionHandler]] = {
+    EventError: _event_error,
+    RequestRejected: _rejected,
+    LogError: _log_error,
+    HTTPException: _http_error,
+    ClientDisconnect: _disconnected,
+}

@@ -1,0 +1,62 @@
+"""The publisher's composition root."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final
+
+from tidings.bus.log import ChangeLog
+from tidings.ops.health import Health
+from tidings.ops.lifecycle import Runtime, Service
+from tidings.ops.listener import UvicornService
+from tidings.publisher.access import ingest_access
+from tidings.publisher.app import create_app
+from tidings.publisher.batcher import Batcher
+from tidings.publisher.metrics import PublisherMetrics
+from tidings.publisher.settings import PublisherSettings
+from tidings.publisher.sources.maildir import MaildirSource
+
+READY_POLL_SECONDS: Final = 0.2
+
+
+def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> list[Service]:
+    """The publisher as services to run.
+
+    Raises SettingsError when the settings contradict each other.
+    """
+    access = ingest_access(settings)
+    metrics = PublisherMetrics(runtime.registry)
+    batcher = Batcher(log, metrics)
+    services: list[Service] = [batcher, Readiness(log, runtime.health)]
+    if settings.maildir is not None:
+        services.append(MaildirSource(settings.maildir, settings.state_dir, batcher.submit, metrics))
+    app = create_app(batcher.submit, access, metrics)
+    services.append(UvicornService("ingest", app, settings.host, settings.ingest_port))
+    return services
+
+
+class Readiness:
+    """Ready while the log can be appended to: without it every request is answered 503."""
+
+    name = "readiness"
+
+    def __init__(self, log: ChangeLog, health: Health) -> None:
+        self._log = log
+        self._health = health
+        self._task: asyncio.Task[None] | None = None
+        self._health.set_ready("log", False, "not connected yet")
+
+    async def start(self) -> None:
+        """Follow the log."""
+        self._task = asyncio.create_task(self._follow(), name=self.name)
+
+    async def stop(self) -> None:
+        """Not ready any more."""
+        if self._task is not None:
+            self._task.cancel()
+        self._health.set_ready("publisher", False, "shutting down")
+
+    async def _follow(self) -> None:
+        while True:
+            self._health.set_ready("log", self._log.can_append, "the log takes nothing at the moment")
+            await asyncio.sleep(READY_POLL_SECONDS)

@@ -1,0 +1,169 @@
+"""What was announced of the Maildirs, in SQLite.
+
+A file that is rewritten as a whole would cost the size of a mailbox for each delivery; SQLite writes the difference.
+With WAL and synchronous=NORMAL a crash of the process loses nothing and a loss of power the last commits: the snapshot
+is then older than what was announced, never newer, and the difference is announced once more.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from tidings.errors import SettingsError
+from tidings.publisher.sources.maildir_diff import Finding
+
+FILE: Final = "maildir.sqlite"
+LOCK_SECONDS: Final = 1.0
+"""How long another process may take to let go of the file."""
+VERSION: Final = 1
+_SCHEMA = """
+CREATE TABLE snapshot (root BLOB NOT NULL, complete INTEGER NOT NULL);
+CREATE TABLE folder (id INTEGER PRIMARY KEY, account TEXT NOT NULL, name BLOB NOT NULL, UNIQUE (account, name));
+CREATE TABLE message (
+    folder INTEGER NOT NULL REFERENCES folder ON DELETE CASCADE,
+    name BLOB NOT NULL,
+    flags TEXT NOT NULL,
+    PRIMARY KEY (folder, name)
+) WITHOUT ROWID;
+"""
+
+_log = structlog.get_logger()
+
+
+class Snapshot:
+    """Belongs to the thread that opened it, and to one process at a time."""
+
+    def __init__(self, directory: Path, root: Path) -> None:
+        """Open or create the snapshot of `root` in `directory`.
+
+        A file that SQLite cannot read is put aside and everything announced as new, since what happened in between
+        is not known. Raises SettingsError when the directory cannot be used.
+        """
+        self._path = directory / FILE
+        try:
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        except OSError as error:
+            raise SettingsError(f"--state-dir {directory}: {error.strerror}") from None
+        try:
+            self._db = self._connect()
+            try:
+                self._prepare(os.fsencode(root.absolute()), complete=False)
+            except sqlite3.DatabaseError as error:
+                self._db.close()
+                if isinstance(error, sqlite3.OperationalError):
+                    raise
+                self._put_aside(error)
+                self._db = self._connect()
+                self._prepare(os.fsencode(root.absolute()), complete=True)
+        except sqlite3.OperationalError as error:
+            raise SettingsError(f"--state-dir {directory} cannot be used: {error}") from None
+
+    def _connect(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
+
+    def _put_aside(self, error: sqlite3.DatabaseError) -> None:
+        aside = self._path.with_suffix(".unreadable")
+        self._path.replace(aside)
+        # A log that is left behind would be replayed into the new file.
+        Path(f"{self._path}-wal").unlink(missing_ok=True)
+        _log.error("maildir snapshot unreadable, all mail is announced", error=str(error), kept_as=str(aside))
+
+    def _prepare(self, root: bytes, *, complete: bool) -> None:
+        # Exclusive: a second publisher on the same state would announce everything twice.
+        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+            self._db.execute(f"PRAGMA {pragma}")
+        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(verdict)
+        (version,) = self._db.execute("PRAGMA user_version").fetchone()
+        if version not in (0, VERSION):
+            self._db.close()
+            raise SettingsError(f"{self._path} was written by another version of Tidings")
+        with self._transaction():
+            if version == 0:
+                for statement in filter(str.strip, _SCHEMA.split(";")):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version={VERSION}")
+                self._db.execute("INSERT INTO snapshot VALUES (?, ?)", (root, complete))
+            elif self._db.execute("SELECT root FROM snapshot").fetchone() != (root,):
+                _log.warning("maildir snapshot is of another directory, starting anew", root=os.fsdecode(root))
+                self._db.execute("DELETE FROM folder")
+                self._db.execute("UPDATE snapshot SET root = ?, complete = 0", (root,))
+
+    def close(self) -> None:
+        """Write everything down and let go of the file."""
+        self._db.close()
+
+    @property
+    def complete(self) -> bool:
+        """Whether every folder was taken in once, so that an unknown one is a new one."""
+        return bool(self._db.execute("SELECT complete FROM snapshot").fetchone()[0])
+
+    def finish(self) -> None:
+        """Every folder was taken in."""
+        self._db.execute("UPDATE snapshot SET complete = 1")
+
+    def accounts(self) -> list[str]:
+        """Every account that has a folder."""
+        return [account for (account,) in self._db.execute("SELECT DISTINCT account FROM folder")]
+
+    def folders(self, account: str) -> list[bytes]:
+        """The folders of an account."""
+        return [name for (name,) in self._db.execute("SELECT name FROM folder WHERE account = ?", (account,))]
+
+    def messages(self, account: str, folder: bytes) -> dict[bytes, str] | None:
+        """Unique name -> flags, or None for a folder that is not known."""
+        number = self._number(account, folder)
+        if number is None:
+            return None
+        return dict(self._db.execute("SELECT name, flags FROM message WHERE folder = ?", (number,)))
+
+    def known(self, account: str, folder: bytes, names: Iterable[bytes]) -> set[bytes] | None:
+        """Those of `names` that are in a folder, or None for a folder that is not known."""
+        number = self._number(account, folder)
+        if number is None:
+            return None
+        query = "SELECT 1 FROM message WHERE folder = ? AND name = ?"
+        return {name for name in names if self._db.execute(query, (number, name)).fetchone()}
+
+    def advance(self, findings: Iterable[Finding]) -> None:
+        """Take in what was announced, all or nothing."""
+        with self._transaction():
+            for finding in findings:
+                self._take_in(finding)
+
+    def _take_in(self, finding: Finding) -> None:
+        key = finding.account, finding.folder
+        difference = finding.difference
+        if not difference.exists:
+            self._db.execute("DELETE FROM folder WHERE account = ? AND name = ?", key)
+            return
+        self._db.execute("INSERT OR IGNORE INTO folder (account, name) VALUES (?, ?)", key)
+        number = self._number(*key)
+        self._db.executemany(
+            "DELETE FROM message WHERE folder = ? AND name = ?", ((number, n) for n in difference.removed)
+        )
+        self._db.executemany(
+            "INSERT OR REPLACE INTO message VALUES (?, ?, ?)", ((number, n, f) for n, f in difference.stored.items())
+        )
+
+    def _number(self, account: str, folder: bytes) -> int | None:
+        row = self._db.execute("SELECT id FROM folder WHERE account = ? AND name = ?", (account, folder)).fetchone()
+        return None if row is None else row[0]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")

@@ -1,0 +1,420 @@
+"""The Maildir source as it runs: real Maildirs, filled by several programs, the log in memory."""
+
+# ruff: noqa: ASYNC240 - the tests are the programs that change the Maildirs, in small steps
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import mailbox
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.publisher import SECONDS, Log, Running, eventually
+from tidings.errors import SettingsError
+from tidings.ops.lifecycle import Runtime
+from tidings.publisher.batcher import Batcher
+from tidings.publisher.metrics import PublisherMetrics
+from tidings.publisher.sources.maildir import MaildirSource
+from tidings.publisher.sources.watches import Directory, NoWatchLeftError, Watches
+from tidings.wire.change import Change
+
+MAIL = "From: a@example.test\nSubject: hello\n\nhello\n"
+
+Start = Callable[..., Awaitable[Running]]
+
+
+@pytest.fixture
+async def log() -> AsyncIterator[Log]:
+    log = Log()
+    await log.open()
+    yield log
+    await log.close()
+
+
+@pytest.fixture
+async def start(log: Log, tmp_path: Path) -> AsyncIterator[Start]:
+    async with AsyncExitStack() as stack:
+
+        async def start(**members: object) -> Running:
+            running = await Running.composed(log.log, state_dir=tmp_path / "state", **members).start()
+            stack.push_async_callback(running.stop)
+            return running
+
+        yield start
+
+
+class Announcer:
+    """The source in a process of its own, which tells what it announces."""
+
+    CODE = """
+import asyncio, sys
+from pathlib import Path
+from prometheus_client import CollectorRegistry
+from tidings.publisher.metrics import PublisherMetrics
+from tidings.publisher.sources.maildir import MaildirSource
+
+async def tell(changes):
+    for change in changes:
+        print(change.account, change.event, flush=True)
+
+async def main():
+    source = MaildirSource(Path(sys.argv[1]), Path(sys.argv[2]), tell, PublisherMetrics(CollectorRegistry()))
+    await source.start()
+    await asyncio.sleep(3600)
+
+asyncio.run(main())
+"""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._process = process
+
+    @classmethod
+    async def start(cls, root: Path, state: Path) -> Announcer:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-c", cls.CODE, str(root), str(state)),
+            stdout=asyncio.subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+        announcer = cls(process)
+        await announcer.line("maildir scan")
+        return announcer
+
+    async def line(self, wanted: str) -> None:
+        assert self._process.stdout is not None
+        async with asyncio.timeout(SECONDS):
+            while wanted not in (line := await self._process.stdout.readline()).decode():
+                assert line, "it has ended"
+
+    async def until(self, *expected: tuple[str, str]) -> None:
+        for account, event in sorted(expected):
+            await self.line(f"{account} {event}")
+
+    async def kill(self) -> None:
+        self._process.kill()
+        await self._process.wait()
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    root = tmp_path / "mail"
+    root.mkdir()
+    return root
+
+
+def inbox(root: Path, account: str = "alice") -> mailbox.Maildir:
+    return mailbox.Maildir(root / account, create=True)
+
+
+async def test_the_life_of_a_message(start: Start, root: Path, log: Log) -> None:
+    maildir = inbox(root)
+    await started(start, root)
+    key = maildir.add(MAIL)
+    await log.until(("alice", "MessageNew"))
+    message = maildir[key]
+    message.set_subdir("cur")
+    message.add_flag("S")
+    maildir[key] = message
+    await log.until(("alice", "MessageRead"))
+    message.add_flag("F")
+    maildir[key] = message
+    await log.until(("alice", "FlagsSet"))
+    message.remove_flag("F")
+    maildir[key] = message
+    await log.until(("alice", "FlagsClear"))
+    maildir.discard(key)
+    await log.until(("alice", "MessageExpunge"))
+
+
+async def test_a_client_that_picks_up_the_mail_changes_nothing(start: Start, root: Path, log: Log) -> None:
+    maildir = inbox(root)
+    await started(start, root)
+    name = Path(root, "alice", "new", maildir.add(MAIL)).name
+    await log.until(("alice", "MessageNew"))
+    (root / "alice" / "new" / name).rename(root / "alice" / "cur" / f"{name}:2,")
+    (root / "alice" / "cur" / f"{name}:2,").rename(root / "alice" / "cur" / f"{name}:2,F")
+    await log.until(("alice", "FlagsSet"))
+    assert log.told() == []
+
+
+async def test_what_was_there_at_the_first_start_is_no_news(start: Start, root: Path, log: Log) -> None:
+    inbox(root, "alice").add(MAIL)
+    inbox(root, "bob").add(MAIL)
+    await started(start, root)
+    inbox(root, "bob").add(MAIL)
+    await eventually(lambda: ("bob", "MessageNew") in log.told())
+    assert log.told() == [("bob", "MessageNew")]
+
+
+async def test_accounts_and_folders_may_appear_with_mail_in_them(start: Start, root: Path, log: Log) -> None:
+    await started(start, root)
+    for number in range(20):
+        inbox(root, f"account{number}").add(MAIL)
+    await log.until(*((f"account{number}", "MessageNew") for number in range(20)))
+    for number in range(20):
+        inbox(root).add_folder(f"Folder{number}").add(MAIL)
+        await log.until(("alice", "MailboxCreate"), ("alice", "MessageNew"))
+
+
+async def test_maildrop_delivers(start: Start, root: Path, log: Log, tmp_path: Path) -> None:
+    inbox(root)
+    await started(start, root)
+    rules = tmp_path / "mailfilter"
+    rules.write_text(f'to "{root}/alice/"\n')
+    rules.chmod(0o600)
+    maildrop = shutil.which("maildrop")
+    assert maildrop is not None, "install it with `apt-get install maildrop`"
+    environment = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    process = await asyncio.create_subprocess_exec(maildrop, str(rules), stdin=asyncio.subprocess.PIPE, env=environment)
+    await process.communicate(MAIL.encode())
+    assert process.returncode == 0
+    await log.until(("alice", "MessageNew"))
+
+
+async def test_folders_and_accounts_may_go(start: Start, root: Path, log: Log) -> None:
+    maildir = inbox(root)
+    maildir.add_folder("Work").add(MAIL)
+    await started(start, root)
+    folder = maildir.get_folder("Work")
+    folder.clear()
+    maildir.remove_folder("Work")
+    await log.until(("alice", "MailboxDelete"), ("alice", "MessageExpunge"))
+    (root / "alice").rename(root / "bob")
+    await log.until(("alice", "MailboxDelete"), ("bob", "MailboxCreate"))
+    inbox(root, "bob").add(MAIL)
+    await log.until(("bob", "MessageNew"))
+
+
+async def test_what_changed_while_it_was_down_is_announced(start: Start, root: Path, log: Log) -> None:
+    maildir = inbox(root)
+    key = maildir.add(MAIL)
+    inbox(root, "bob")
+    first = await started(start, root)
+    await first.stop()
+    maildir.discard(key)
+    inbox(root, "bob").add(MAIL)
+    inbox(root, "carol").add(MAIL)
+    await started(start, root)
+    await log.until(("alice", "MessageExpunge"), ("bob", "MessageNew"), ("carol", "MailboxCreate"))
+
+
+async def test_an_account_that_comes_while_it_is_down_is_news_even_if_it_is_the_first(
+    start: Start, root: Path, log: Log
+) -> None:
+    first = await started(start, root)
+    await first.stop()
+    inbox(root).add(MAIL)
+    await started(start, root)
+    await log.until(("alice", "MailboxCreate"), ("alice", "MessageNew"))
+
+
+async def test_what_changed_around_a_kill_is_announced(root: Path, tmp_path: Path) -> None:
+    announcer = await Announcer.start(root, tmp_path / "state")
+    maildir = inbox(root)
+    for _ in range(50):
+        maildir.add(MAIL)
+    await announcer.until(("alice", "MessageNew"))
+    keys = maildir.keys()
+    maildir.discard(keys[0])
+    await announcer.kill()
+    inbox(root, "bob").add(MAIL)
+    maildir.discard(keys[1])
+    announcer = await Announcer.start(root, tmp_path / "state")
+    try:
+        await announcer.until(("alice", "MessageExpunge"), ("bob", "MessageNew"))
+    finally:
+        await announcer.kill()
+
+
+async def test_what_was_not_confirmed_is_announced_after_a_restart(start: Start, root: Path, log: Log) -> None:
+    maildir = inbox(root)
+    publisher = await started(start, root)
+    log.log.away = True
+    maildir.add(MAIL)
+    await eventually(lambda: bool(publisher.value("tidings_publisher_maildir_retries_total")))
+    await publisher.stop()
+    log.log.away = False
+    await started(start, root)
+    await log.until(("alice", "MessageNew"))
+
+
+async def test_a_log_that_is_away_is_waited_for(start: Start, root: Path, log: Log) -> None:
+    maildir = inbox(root)
+    publisher = await started(start, root)
+    log.log.away = True
+    keys = [maildir.add(MAIL) for _ in range(5)]
+    await eventually(lambda: bool(publisher.value("tidings_publisher_maildir_retries_total")))
+    maildir.discard(keys[0])
+    log.log.away = False
+    await log.until(("alice", "MessageNew"))
+    # It goes on where it was.
+    maildir.discard(keys[1])
+    await log.until(("alice", "MessageExpunge"))
+    assert set(log.told()) <= {("alice", "MessageExpunge")}
+
+
+async def test_a_fault_of_ours_is_logged_and_counted_and_loses_nothing(root: Path, tmp_path: Path) -> None:
+    submitted: list[Change] = []
+    faults = [ZeroDivisionError("a fault of the test")]
+
+    async def submit(changes: Sequence[Change]) -> None:
+        if changes and faults:
+            raise faults.pop()
+        submitted.extend(changes)
+
+    runtime = Runtime()
+    source = MaildirSource(root, tmp_path / "state", submit, PublisherMetrics(runtime.registry))
+    with capture_logs() as logs:
+        running = await Running([source], runtime).start()
+        try:
+            await eventually(lambda: running.value("tidings_publisher_maildir_rescans_total", reason="start") == 1)
+            inbox(root).add(MAIL)
+            await eventually(lambda: any(change.event == "MessageNew" for change in submitted))
+        finally:
+            await running.stop()
+    assert [line["event"] for line in logs if line["log_level"] == "error"] == ["maildir announcing failed"]
+    assert running.value("tidings_publisher_failures_total", part="maildir") == 1
+
+
+class RootOnly(Watches):
+    """No watch left for anything but the root: the kernel's own limit is the whole machine's."""
+
+    def add(self, directory: Directory) -> None:
+        if directory:
+            raise NoWatchLeftError(errno.ENOSPC, "No space left on device")
+        super().add(directory)
+
+
+async def test_what_cannot_be_watched_is_polled(
+    root: Path, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidings.publisher.sources.maildir.Watches", RootOnly)
+    maildir = inbox(root)
+    async with polling(root, log, tmp_path) as running:
+        await eventually(lambda: bool(running.value("tidings_publisher_maildir_unwatched")))
+        maildir.add(MAIL)
+        await log.until(("alice", "MessageNew"))
+
+
+async def test_a_root_that_comes_later_is_all_news(start: Start, root: Path, log: Log) -> None:
+    root.rmdir()
+    with capture_logs() as logs:
+        await start(maildir=root)
+        await eventually(lambda: any("cannot be read" in line["event"] for line in logs))
+    staged = root.with_name("staged")
+    staged.mkdir()
+    inbox(staged).add(MAIL)
+    staged.rename(root)
+    await log.until(("alice", "MailboxCreate"), ("alice", "MessageNew"))
+
+
+async def test_a_root_that_goes_and_returns(start: Start, root: Path, log: Log) -> None:
+    inbox(root).add(MAIL)
+    await started(start, root)
+    away = root.with_name("away")
+    root.rename(away)
+    inbox(away).add_folder("Work")
+    away.rename(root)
+    await log.until(("alice", "MailboxCreate"))
+    assert log.told() == []
+    inbox(root).add(MAIL)
+    await log.until(("alice", "MessageNew"))
+
+
+async def test_a_root_that_is_replaced_from_above_is_noticed(log: Log, tmp_path: Path) -> None:
+    root = tmp_path / "above" / "mail"
+    root.mkdir(parents=True)
+    async with polling(root, log, tmp_path):
+        staged = tmp_path / "staged" / "mail"
+        staged.mkdir(parents=True)
+        inbox(staged).add(MAIL)
+        root.parent.rename(tmp_path / "gone")
+        staged.parent.rename(root.parent)
+        await log.until(("alice", "MessageNew"))
+
+
+async def test_an_overflow_of_the_kernels_queue_is_a_rescan(start: Start, root: Path, log: Log) -> None:
+    maildir = inbox(root)
+    publisher = await started(start, root)
+    churn = root / "alice" / "new" / "churn"
+    # The loop reads no event meanwhile, and the kernel keeps only so many.
+    for _ in range(int(Path("/proc/sys/fs/inotify/max_queued_events").read_text())):
+        churn.touch()
+        churn.unlink()
+    maildir.add(MAIL)
+    await log.until(("alice", "MessageNew"))
+    await eventually(lambda: publisher.value("tidings_publisher_maildir_rescans_total", reason="overflow") == 1)
+
+
+async def test_oddities_do_no_harm(start: Start, root: Path, log: Log, tmp_path: Path) -> None:
+    maildir = inbox(root)
+    (root / "two\nlines").mkdir()
+    (root / "file").touch()
+    (root / "dangling").symlink_to(tmp_path / "nowhere")
+    os.mkfifo(root / "alice" / "cur" / "fifo")
+    await started(start, root)
+    (root / "alice" / "new" / "directory").mkdir()
+    (root / "alice" / "new" / ".lock").touch()
+    (root / "alice" / "cur" / "link").symlink_to(root)
+    (root / "alice" / ".Loop").symlink_to(root / "alice")
+    Path(f"{root}/alice/new/1.\udcff").touch()
+    await log.until(("alice", "MessageNew"))
+    maildir.add(MAIL)
+    await log.until(("alice", "MessageNew"))
+    assert log.told() == []
+
+
+async def test_two_publishers_do_not_share_a_state_directory(
+    start: Start, root: Path, log: Log, tmp_path: Path
+) -> None:
+    await started(start, root)
+    runtime = Runtime()
+    metrics = PublisherMetrics(runtime.registry)
+    with pytest.raises(SettingsError, match="--state-dir"):
+        await MaildirSource(root, tmp_path / "state", Batcher(log.log, metrics).submit, metrics).start()
+
+
+async def test_a_delivery_is_announced_soon(start: Start, root: Path, log: Log) -> None:
+    maildir = inbox(root)
+    await started(start, root)
+    maildir.add(MAIL)
+    await eventually(lambda: bool(log.changes))
+    (change,) = log.changes
+    assert change.time is not None
+    assert change.ingested >= change.time
+
+
+@asynccontextmanager
+async def polling(root: Path, log: Log, tmp_path: Path) -> AsyncIterator[Running]:
+    """A source that has begun, and polls often."""
+    runtime = Runtime()
+    metrics = PublisherMetrics(runtime.registry)
+    batcher = Batcher(log.log, metrics)
+    source = MaildirSource(root, tmp_path / "state", batcher.submit, metrics, poll_seconds=0.05)
+    running = await Running([batcher, source], runtime).start()
+    try:
+        await eventually(lambda: running.value("tidings_publisher_maildir_rescans_total", reason="start") == 1)
+        yield running
+    finally:
+        await running.stop()
+
+
+async def started(start: Start, root: Path) -> Running:
+    """A publisher that has taken in what is there."""
+    running = await start(maildir=root)
+    accounts = sum(1 for each in root.iterdir() if each.is_dir() and each.name.isprintable())
+    await eventually(
+        lambda: (
+            (running.value("tidings_publisher_maildir_scan_seconds_count") or 0) >= accounts
+            and running.value("tidings_publisher_maildir_rescans_total", reason="start") == 1
+        )
+    )
+    return running

@@ -1,0 +1,328 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from tidings.bus.log import ChangeLog, Entry, Start
+from tidings.errors import LogError, LogFull, LogUnavailable
+from tidings.publisher.batcher import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MAX_WAITING_CHANGES, Batcher
+from tidings.publisher.metrics import PublisherMetrics
+from tidings.wire.batch import Batch, decode
+from tidings.wire.change import Change
+from tidings.wire.shard import shard_of
+
+SHARDS = 4
+ALICE, BOB = "alice", "bob"
+
+
+class FakeLog:
+    """Confirms each append at once, or when the test says how it went."""
+
+    shards = SHARDS
+    can_append = True
+    can_read = True
+
+    def __init__(self) -> None:
+        self.appended: list[tuple[int, Batch, int]] = []
+        self.holding = False
+        self._held: list[asyncio.Future[None]] = []
+        self._changed = asyncio.Event()
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def append(self, shard: int, payload: bytes) -> None:
+        self.appended.append((shard, decode(payload), len(payload)))
+        self._changed.set()
+        if self.holding:
+            outcome: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._held.append(outcome)
+            await outcome
+
+    def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
+        raise NotImplementedError
+
+    async def attempts(self, count: int) -> None:
+        """Wait until so many appends were tried."""
+        async with asyncio.timeout(5):
+            while len(self.appended) < count:
+                self._changed.clear()
+                await self._changed.wait()
+
+    def settle(self, error: Exception | None = None) -> None:
+        """Let the oldest held append return or raise."""
+        outcome = self._held.pop(0)
+        if error is None:
+            outcome.set_result(None)
+        else:
+            outcome.set_exception(error)
+
+    def ids(self, account: str) -> list[list[str]]:
+        """The change ids in each batch of an account's shard."""
+        return [
+            [change.id for change in batch.changes]
+            for shard, batch, _ in self.appended
+            if shard == shard_of(account, SHARDS)
+        ]
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def log() -> FakeLog:
+    return FakeLog()
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def registry() -> CollectorRegistry:
+    return CollectorRegistry()
+
+
+@pytest.fixture
+async def batcher(log: ChangeLog, clock: Clock, registry: CollectorRegistry) -> AsyncIterator[Batcher]:
+    batcher = Batcher(log, PublisherMetrics(registry), clock)
+    await batcher.start()
+    yield batcher
+    await batcher.stop()
+
+
+def change(account: str, number: int | str, source: str = "test") -> Change:
+    return Change(account, {"Email": None}, "MessageNew", str(number), source)
+
+
+async def submitted(batcher: Batcher, *changes: Change) -> asyncio.Task[None]:
+    """A submit that has handed its changes over."""
+    task = asyncio.create_task(batcher.submit(changes))
+    await asyncio.sleep(0)
+    return task
+
+
+async def outcome(task: asyncio.Task[None]) -> type[BaseException] | None:
+    async with asyncio.timeout(5):
+        try:
+            await task
+        except LogError as error:
+            return type(error)
+    return None
+
+
+def test_the_accounts_of_these_tests_are_in_different_shards() -> None:
+    assert shard_of(ALICE, SHARDS) != shard_of(BOB, SHARDS)
+
+
+async def test_a_change_is_appended_at_once_and_alone(batcher: Batcher, log: FakeLog) -> None:
+    await batcher.submit([change(ALICE, 1)])
+    ((shard, batch, _),) = log.appended
+    assert shard == shard_of(ALICE, SHARDS)
+    assert batch.changes == (change(ALICE, 1),)
+    assert len(batch.id) == 16
+
+
+async def test_nothing_is_confirmed_at_once(batcher: Batcher, log: FakeLog) -> None:
+    await batcher.submit([])
+    assert log.appended == []
+
+
+async def test_what_arrives_before_the_confirm_is_the_next_batch(batcher: Batcher, log: FakeLog) -> None:
+    log.holding = True
+    tasks = [await submitted(batcher, change(ALICE, 0))]
+    await log.attempts(1)
+    tasks += [await submitted(batcher, change(ALICE, number)) for number in (1, 2, 3)]
+    assert log.ids(ALICE) == [["0"]]
+    log.settle()
+    await log.attempts(2)
+    assert log.ids(ALICE) == [["0"], ["1", "2", "3"]]
+    assert tasks[0].done()
+    assert not any(task.done() for task in tasks[1:])
+    log.settle()
+    assert [await outcome(task) for task in tasks] == [None] * 4
+
+
+async def test_shards_do_not_wait_for_each_other(batcher: Batcher, log: FakeLog) -> None:
+    log.holding = True
+    alice = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    log.holding = False
+    await batcher.submit([change(BOB, 2)])
+    assert not alice.done()
+    log.settle()
+    assert await outcome(alice) is None
+
+
+async def test_a_submit_is_done_when_every_shard_has_confirmed(batcher: Batcher, log: FakeLog) -> None:
+    log.holding = True
+    task = await submitted(batcher, change(ALICE, 1), change(BOB, 2), change(ALICE, 3))
+    await log.attempts(2)
+    assert log.ids(ALICE) == [["1", "3"]]
+    log.settle()
+    await asyncio.sleep(0)
+    assert not task.done()
+    log.settle()
+    assert await outcome(task) is None
+
+
+async def test_a_batch_is_bounded_in_changes(batcher: Batcher, log: FakeLog) -> None:
+    await batcher.submit([change(ALICE, number) for number in range(MAX_BATCH_CHANGES + 1)])
+    assert [len(ids) for ids in log.ids(ALICE)] == [MAX_BATCH_CHANGES, 1]
+
+
+async def test_a_batch_is_bounded_in_bytes(batcher: Batcher, log: FakeLog) -> None:
+    await batcher.submit([change(ALICE, number, source="x" * 1000) for number in range(600)])
+    assert len(log.appended) > 2
+    assert all(size <= MAX_BATCH_BYTES for _, _, size in log.appended)
+    assert [number for ids in log.ids(ALICE) for number in ids] == [str(number) for number in range(600)]
+
+
+async def test_an_unconfirmed_batch_is_appended_once_more_with_its_id(
+    batcher: Batcher, log: FakeLog, registry: CollectorRegistry
+) -> None:
+    log.holding = True
+    task = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    log.settle(LogUnavailable("returned"))
+    await log.attempts(2)
+    log.settle()
+    assert await outcome(task) is None
+    assert log.appended[0] == log.appended[1]
+    assert registry.get_sample_value("tidings_publisher_batches_total", {"outcome": "retried"}) == 1
+    assert registry.get_sample_value("tidings_publisher_batches_total", {"outcome": "confirmed"}) == 1
+
+
+async def test_a_batch_fails_after_one_retry_and_takes_down_what_waits_behind_it(
+    batcher: Batcher, log: FakeLog, registry: CollectorRegistry
+) -> None:
+    log.holding = True
+    first = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    behind = await submitted(batcher, change(ALICE, 2))
+    both = await submitted(batcher, change(BOB, 3), change(ALICE, 4))
+    await log.attempts(2)
+    log.settle(LogUnavailable("not confirmed"))
+    log.settle()
+    await log.attempts(3)
+    log.settle(LogUnavailable("not confirmed"))
+    assert [await outcome(task) for task in (first, behind, both)] == [LogUnavailable] * 3
+    # Repeated in order, they are stored in order.
+    log.holding = False
+    await batcher.submit([change(ALICE, 1)])
+    await batcher.submit([change(ALICE, 2)])
+    assert log.ids(ALICE) == [["1"], ["1"], ["1"], ["2"]]
+    assert registry.get_sample_value("tidings_publisher_batches_total", {"outcome": "failed"}) == 1
+    assert registry.get_sample_value("tidings_publisher_waiting_changes") == 0
+
+
+async def test_a_batch_that_waited_too_long_is_not_retried(batcher: Batcher, log: FakeLog, clock: Clock) -> None:
+    log.holding = True
+    task = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    clock.now += 3
+    log.settle(LogUnavailable("not confirmed"))
+    assert await outcome(task) is LogUnavailable
+    assert len(log.appended) == 1
+
+
+async def test_a_submitter_that_goes_away_breaks_nobody(batcher: Batcher, log: FakeLog) -> None:
+    log.holding = True
+    first = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    gone = await submitted(batcher, change(ALICE, 2))
+    stays = await submitted(batcher, change(ALICE, 3))
+    gone.cancel()
+    log.settle()
+    await log.attempts(2)
+    log.settle()
+    assert await outcome(first) is None
+    assert await outcome(stays) is None
+    assert log.ids(ALICE) == [["1"], ["2", "3"]]
+    with pytest.raises(asyncio.CancelledError):
+        await gone
+
+
+async def test_a_failure_after_the_submitter_went_away_is_nobodys(batcher: Batcher, log: FakeLog, clock: Clock) -> None:
+    log.holding = True
+    gone = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    gone.cancel()
+    clock.now += 3
+    log.settle(LogUnavailable("not confirmed"))
+    log.holding = False
+    await asyncio.sleep(0)
+    await batcher.submit([change(ALICE, 2)])
+    assert gone.cancelled()
+
+
+async def test_when_too_much_waits_nothing_is_taken(batcher: Batcher, log: FakeLog) -> None:
+    log.holding = True
+    half = [change(ALICE, number) for number in range(MAX_WAITING_CHANGES // 2)]
+    tasks = [await submitted(batcher, *half), await submitted(batcher, *half)]
+    with pytest.raises(LogFull):
+        await batcher.submit([change(BOB, 1)])
+    await log.attempts(1)
+    assert log.ids(BOB) == []
+    log.holding = False
+    log.settle()
+    assert [await outcome(task) for task in tasks] == [None, None]
+    await batcher.submit([change(BOB, 1)])
+
+
+async def test_a_bound_on_bytes_too(batcher: Batcher, log: FakeLog) -> None:
+    log.holding = True
+    large = [change(ALICE, number, source="x" * 1024) for number in range(20_000)]
+    first = await submitted(batcher, *large)
+    with pytest.raises(LogFull):
+        await batcher.submit(large)
+    await log.attempts(1)
+    log.holding = False
+    log.settle()
+    assert await outcome(first) is None
+
+
+async def test_a_fault_in_the_log_is_counted_and_ends_only_what_waits(
+    batcher: Batcher, log: FakeLog, registry: CollectorRegistry
+) -> None:
+    log.holding = True
+    task = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    log.settle(ZeroDivisionError())
+    assert await outcome(task) is LogUnavailable
+    log.holding = False
+    await batcher.submit([change(ALICE, 2)])
+    assert registry.get_sample_value("tidings_publisher_failures_total", {"part": "batcher"}) == 1
+
+
+async def test_stop_waits_for_the_confirm_and_takes_no_more(batcher: Batcher, log: FakeLog) -> None:
+    log.holding = True
+    task = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    stopping = asyncio.create_task(batcher.stop())
+    await asyncio.sleep(0)
+    with pytest.raises(LogUnavailable):
+        await batcher.submit([change(ALICE, 2)])
+    assert not stopping.done()
+    log.settle()
+    assert await outcome(task) is None
+    await stopping
+
+
+async def test_stop_does_not_wait_forever(batcher: Batcher, log: FakeLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.publisher.batcher.DRAIN_SECONDS", 0.01)
+    log.holding = True
+    task = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    await batcher.stop()
+    assert await outcome(task) is LogUnavailable
