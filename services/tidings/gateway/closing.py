@@ -17,11 +17,14 @@ class Closing:
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
 
-    def finish(self, connection: Connection) -> None:
-        """Send FIN once everything is written; close at the peer's FIN, at the latest after LINGER_SECONDS."""
+    def finish(self, connection: Connection, last: bytes) -> None:
+        """Send the last bytes, then FIN; close at the peer's FIN, at the latest after LINGER_SECONDS."""
         connection.handler = self
         connection.pinged = time.monotonic()
         reactor = self._reactor
+        reactor.send((connection,), last)
+        if connection.handler is not self:
+            return
         if not reactor.is_blocked(connection):
             reactor.shut_down_writing(connection)
         reactor.reschedule(connection, connection.pinged + LINGER_SECONDS)

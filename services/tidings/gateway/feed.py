@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
-from tidings.bus.log import ChangeLog, Entry, FromOffset, FromTail, FromTime, Start
+from tidings.bus.log import ChangeLog, Entry, FromOffset, FromTime, Start
 from tidings.errors import BatchError, LogError, LogUnavailable, ReadLost
 from tidings.gateway.hub import Told
 from tidings.gateway.window import Window
@@ -126,8 +126,8 @@ class Feed:
         position = self.window.position
         self._verified = position is None
         self._marker = token_bytes(batches.ID_BYTES)
-        if self._gap:
-            return FromTail()
+        # A gap empties the window: like a new feed, it builds one from the history there is now. Attaching at the
+        # tail instead could miss the marker, which travels on another connection and may be there first.
         return FromTime(time.time() - WINDOW_SECONDS) if position is None else FromOffset(position.offset)
 
     async def _read(self, start: Start) -> None:

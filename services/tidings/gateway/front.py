@@ -80,9 +80,7 @@ class Front:
 
     def _reject(self, connection: Connection, error: RequestRejected) -> None:
         self.counters.rejected[error.reason] = self.counters.rejected.get(error.reason, 0) + 1
-        connection.handler = self._closing
-        self._reactor.send((connection,), http1.rejection(error))
-        self._closing.finish(connection)
+        self._closing.finish(connection, http1.rejection(error))
 
     def timed(self, connection: Connection, now: float) -> float | None:
         """Close a connection whose head does not come."""

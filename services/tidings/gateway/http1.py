@@ -131,6 +131,8 @@ def rejection(error: RequestRejected) -> bytes:
     headers = {"Content-Type": "application/problem+json"}
     if error.code == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if error.code == 405:
+        headers["Allow"] = "GET"
     if error.code == 426:
         headers |= {"Sec-WebSocket-Version": "13", "Upgrade": "websocket"}
     return response(error.code, body.encode(), headers)

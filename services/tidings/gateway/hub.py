@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, cast
 
 from tidings.gateway.connection import NOTHING, Connection, Form, Pending, resync
 from tidings.wire import cursor
@@ -22,6 +22,8 @@ MAX_PENDING_TYPES: Final = 128
 """Data types per account that wait for one client; beyond that it is told to resynchronise the account."""
 CHUNK: Final = 64
 """Writes between two looks at the clock."""
+CLOCK_SLACK: Final = 1e-6
+"""Seconds; a sum of times is not exactly what it is compared with."""
 
 Changed = Mapping[str, Mapping[str, str]]
 
@@ -67,6 +69,23 @@ class HubCounters:
     overflowed: int = 0
 
 
+class _Rest:
+    """Those whom a call had no time left for. `pending` is what all of them waited for then, told by `frame`."""
+
+    __slots__ = ("_connections", "_taken", "frame", "pending")
+
+    def __init__(self, connections: list[Connection], pending: Pending | None, frame: bytes) -> None:
+        self._connections = connections
+        self._taken = 0
+        self.pending = pending
+        self.frame = frame
+
+    def take(self, count: int) -> tuple[list[Connection], bool]:
+        """The next so many, and whether these were the last."""
+        start, self._taken = self._taken, self._taken + count
+        return self._connections[start : self._taken], self._taken >= len(self._connections)
+
+
 class Hub:
     """Connections by account, and what each is still to be told.
 
@@ -96,7 +115,7 @@ class Hub:
         self._by_account: dict[str, Connection | dict[Connection, None]] = {}
         self._entries: dict[int, bytes] = {}
         self._cooling: deque[tuple[float, list[Connection]]] = deque()
-        self._backlog: deque[Connection] = deque()
+        self._backlog: deque[_Rest] = deque()
         self._resuming: set[Connection] = set()
 
     def add(self, connection: Connection, form: Form) -> None:
@@ -151,6 +170,8 @@ class Hub:
         merged = {account: {**states, **pending.changed.get(account, {})} for account, states in missed.items()}
         connection.pending = pending._replace(changed={**pending.changed, **merged})
         self._flush([connection])
+        if self._sink.is_blocked(connection):
+            self.blocked(connection)
 
     def refresh(self, connection: Connection) -> None:
         """Tell a connection that nothing happened, with a fresh cursor; not while anything waits for it."""
@@ -167,12 +188,11 @@ class Hub:
         told: list[Connection] = []
         for account in accounts:
             for connection in self.connections(account):
-                if connection.form is None:
-                    continue
                 pending = connection.pending
                 if pending is None:
                     told.append(connection)
-                changed = resync(connection.form, account, self._unknown_state())
+                # Whoever is in the table has subscribed, and so has a form.
+                changed = resync(cast("Form", connection.form), account, self._unknown_state())
                 connection.pending = _merge(pending or NOTHING, changed, self._clock(), None)
         self._later(told)
 
@@ -241,7 +261,7 @@ class Hub:
                 rest = group[start:]
                 for connection in rest:
                     connection.pending = pending
-                self._later(rest)
+                self._defer(_Rest(rest, pending, frame))
                 return
             self._write(group[start : start + CHUNK], frame, pending, now)
 
@@ -271,45 +291,52 @@ class Hub:
 
     def unblocked(self, connection: Connection) -> None:
         """The unfinished write is done: tell what waited, unless it still has to cool down or to resume."""
-        if connection.form is None or connection in self._resuming:
-            return
-        if self._clock() - connection.pushed_at >= self._interval:
+        if connection.form is not None and self._is_free(connection, self._clock()):
             self._later([connection])
+
+    def _is_free(self, connection: Connection, now: float) -> bool:
+        """Whether nothing forbids to tell it now: neither its interval nor a resume nor an unfinished write."""
+        return (
+            now - connection.pushed_at >= self._interval - CLOCK_SLACK
+            and connection not in self._resuming
+            and not self._sink.is_blocked(connection)
+        )
 
     def expire(self) -> None:
         """End the coalescing intervals that are over."""
         now = self._clock()
         while self._cooling and self._cooling[0][0] <= now:
             _, connections = self._cooling.popleft()
-            due = []
-            for connection in connections:
-                if connection.pending is None or now - connection.pushed_at < self._interval - 1e-9:
-                    continue
-                if connection in self._resuming or self._sink.is_blocked(connection):
-                    continue
-                due.append(connection)
+            due = [one for one in connections if one.pending is not None and self._is_free(one, now)]
             self._later(due)
         if self._cooling:
             self._sink.cool(self._cooling[0][0])
 
     def _later(self, connections: list[Connection]) -> None:
         if connections:
-            self._backlog.extend(connections)
-            self._sink.defer()
+            self._defer(_Rest(connections, None, b""))
+
+    def _defer(self, rest: _Rest) -> None:
+        self._backlog.append(rest)
+        self._sink.defer()
 
     def drain(self) -> None:
         """Write what waits for nobody but us, within the budget; asks to be called again when that is not all."""
         deadline = self._clock() + self._budget
-        while self._backlog and self._clock() < deadline:
-            chunk = [self._backlog.popleft() for _ in range(min(CHUNK, len(self._backlog)))]
-            self._flush(
-                [
-                    connection
-                    for connection in dict.fromkeys(chunk)
-                    if connection not in self._resuming and not self._sink.is_blocked(connection)
-                ],
-                only_changes=True,
-            )
+        while self._backlog and (now := self._clock()) < deadline:
+            rest = self._backlog[0]
+            chunk, last = rest.take(CHUNK)
+            if last:
+                self._backlog.popleft()
+            free = [connection for connection in chunk if self._is_free(connection, now)]
+            # Who waits for the very same as when the frame was made is told by that frame.
+            same = [connection for connection in free if connection.pending is rest.pending]
+            if rest.pending is not None and same:
+                for connection in same:
+                    connection.pending = None
+                self._write(same, rest.frame, rest.pending, now)
+            if len(same) < len(free):
+                self._flush([one for one in free if one.pending is not rest.pending], only_changes=True)
         if self._backlog:
             self._sink.defer()
 
@@ -358,7 +385,8 @@ def _merge_told(changes: Sequence[Told]) -> list[Told]:
         earlier = merged.get(change.account)
         if earlier is not None:
             change = change._replace(
-                changed={**earlier.changed, **change.changed}, changed_at=earlier.changed_at or change.changed_at
+                changed={**earlier.changed, **change.changed},
+                changed_at=earlier.changed_at or change.changed_at,
             )
         merged[change.account] = change
     return list(merged.values())

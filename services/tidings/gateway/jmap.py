@@ -123,7 +123,11 @@ def _request(members: Mapping[str, msgspec.Raw], request_id: str | None, session
     responses: list[tuple[str, Any, str]] = [
         (name, arguments, call_id)
         if name == "Core/echo"
-        else ("error", {"type": "unknownMethod", "description": "Tidings pushes; ask your JMAP server"}, call_id)
+        else (
+            "error",
+            {"type": "unknownMethod", "description": "Tidings pushes; ask your JMAP server"},
+            call_id,
+        )
         for name, arguments, call_id in calls
     ]
     response: dict[str, Any] = {

@@ -69,9 +69,7 @@ class ParkedWebSocket:
         self.counters.open += 1
         self.counters.opened += 1
         self._reactor.send((connection,), response)
-        if connection.expires is not None:
-            self._reactor.reschedule(connection, connection.expires)
-        if rest:
+        if rest and connection.handler is self:
             self.received(connection, rest)
 
     def received(self, connection: Connection, data: memoryview) -> None:
@@ -124,7 +122,6 @@ class ParkedWebSocket:
         if connection.expires is not None and now >= connection.expires:
             self._end_with(connection, CloseCode.POLICY_VIOLATION, "token_expired", "the token has expired")
             return None
-        due = now + PING_SECONDS
         since = self._reactor.blocked_since(connection)
         if since is not None:
             if now - since >= WRITE_SECONDS:
@@ -135,8 +132,10 @@ class ParkedWebSocket:
             connection.pinged = 0.0
             due = now + (PING_SECONDS - PONG_SECONDS) * random.uniform(0.8, 1.0)  # noqa: S311 - spreads the pings
         elif connection.pinged:
-            self._reactor.close(connection, "pong_deadline")
-            return None
+            due = connection.pinged + PONG_SECONDS
+            if now >= due:
+                self._reactor.close(connection, "pong_deadline")
+                return None
         else:
             due = self._ping(connection, now)
         return due if connection.expires is None else min(due, connection.expires)
@@ -169,6 +168,4 @@ class ParkedWebSocket:
 
     def _end(self, connection: Connection, frame: bytes, reason: str) -> None:
         self.closed(connection, reason)
-        connection.handler = self._closing
-        self._reactor.send((connection,), frame)
-        self._closing.finish(connection)
+        self._closing.finish(connection, frame)

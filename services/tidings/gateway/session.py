@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from tidings.errors import RequestRejected
@@ -17,6 +20,7 @@ from tidings.gateway.jmap import CORE, MAX_CALLS, WEBSOCKET
 from tidings.gateway.parked import MAX_MESSAGE_BYTES, session_state
 from tidings.ops.auth import Gatekeeper, Identity
 
+_log = structlog.get_logger()
 _CORE_LIMITS: Final = {
     "maxSizeUpload": 0,
     "maxConcurrentUpload": 0,
@@ -45,7 +49,12 @@ def session_resource(identity: Identity, base: str, credentials: Mapping[str, st
             },
         },
         "accounts": {
-            account: {"name": account, "isPersonal": index == 0, "isReadOnly": True, "accountCapabilities": {}}
+            account: {
+                "name": account,
+                "isPersonal": index == 0,
+                "isReadOnly": True,
+                "accountCapabilities": {},
+            }
             for index, account in enumerate(identity.accounts)
         },
         "primaryAccounts": {CORE: identity.accounts[0]},
@@ -58,22 +67,35 @@ def session_resource(identity: Identity, base: str, credentials: Mapping[str, st
     }
 
 
+def _problem(status: int, detail: str, headers: Mapping[str, str]) -> JSONResponse:
+    """An answer in the form of RFC 9457."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(body, status, {"Cache-Control": "no-store", **headers}, "application/problem+json")
+
+
 def create_app(gatekeeper: Gatekeeper, public_url: str, fallback: ASGIApp | None) -> FastAPI:
     """What the public port serves beside parked connections; `fallback` gets every other path."""
-    app = FastAPI(title="Tidings gateway", openapi_url=None)
+    app = FastAPI(openapi_url=None)
 
     @app.exception_handler(RequestRejected)
     async def rejected(request: Request, error: RequestRejected) -> JSONResponse:
-        headers = {"WWW-Authenticate": "Bearer"} if error.code == 401 else {}
-        body = {"type": "about:blank", "status": error.code, "detail": error.detail}
-        return JSONResponse(body, error.code, headers | {"Cache-Control": "no-store"}, "application/problem+json")
+        return _problem(error.code, error.detail, {"WWW-Authenticate": "Bearer"} if error.code == 401 else {})
+
+    @app.exception_handler(HTTPException)
+    async def not_served(request: Request, error: HTTPException) -> JSONResponse:
+        return _problem(error.status_code, error.detail, error.headers or {})
+
+    @app.exception_handler(Exception)
+    async def failed(request: Request, error: Exception) -> JSONResponse:
+        _log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
+        return _problem(500, "the gateway could not answer this", {})
 
     @app.get("/.well-known/jmap")
     async def session(request: Request) -> JSONResponse:
-        headers = {name: value for name, value in request.headers.items()}
+        headers = dict(request.headers)
         query = dict(request.query_params)
         identity = gatekeeper.admit("GET", headers, query, upgrade=False, now=time.time())
-        credentials = {name: query[name] for name in ("account", "access_token") if name in query}
+        credentials: dict[str, str] = {name: query[name] for name in ("account", "access_token") if name in query}
         _, _, bearer = headers.get("authorization", "").partition(" ")
         if bearer:
             credentials["access_token"] = bearer

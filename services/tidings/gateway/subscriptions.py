@@ -66,6 +66,7 @@ class Subscriptions:
         self._waiting: dict[Connection, str | None] = {}
         self._waiting_for: defaultdict[int, dict[Connection, None]] = defaultdict(dict)
         self._forms: dict[tuple[frozenset[str] | None, Encode], Form] = {}
+        self._lingering: dict[int, asyncio.TimerHandle] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
     def form(self, types: frozenset[str] | None, encode: Encode) -> Form:
@@ -84,6 +85,8 @@ class Subscriptions:
         for shard in self._shards_of(connection):
             if not known:
                 self._demand[shard] += 1
+                if shard in self._lingering:
+                    self._lingering.pop(shard).cancel()
             if shard not in self.feeds:
                 self.feeds[shard] = feed = self._make_feed(shard)
                 feed.start()
@@ -100,10 +103,13 @@ class Subscriptions:
         for shard in self._shards_of(connection):
             self._demand[shard] -= 1
             if not self._demand[shard]:
-                asyncio.get_running_loop().call_later(LINGER_SECONDS, self._detach, shard)
+                loop = asyncio.get_running_loop()
+                self._lingering[shard] = loop.call_later(LINGER_SECONDS, self._detach, shard)
 
     async def stop(self) -> None:
         """Stop every feed."""
+        for lingering in self._lingering.values():
+            lingering.cancel()
         await asyncio.gather(*(feed.stop() for feed in self.feeds.values()), *self._stopping)
         self.feeds.clear()
 
@@ -136,10 +142,10 @@ class Subscriptions:
                 self._waiting_for[shard].pop(connection, None)
 
     def _detach(self, shard: int) -> None:
-        if not self._demand[shard] and shard in self.feeds:
-            task = asyncio.get_running_loop().create_task(self.feeds.pop(shard).stop())
-            self._stopping.add(task)
-            task.add_done_callback(self._stopping.discard)
+        del self._lingering[shard]
+        task = asyncio.get_running_loop().create_task(self.feeds.pop(shard).stop())
+        self._stopping.add(task)
+        task.add_done_callback(self._stopping.discard)
 
     def _try_resume(self, connection: Connection) -> None:
         if not all(self.feeds[shard].live for shard in self._shards_of(connection)):

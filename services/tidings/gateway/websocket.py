@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import sha1
@@ -191,9 +191,7 @@ class Decoder:
                 raise _protocol_error("the length is not minimal")
         held = len(self._fragments) if self._fragments is not None else 0
         if opcode < Opcode.CLOSE and held + size > self.max_message:
-            raise ConnectionFailed(
-                CloseCode.MESSAGE_TOO_BIG, "message_too_big", f"over {self.max_message} bytes"
-            )
+            raise ConnectionFailed(CloseCode.MESSAGE_TOO_BIG, "message_too_big", f"over {self.max_message} bytes")
         end = at + 4 + size
         if len(buffer) < end:
             return None

@@ -255,6 +255,41 @@ def test_unblocked_before_its_interval_is_over_it_waits_for_that() -> None:
     assert world.changes(connection)[1:] == [{A: {"Email": "2"}}]
 
 
+def test_a_blocked_connection_that_subscribes_again_stays_one_that_waits() -> None:
+    world = World()
+    connection = world.connect("alice")
+    world.wires.blocking.add(connection)
+    world.publish(("alice", {"Email": "1"}))
+    world.hub.add(connection, world.form())
+    world.hub.resume(connection, {})
+    written = len(world.wires.frames[connection])
+    world.publish(("alice", {"Email": "2"}))
+    world.publish(("alice", {"Email": "3"}))
+    assert len(world.wires.frames[connection]) == written
+    world.settle()
+    assert world.wires.frames[connection][-1]["changed"] == {"alice": {"Email": "3"}}
+
+
+def test_who_changes_again_before_the_rest_is_written_is_told_once_of_both() -> None:
+    world = World(budget=0.01)
+    connections = [world.connect("alice") for _ in range(3 * CHUNK)]
+    world.clock.step = 0.01
+    world.publish(("alice", {"Email": "1"}))
+    world.clock.step = 0.0
+    late = [one for one in connections if one.pending is not None]
+    assert late
+    world.publish(("alice", {"Email": "2", "Mailbox": "2"}))
+    for one in late[: len(late) // 2]:
+        world.hub.remove(one)
+    world.settle()
+    for one in late[len(late) // 2 :]:
+        assert [frame["changed"] for frame in world.wires.frames[one]][1:] == [
+            {"alice": {"Email": "2", "Mailbox": "2"}}
+        ]
+    for one in late[: len(late) // 2]:
+        assert len(world.wires.frames[one]) == 1
+
+
 def test_while_a_resume_is_outstanding_changes_only_wait() -> None:
     world = World()
     connection = Connection(3, CLOSED)
@@ -363,7 +398,9 @@ TYPES = ["Email", "Mailbox", "Thread"]
 STEPS = st.one_of(
     st.tuples(
         st.just("publish"),
-        st.lists(st.tuples(st.sampled_from(together(3)), st.sets(st.sampled_from(TYPES), min_size=1)), min_size=1, max_size=4),
+        st.lists(
+            st.tuples(st.sampled_from(together(3)), st.sets(st.sampled_from(TYPES), min_size=1)), min_size=1, max_size=4
+        ),
     ),
     st.tuples(st.just("publish"), st.lists(st.just(("elsewhere", {"Email"})), min_size=1, max_size=2)),
     st.tuples(st.just("block"), st.integers(0, 5)),
@@ -437,8 +474,6 @@ def test_cut_after_any_frame_its_cursor_brings_back_everything(
             assert isinstance(changed, dict)
             for account, states in changed.items():
                 told |= {(account, name): state for name, state in states.items()}
-            since = {
-                shard_of(account, SHARDS): offset(frame, account) for account in connection.account_names()
-            }
+            since = {shard_of(account, SHARDS): offset(frame, account) for account in connection.account_names()}
             assert told | expected(world, connection, since) == expected(world, connection, {})
         assert told == expected(world, connection, {})

@@ -95,7 +95,18 @@ def test_what_is_no_request_gets_a_request_error(message: object, kind: str) -> 
 
 
 @pytest.mark.parametrize(
-    "payload", [b"", b"{", b"\xff", b'{"@type":"\\ud800"}', b'{"@type":{]}', b"[" * 100_000, b'{"@type":' * 50_000]
+    "payload",
+    [
+        b"",
+        b"{",
+        b"\xff",
+        b'{"@type":"\\ud800"}',
+        b'{"@type":1e999}',
+        b'{"@type":"Request","id":1e999}',
+        b'{"@type":{]}',
+        b"[" * 100_000,
+        b'{"@type":' * 50_000,
+    ],
 )
 def test_what_is_no_json_gets_a_request_error(payload: bytes) -> None:
     assert reply(payload)["type"] == "urn:ietf:params:jmap:error:notJSON"

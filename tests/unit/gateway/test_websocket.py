@@ -49,8 +49,7 @@ def masked(opcode: int, payload: bytes, *, fin: bool = True, mask: bytes = b"\x0
 def failure(*data: bytes, max_message: int = 1000) -> int:
     decoder = Decoder(max_message)
     with pytest.raises(ConnectionFailed) as caught:
-        for piece in data:
-            list(decoder.feed(piece))
+        [message for piece in data for message in decoder.feed(piece)]
     return caught.value.code
 
 
@@ -177,8 +176,8 @@ def test_an_unfinished_frame_is_not_idle() -> None:
     decoder = Decoder(100)
     assert decoder.idle
     assert list(decoder.feed(b"\x81")) == []
-    assert not decoder.idle
     assert list(decoder.feed(b"\xfe\x01")) == []
+    assert (decoder.idle, list(decoder.feed(b""))) == (False, [])
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])

@@ -1,0 +1,138 @@
+"""The gateway's metrics: what is counted, under which name."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry
+
+from tidings.gateway.feed import FeedCounters
+from tidings.gateway.front import Front
+from tidings.gateway.handover import HandOver
+from tidings.gateway.hub import Hub
+from tidings.gateway.parked import ParkedWebSocket
+from tidings.gateway.reactor import Reactor
+from tidings.gateway.subscriptions import Subscriptions
+from tidings.ops.metrics import HotMetrics, PlainHistogram
+
+
+class GatewayMetrics:
+    """Told of latencies as they happen; reads everything else where it is counted."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self._metrics = HotMetrics(registry)
+        self._skewed = 0
+        self._append_to_consume = self._histogram(
+            "tidings_append_to_consume_seconds",
+            "From handing a batch to the log to consuming it (confirm included)",
+        )
+        self._consume_to_write = self._histogram(
+            "tidings_consume_to_write_seconds",
+            "From consuming a change to writing it to a client, coalescing included",
+        )
+        self._change_to_write = self._histogram(
+            "tidings_change_to_write_seconds", "From a change's own time to writing it to a client"
+        )
+        self._metrics.counter(
+            "tidings_clock_skew", "Latencies that came out negative and counted as 0", lambda: self._skewed
+        )
+
+    def _histogram(self, name: str, help_text: str) -> PlainHistogram:
+        plain = PlainHistogram()
+        self._metrics.histogram(name, help_text, plain)
+        return plain
+
+    def delivered(self, seconds: float) -> None:
+        """A batch was consumed so long after its writer handed it to the log."""
+        self._observe(self._append_to_consume, seconds, 1)
+
+    def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
+        """Clients were told; see hub.Observer."""
+        self._observe(self._consume_to_write, now - consumed, count)
+        if changed_at is not None:
+            self._observe(self._change_to_write, now - changed_at, count)
+
+    def _observe(self, plain: PlainHistogram, seconds: float, count: int) -> None:
+        if seconds < 0:
+            self._skewed += 1
+            seconds = 0.0
+        plain.observe(seconds, count)
+
+    def watch(
+        self,
+        reactor: Reactor,
+        front: Front,
+        parked: ParkedWebSocket,
+        hub: Hub,
+        feeds: FeedCounters,
+        subscriptions: Subscriptions,
+        hand_over: HandOver,
+    ) -> None:
+        """Expose what these count."""
+        metrics = self._metrics
+        gauge, counter, labelled = metrics.gauge, metrics.counter, metrics.labelled_counter
+        gauge(
+            "tidings_sockets_open",
+            "Client sockets in the parking lot, in whatever phase",
+            lambda: len(reactor),
+        )
+        gauge("tidings_websockets_open", "Parked WebSocket connections", lambda: parked.counters.open)
+        gauge("tidings_requests_open", "Requests handed over to the HTTP application", lambda: len(hand_over))
+        counter("tidings_accepts", "Connections accepted", lambda: reactor.counters.accepted)
+        counter(
+            "tidings_accept_pauses",
+            "Times accepting paused for lack of files",
+            lambda: reactor.counters.accept_pauses,
+        )
+        counter("tidings_sent_bytes", "Bytes written to clients", lambda: reactor.counters.bytes_out)
+        counter("tidings_handovers", "Requests handed over", lambda: front.counters.handed_over)
+        counter(
+            "tidings_head_deadlines",
+            "Connections closed because no head came",
+            lambda: front.counters.head_deadlines,
+        )
+        labelled(
+            "tidings_rejections",
+            "Requests rejected before the upgrade",
+            "reason",
+            lambda: front.counters.rejected,
+        )
+        counter("tidings_websockets_opened", "WebSocket upgrades accepted", lambda: parked.counters.opened)
+        labelled("tidings_websockets_closed", "WebSockets closed", "reason", lambda: parked.counters.closed)
+        counter("tidings_messages_received", "Messages from clients", lambda: parked.counters.messages_in)
+        counter("tidings_request_errors", "RequestErrors answered", lambda: parked.counters.request_errors)
+        counter("tidings_batches_consumed", "Batches consumed, markers included", lambda: feeds.batches)
+        counter("tidings_changes_consumed", "Changes consumed", lambda: feeds.changes)
+        counter("tidings_markers_consumed", "Markers consumed", lambda: feeds.markers)
+        counter("tidings_batches_undecodable", "Log entries that are no batch", lambda: feeds.undecodable)
+        counter("tidings_feeds_lost", "Times a live feed stopped delivering", lambda: feeds.lost)
+        counter("tidings_feed_gaps", "Times changes of a shard may have been missed", lambda: feeds.gaps)
+        gauge("tidings_feeds", "Shards being read", lambda: len(subscriptions.feeds))
+        gauge(
+            "tidings_feeds_live",
+            "Shards being read that deliver",
+            lambda: sum(feed.live for feed in tuple(subscriptions.feeds.values())),
+        )
+        counter("tidings_changes_matched", "Changes times clients they concern", lambda: hub.counters.matched)
+        counter("tidings_pushes", "StateChanges pushed that name a change", lambda: hub.counters.pushed)
+        counter("tidings_changes_coalesced", "Changes merged into one that waited", lambda: hub.counters.coalesced)
+        counter(
+            "tidings_pending_overflows",
+            "Clients told to resynchronise because too many types waited",
+            lambda: hub.counters.overflowed,
+        )
+        resumes = subscriptions.counters
+        labelled(
+            "tidings_resumes",
+            "Subscriptions by outcome",
+            "outcome",
+            lambda: {
+                "fresh": resumes.fresh,
+                "nothing_missed": resumes.nothing_missed,
+                "replayed_window": resumes.replayed_window,
+            },
+        )
+        labelled(
+            "tidings_resyncs",
+            "Clients told to resynchronise",
+            "reason",
+            lambda: {reason.value: count for reason, count in resumes.resync.items()},
+        )

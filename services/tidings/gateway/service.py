@@ -1,0 +1,157 @@
+"""The gateway's composition root."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import random
+import socket
+import time
+from secrets import token_hex
+from typing import Final
+
+import structlog
+from starlette.types import ASGIApp
+
+from tidings.bus.log import ChangeLog
+from tidings.gateway.closing import Closing
+from tidings.gateway.connection import Connection
+from tidings.gateway.feed import Feed, FeedCounters
+from tidings.gateway.front import Front
+from tidings.gateway.handover import HandOver
+from tidings.gateway.hub import Hub
+from tidings.gateway.metrics import GatewayMetrics
+from tidings.gateway.parked import ParkedWebSocket
+from tidings.gateway.pump import Pump
+from tidings.gateway.reactor import BACKLOG, SEND_BUFFER_BYTES, WAKE_SECONDS, Reactor
+from tidings.gateway.session import create_app
+from tidings.gateway.settings import GatewaySettings
+from tidings.gateway.subscriptions import Subscriptions
+from tidings.ops.auth import Gatekeeper, gatekeeper
+from tidings.ops.lifecycle import Runtime, Service
+from tidings.ops.listener import bind
+
+READY_POLL_SECONDS: Final = 0.2
+GOODBYE_SECONDS: Final = 1.0
+"""How long clients have on shutdown to answer their close frame."""
+HAND_OVER_SECONDS: Final = 5.0
+
+_log = structlog.get_logger()
+
+
+def compose(
+    settings: GatewaySettings, log: ChangeLog, runtime: Runtime, fallback: ASGIApp | None = None
+) -> list[Service]:
+    """The gateway as services to run; `fallback` serves every path of the public port that is not the gateway's.
+
+    Raises SettingsError when the settings contradict each other.
+    """
+    return [GatewayService(settings, log, runtime, gatekeeper(settings, settings.host), fallback)]
+
+
+def unknown_state() -> str:
+    """A state that no client has seen."""
+    return f"resync-{token_hex(8)}"
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket whose accepted sockets have no Nagle delay and a small send buffer.
+
+    Raises SettingsError when the address cannot be had.
+    """
+    listener = bind(host, port)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    listener.setblocking(False)
+    listener.listen(BACKLOG)
+    return listener
+
+
+class GatewayService:
+    """The public port: parked connections, and everything else handed over."""
+
+    name = "gateway"
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        log: ChangeLog,
+        runtime: Runtime,
+        keeper: Gatekeeper,
+        fallback: ASGIApp | None,
+    ) -> None:
+        self.host = settings.host
+        self.port = settings.port
+        self._log = log
+        self._interval = settings.coalesce_ms / 1000
+        self._keeper = keeper
+        self._health = runtime.health
+        self._metrics = GatewayMetrics(runtime.registry)
+        self._hand_over = HandOver(create_app(keeper, settings.public_url, fallback))
+        self._parts: tuple[Reactor, ParkedWebSocket, Subscriptions] | None = None
+        self._readiness: asyncio.Task[None] | None = None
+        runtime.health.set_ready("log", False, "not connected yet")
+
+    async def start(self) -> None:
+        """Listen, and be ready once the log has been reached."""
+        listener = listen(self.host, self.port)
+        self.port = listener.getsockname()[1]
+        reactor = Reactor(listener)
+        pump = Pump(reactor)
+        hub = Hub(
+            shards=self._log.shards,
+            interval=self._interval,
+            budget=WAKE_SECONDS,
+            sink=pump,
+            observer=self._metrics,
+            clock=time.monotonic,
+            unknown_state=unknown_state,
+        )
+        feed_counters = FeedCounters()
+        subscriptions = Subscriptions(self._log.shards, hub, lambda shard: feed(shard), unknown_state)
+
+        def feed(shard: int) -> Feed:
+            return Feed(self._log, shard, subscriptions, feed_counters, self._metrics.delivered)
+
+        closing = Closing(reactor)
+        parked = ParkedWebSocket(reactor, hub, subscriptions, closing)
+
+        def hand_over(connection: Connection, received: bytes) -> None:
+            self._hand_over.take(reactor.release(connection), received)
+
+        front = Front(reactor, self._keeper, parked, closing, hand_over)
+        self._metrics.watch(reactor, front, parked, hub, feed_counters, subscriptions, self._hand_over)
+        pump.start(hub)
+        reactor.start(front, hub.blocked)
+        self._parts = (reactor, parked, subscriptions)
+        self._readiness = asyncio.create_task(self._become_ready())
+        # What is there now stays: freezing it keeps full collections from walking it (docs/decisions).
+        gc.collect()
+        gc.freeze()
+        _log.info("listening", service=self.name, host=self.host, port=self.port)
+
+    async def _become_ready(self) -> None:
+        """Ready from the first connection to the log on: a later outage is no reason to send clients away."""
+        while not (self._log.can_read and self._log.can_append):
+            await asyncio.sleep(READY_POLL_SECONDS)
+        self._health.set_ready("log", True)
+
+    async def stop(self) -> None:
+        """Send everybody elsewhere (close code 1012), then close."""
+        self._health.set_ready("gateway", False, "shutting down")
+        if self._readiness is not None:
+            self._readiness.cancel()
+        if self._parts is None:
+            return
+        (reactor, parked, subscriptions), self._parts = self._parts, None
+        reactor.stop_accepting()
+        waiting = [connection for connection in reactor.connections() if connection.handler is parked]
+        random.shuffle(waiting)
+        for connection in waiting:
+            parked.shut_down(connection)
+        deadline = time.monotonic() + GOODBYE_SECONDS
+        while len(reactor) and time.monotonic() < deadline:
+            await asyncio.sleep(0.02)
+        await subscriptions.stop()
+        await self._hand_over.stop(HAND_OVER_SECONDS)
+        reactor.stop()

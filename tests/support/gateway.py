@@ -1,0 +1,80 @@
+"""A real gateway in the test's own loop, on a free port, over a log in memory or the one given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from secrets import token_bytes
+
+from prometheus_client import CollectorRegistry
+from pydantic import SecretStr
+from starlette.types import ASGIApp
+
+from tidings.bus.log import ChangeLog
+from tidings.bus.memory import MemoryLog
+from tidings.gateway.service import compose
+from tidings.gateway.settings import GatewaySettings
+from tidings.ops.health import Health
+from tidings.ops.lifecycle import Runtime, Service
+from tidings.wire import batch
+from tidings.wire.change import Change
+from tidings.wire.shard import shard_of
+
+SECRET = "a secret of thirty-two bytes or more"
+
+
+@dataclass
+class RunningGateway:
+    """What a test needs to talk to it and to look inside."""
+
+    port: int
+    log: ChangeLog
+    registry: CollectorRegistry
+    health: Health
+    service: Service
+    _ids: int = field(default=0)
+
+    def url(self, query: str = "account=alice", path: str = "/jmap/ws") -> str:
+        return f"ws://127.0.0.1:{self.port}{path}?{query}"
+
+    async def publish(self, account: str, changed: Mapping[str, str | None], *, at: float | None = None) -> None:
+        """Append one change as a publisher would."""
+        self._ids += 1
+        change = Change(account, dict(changed), "MessageNew", str(self._ids), "test", at)
+        await self.publish_all([change])
+
+    async def publish_all(self, changes: list[Change]) -> None:
+        """Append the changes of one account's shard as one batch."""
+        shard = shard_of(changes[0].account, self.log.shards)
+        await self.log.append(shard, batch.encode(token_bytes(16), time.time(), tuple(changes)))
+
+    def value(self, name: str, **labels: str) -> float:
+        """A metric's present value."""
+        value = self.registry.get_sample_value(name, labels)
+        assert value is not None, f"no metric {name} {labels}"
+        return value
+
+
+@asynccontextmanager
+async def running_gateway(
+    *, log: ChangeLog | None = None, fallback: ASGIApp | None = None, **settings: object
+) -> AsyncIterator[RunningGateway]:
+    """Start one; `settings` are GatewaySettings."""
+    own = log is None
+    log = log or MemoryLog(shards=8)
+    if own:
+        await log.open()
+    if isinstance(secret := settings.get("jwt_secret"), str):
+        settings["jwt_secret"] = SecretStr(secret)
+    given = GatewaySettings.model_validate({"port": 0, "coalesce_ms": 0, **settings})
+    runtime = Runtime()
+    (service,) = compose(given, log, runtime, fallback)
+    await service.start()
+    try:
+        yield RunningGateway(service.port, log, runtime.registry, runtime.health, service)  # type: ignore[attr-defined]
+    finally:
+        await service.stop()
+        if own:
+            await log.close()

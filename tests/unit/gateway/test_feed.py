@@ -1,0 +1,270 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from secrets import token_bytes
+
+import pytest
+
+from tidings.bus.log import Entry, Start
+from tidings.bus.memory import MemoryLog
+from tidings.errors import LogUnavailable, ReadLost
+from tidings.gateway import feed as feeds
+from tidings.gateway.feed import Feed, FeedCounters
+from tidings.gateway.hub import Told
+from tidings.wire import batch
+from tidings.wire.change import Change
+from tidings.wire.cursor import Position, check_of
+
+DEADLINE = 5.0
+
+
+@pytest.fixture(autouse=True)
+def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "MARKER_SECONDS", 0.2)
+    monkeypatch.setattr(feeds, "QUIET_SECONDS", (0.1, 0.15))
+    monkeypatch.setattr(feeds, "RETRY_SECONDS", (0.01, 0.02))
+
+
+class Broker:
+    """A log that can be recreated, cut, muted and closed to writers behind the feed's back."""
+
+    shards = 1
+
+    def __init__(self) -> None:
+        self.stored = MemoryLog(1)
+        self.muted = False
+        self.accepts = True
+        self.attached = 0
+        self._cut = asyncio.Event()
+
+    can_append = can_read = True
+
+    async def open(self) -> None:
+        await self.stored.open()
+
+    async def close(self) -> None:
+        await self.stored.close()
+
+    async def append(self, shard: int, payload: bytes) -> None:
+        if not self.accepts:
+            raise LogUnavailable("blocked")
+        await self.stored.append(shard, payload)
+
+    async def recreate(self) -> None:
+        self.stored = MemoryLog(1)
+        await self.stored.open()
+
+    def cut(self) -> None:
+        self._cut.set()
+        self._cut = asyncio.Event()
+
+    async def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
+        self.attached += 1
+        cut, entries = self._cut, self.stored.read(shard, start)
+        try:
+            while True:
+                coming = asyncio.ensure_future(anext(entries))
+                ending = asyncio.ensure_future(cut.wait())
+                try:
+                    await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+                    if ending.done():
+                        raise ReadLost("cut")
+                    if not self.muted:
+                        yield coming.result()
+                finally:
+                    coming.cancel()
+                    ending.cancel()
+                    await asyncio.gather(coming, ending, return_exceptions=True)
+        finally:
+            await entries.aclose()
+
+    async def change(self, account: str, **changed: str | None) -> bytes:
+        batch_id = token_bytes(16)
+        change = Change(account, dict(changed), "FlagsSet", "1", "test")
+        await self.append(0, batch.encode(batch_id, time.time(), (change,)))
+        return batch_id
+
+
+class Owner:
+    """Remembers what the feed tells."""
+
+    def __init__(self) -> None:
+        self.lives: list[Position] = []
+        self.batches: list[tuple[Position, list[Told]]] = []
+        self.gaps = 0
+
+    def live(self, shard: int, position: Position) -> None:
+        self.lives.append(position)
+
+    def batch(self, shard: int, position: Position, changes: Sequence[Told], consumed: float) -> None:
+        self.batches.append((position, list(changes)))
+
+    def gap(self, shard: int) -> None:
+        self.gaps += 1
+
+    @property
+    def states(self) -> list[str]:
+        return [state for _, changes in self.batches for change in changes for state in change.changed.values()]
+
+
+class World:
+    def __init__(self) -> None:
+        self.broker = Broker()
+        self.owner = Owner()
+        self.counters = FeedCounters()
+        self.delivered: list[float] = []
+        self.feed = Feed(self.broker, 0, self.owner, self.counters, self.delivered.append)
+
+    async def until(self, condition: Callable[[], object]) -> None:
+        async with asyncio.timeout(DEADLINE):
+            while not condition():
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def running(*before: str) -> AsyncIterator[World]:
+    """A live feed; `before` are states that were appended earlier."""
+    world = World()
+    await world.broker.open()
+    for state in before:
+        await world.broker.change("alice", Email=state)
+    world.feed.start()
+    await world.until(lambda: world.feed.live)
+    try:
+        yield world
+    finally:
+        await world.feed.stop()
+        await world.broker.close()
+
+
+async def test_goes_live_by_its_marker_with_the_window_built_before() -> None:
+    async with running("1", "2") as world:
+        assert world.owner.lives == [world.feed.window.position]
+        assert world.owner.states == [], "what came before is history, not news"
+        assert len(world.feed.window) == 3
+
+
+async def test_tells_changes_in_log_order_and_how_long_they_took() -> None:
+    async with running() as world:
+        for state in "abc":
+            await world.broker.change("alice", Email=state)
+        await world.until(lambda: len(world.owner.states) == 3)
+        assert world.owner.states == ["a", "b", "c"]
+        assert len(world.delivered) == 3
+        assert world.counters.changes == 3
+
+
+async def test_a_state_is_made_from_offset_index_and_batch_id() -> None:
+    async with running() as world:
+        batch_id = await world.broker.change("alice", Email=None)
+        await world.until(lambda: world.owner.states)
+        (position, _), *_ = [told for told in world.owner.batches if told[1]]
+        assert position.check == check_of(batch_id)
+        assert world.owner.states == [f"{position.offset:x}-0-{position.check.hex()}"]
+
+
+async def test_silence_is_proven_by_markers() -> None:
+    async with running() as world:
+        before = world.counters.markers
+        await world.until(lambda: world.counters.markers >= before + 3)
+        assert world.counters.lost == 0
+
+
+async def test_a_cut_feed_goes_on_where_it_was_without_a_gap() -> None:
+    async with running() as world:
+        await world.broker.change("alice", Email="1")
+        await world.until(lambda: world.owner.states == ["1"])
+        world.broker.accepts = False
+        world.broker.cut()
+        await world.until(lambda: not world.feed.live)
+        world.broker.accepts = True
+        await world.broker.change("alice", Email="2")
+        await world.until(lambda: world.feed.live)
+        assert world.owner.states == ["1", "2"]
+        assert world.owner.gaps == 0
+        assert world.counters.lost == 1
+
+
+async def test_a_silent_feed_is_noticed_and_attached_again() -> None:
+    async with running() as world:
+        attached = world.broker.attached
+        world.broker.muted = True
+        await world.until(lambda: not world.feed.live)
+        assert world.counters.lost == 1
+        world.broker.muted = False
+        world.broker.cut()
+        await world.broker.change("alice", Email="1")
+        await world.until(lambda: world.feed.live and world.owner.states == ["1"])
+        assert world.broker.attached > attached
+
+
+async def test_a_recreated_log_that_is_shorter_is_a_gap() -> None:
+    async with running("1", "2", "3") as world:
+        await world.broker.recreate()
+        world.broker.cut()
+        await world.until(lambda: world.owner.gaps == 1)
+        await world.broker.change("alice", Email="after")
+        await world.until(lambda: world.owner.states == ["after"])
+        assert len(world.owner.lives) == 2
+
+
+async def test_a_recreated_log_that_is_longer_is_a_gap() -> None:
+    async with running() as world:
+        await world.broker.recreate()
+        for _ in range(20):
+            await world.broker.change("alice", Email="other")
+        world.broker.cut()
+        await world.until(lambda: world.owner.gaps == 1)
+        assert "other" not in world.owner.states
+
+
+async def test_a_log_cut_at_its_head_is_a_gap() -> None:
+    async with running() as world:
+        world.broker.accepts = False
+        world.broker.cut()
+        await world.until(lambda: not world.feed.live)
+        shard = world.broker.stored._shards[0]
+        while shard.entries:
+            shard.entries.popleft()
+            shard.first += 1
+        await world.broker.stored.append(0, batch.encode(token_bytes(16), time.time(), ()))
+        world.broker.accepts = True
+        await world.until(lambda: world.owner.gaps == 1)
+
+
+async def test_an_entry_that_is_no_batch_is_a_gap_and_the_feed_goes_on() -> None:
+    async with running() as world:
+        await world.broker.append(0, b"\xc1 nonsense")
+        await world.until(lambda: world.owner.gaps == 1)
+        await world.broker.change("alice", Email="1")
+        await world.until(lambda: world.owner.states == ["1"])
+        assert world.counters.undecodable == 1
+
+
+async def test_an_entry_that_is_no_batch_in_the_history_empties_the_window() -> None:
+    world = World()
+    await world.broker.open()
+    await world.broker.change("alice", Email="1")
+    await world.broker.append(0, b"nonsense")
+    world.feed.start()
+    await world.until(lambda: world.feed.live)
+    assert len(world.feed.window) == 1
+    assert world.owner.states == []
+    await world.feed.stop()
+    await world.broker.close()
+
+
+async def test_not_live_while_no_marker_can_be_appended_but_goes_live_after() -> None:
+    world = World()
+    await world.broker.open()
+    world.broker.accepts = False
+    world.feed.start()
+    await asyncio.sleep(0.5)
+    assert not world.feed.live
+    world.broker.accepts = True
+    await world.until(lambda: world.feed.live)
+    await world.feed.stop()
+    await world.broker.close()

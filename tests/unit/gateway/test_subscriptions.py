@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from tidings.gateway import subscriptions as module
+from tidings.gateway.connection import Connection
+from tidings.gateway.hub import Hub, Told
+from tidings.gateway.reactor import CLOSED
+from tidings.gateway.subscriptions import Subscriptions
+from tidings.gateway.window import ResyncReason, Window
+from tidings.wire import cursor
+from tidings.wire.cursor import Position
+from tidings.wire.shard import shard_of
+
+SHARDS = 8
+
+
+def encode(changed: Mapping[str, Mapping[str, str]], pushed: str) -> bytes:
+    return json.dumps({"changed": changed, "cursor": pushed}).encode()
+
+
+class Reader:
+    """A feed that is live when the test says so."""
+
+    def __init__(self, owner: World, shard: int) -> None:
+        self.live = False
+        self.window = Window(300.0)
+        self.running = False
+        self._owner = owner
+        self._shard = shard
+
+    def start(self) -> None:
+        self.running = True
+
+    async def stop(self) -> None:
+        self.running = False
+
+    def go_live(self) -> None:
+        self.window.append(Position(0, b"mark"), time.time(), [])
+        self.live = True
+        self._owner.subscriptions.live(self._shard, Position(0, b"mark"))
+
+    def change(self, offset: int, account: str, **states: str) -> None:
+        told = [Told(account, states, None)]
+        position = Position(offset, b"batc")
+        self.window.append(position, time.time(), told)
+        self._owner.subscriptions.batch(self._shard, position, told, time.monotonic())
+
+
+class World:
+    """Subscriptions with a real hub; frames are remembered."""
+
+    def __init__(self) -> None:
+        self.frames: defaultdict[Connection, list[dict[str, object]]] = defaultdict(list)
+        self.readers: dict[int, Reader] = {}
+        self.hub = Hub(
+            shards=SHARDS,
+            interval=0.0,
+            budget=1.0,
+            sink=self,
+            observer=self,
+            clock=time.monotonic,
+            unknown_state=lambda: "new",
+        )
+        self.subscriptions = Subscriptions(SHARDS, self.hub, self.make, lambda: "new")
+        self.form = self.subscriptions.form(None, encode)
+
+    def make(self, shard: int) -> Reader:
+        self.readers[shard] = reader = Reader(self, shard)
+        return reader
+
+    def send(self, connections: Sequence[Connection], frame: bytes) -> None:
+        for connection in connections:
+            self.frames[connection].append(json.loads(frame))
+
+    def is_blocked(self, connection: Connection) -> bool:
+        return False
+
+    def defer(self) -> None:
+        asyncio.get_running_loop().call_soon(self.hub.drain)
+
+    def cool(self, due: float) -> None:
+        raise AssertionError("no coalescing here")
+
+    def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
+        pass
+
+    def reader(self, account: str) -> Reader:
+        return self.readers[shard_of(account, SHARDS)]
+
+
+def connection(*accounts: str) -> Connection:
+    made = Connection(-1, CLOSED)
+    made.accounts = accounts[0] if len(accounts) == 1 else accounts
+    return made
+
+
+ELSEWHERE = next(name for name in map(str, range(100)) if shard_of(name, SHARDS) != shard_of("alice", SHARDS))
+
+
+async def test_nothing_is_said_until_every_feed_is_live() -> None:
+    world, both = World(), connection("alice", ELSEWHERE)
+    world.subscriptions.subscribe(both, world.form, None)
+    world.reader("alice").go_live()
+    world.reader("alice").change(1, "alice", Email="1")
+    assert world.frames[both] == []
+    world.reader(ELSEWHERE).go_live()
+    (hello,) = world.frames[both]
+    assert hello["changed"] == {"alice": {"Email": "1"}}
+    assert set(cursor.decode(str(hello["cursor"]))[1]) == {shard_of("alice", SHARDS), shard_of(ELSEWHERE, SHARDS)}
+    assert world.subscriptions.counters.fresh == 1
+
+
+async def test_who_waited_and_went_is_forgotten() -> None:
+    world, gone = World(), connection("alice")
+    world.subscriptions.subscribe(gone, world.form, None)
+    world.subscriptions.unsubscribe(gone)
+    world.subscriptions.unsubscribe(gone)
+    world.reader("alice").go_live()
+    world.reader("alice").change(1, "alice", Email="1")
+    assert world.frames[gone] == []
+    await world.subscriptions.stop()
+
+
+async def test_a_second_subscription_replaces_the_first() -> None:
+    world, one = World(), connection("alice")
+    world.subscriptions.subscribe(one, world.form, None)
+    world.reader("alice").go_live()
+    world.subscriptions.subscribe(one, world.subscriptions.form(frozenset({"Mailbox"}), encode), None)
+    world.reader("alice").change(1, "alice", Email="1")
+    world.reader("alice").change(2, "alice", Mailbox="2")
+    assert [frame["changed"] for frame in world.frames[one]] == [{}, {}, {"alice": {"Mailbox": "2"}}]
+
+
+async def test_equal_wishes_share_a_form(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    assert world.subscriptions.form(None, encode) is world.form
+    monkeypatch.setattr(module, "MAX_FORMS", 1)
+    types = frozenset({"Email"})
+    assert world.subscriptions.form(types, encode) is not world.subscriptions.form(types, encode)
+
+
+async def test_two_accounts_are_missed_each_by_itself() -> None:
+    world, first = World(), connection("alice", ELSEWHERE)
+    world.subscriptions.subscribe(first, world.form, None)
+    world.reader("alice").go_live()
+    world.reader(ELSEWHERE).go_live()
+    since = str(world.frames[first][0]["cursor"])
+    world.subscriptions.unsubscribe(first)
+    world.reader("alice").change(1, "alice", Email="1")
+    back = connection("alice", ELSEWHERE)
+    world.subscriptions.subscribe(back, world.form, since)
+    assert world.frames[back][0]["changed"] == {"alice": {"Email": "1"}}
+    only_alice = connection("alice")
+    world.subscriptions.subscribe(only_alice, world.form, None)
+    narrow = str(world.frames[only_alice][0]["cursor"])
+    wider = connection("alice", ELSEWHERE)
+    world.subscriptions.subscribe(wider, world.form, narrow)
+    assert world.frames[wider][0]["changed"] == {ELSEWHERE: dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
+    assert world.subscriptions.counters.resync[ResyncReason.UNKNOWN] == 1
+    await world.subscriptions.stop()
+
+
+async def test_a_gap_resynchronises_everybody_of_the_shard_and_nobody_else() -> None:
+    world, here, there = World(), connection("alice"), connection(ELSEWHERE)
+    for one in (here, there):
+        world.subscriptions.subscribe(one, world.form, None)
+    world.reader("alice").go_live()
+    world.reader(ELSEWHERE).go_live()
+    world.subscriptions.gap(shard_of("alice", SHARDS))
+    await asyncio.sleep(0)
+    assert world.frames[here][-1]["changed"] == {"alice": dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
+    assert len(world.frames[there]) == 1
+    assert world.subscriptions.counters.resync[ResyncReason.GAP] == 1
+
+
+async def test_a_feed_outlives_its_last_connection_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "LINGER_SECONDS", 0.05)
+    world, one, two = World(), connection("alice"), connection("alice")
+    world.subscriptions.subscribe(one, world.form, None)
+    reader = world.reader("alice")
+    world.subscriptions.unsubscribe(one)
+    world.subscriptions.subscribe(two, world.form, None)
+    await asyncio.sleep(0.1)
+    assert list(world.subscriptions.feeds.values()) == [reader], "somebody came back"
+    world.subscriptions.unsubscribe(two)
+    async with asyncio.timeout(5):
+        while reader.running:
+            await asyncio.sleep(0.01)
+    assert not world.subscriptions.feeds
+    world.subscriptions.subscribe(one, world.form, None)
+    assert world.reader("alice") is not reader

@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tidings.gateway.connection import Connection
+from tidings.gateway.reactor import CLOSED
+from tidings.gateway.timers import SLOTS, Wheel
+
+RANGE = Wheel.resolution * SLOTS
+
+
+def connection() -> Connection:
+    return Connection(-1, CLOSED)
+
+
+@given(st.floats(0, 1e6), st.floats(0, RANGE - 2 * Wheel.resolution))
+def test_never_early_and_at_most_two_steps_late(now: float, ahead: float) -> None:
+    wheel, visited = Wheel(now), connection()
+    wheel.add(visited, now + ahead)
+    assert wheel.advance(now + ahead - 1e-3 * Wheel.resolution) == []
+    assert wheel.advance(now + ahead + 2 * Wheel.resolution) == [visited]
+    assert wheel.advance(now + ahead + 2 * RANGE) == []
+
+
+def test_what_lies_too_far_ahead_is_visited_at_the_end_of_the_wheel() -> None:
+    wheel, visited = Wheel(0.0), connection()
+    wheel.add(visited, 1e9)
+    assert wheel.advance(RANGE / 2) == []
+    assert wheel.advance(RANGE) == [visited]
+
+
+def test_what_is_past_is_visited_next() -> None:
+    wheel, visited = Wheel(1000.0), connection()
+    wheel.add(visited, 3.0)
+    assert wheel.advance(1000.0) == []
+    assert wheel.advance(1000.0 + Wheel.resolution) == [visited]
+
+
+def test_a_long_stall_visits_everybody_once() -> None:
+    wheel = Wheel(0.0)
+    waiting = [connection() for _ in range(10)]
+    for index, one in enumerate(waiting):
+        wheel.add(one, index * 5.0)
+    assert sorted(map(id, wheel.advance(1e6))) == sorted(map(id, waiting))
+    assert wheel.advance(2e6) == []
+
+
+def test_time_that_goes_back_visits_nobody() -> None:
+    wheel = Wheel(100.0)
+    wheel.add(connection(), 101.0)
+    assert wheel.advance(50.0) == []
