@@ -1,0 +1,186 @@
+"""The webmail over HTTP: the page, the browser client, and a small JSON API over the Maildirs."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlencode
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp
+
+from tidings.errors import MailboxError, NoSuchMailbox, RequestRejected
+from tidings.ops.auth import Gatekeeper, Identity
+from tidings.webmail import html, message
+from tidings.webmail.announcer import Announcer
+from tidings.webmail.bodies import Flags, TestMail, check_own_page, read_json
+from tidings.webmail.headers import SecurityHeaders, page_policy
+from tidings.webmail.mailboxes import Mailboxes
+from tidings.webmail.problems import NO_STORE, problem
+
+STATIC: Final = Path(__file__).parent / "static"
+WEBSOCKET_PATH: Final = "/jmap/ws"
+REVALIDATE: Final = {"Cache-Control": "no-cache"}
+
+
+def client_directory() -> Path:
+    """Where the browser client is: inside an installed package, or beside a source checkout's services."""
+    packaged = STATIC / "client"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "clients" / "js"
+
+
+def create_app(
+    mailboxes: Mailboxes,
+    gatekeeper: Gatekeeper,
+    announcer: Announcer,
+    *,
+    gateway_url: str | None,
+    open_account: str | None,
+) -> ASGIApp:
+    """The webmail.
+
+    `gateway_url` is where browsers find the gateway, None when it serves this page itself. `open_account` is the
+    account shown to who asks for none, and not None means that everybody may see every account.
+    """
+    api = _Api(mailboxes, gatekeeper, announcer, gateway_url, open_account)
+    app = Starlette(
+        routes=[
+            Route("/", _page),
+            Route("/client/tidings.js", _client),
+            Mount("/static", StaticFiles(directory=STATIC)),
+            Route("/api/session", api.session),
+            Route("/api/messages", api.inbox),
+            Route("/api/messages", api.send, methods=["POST"]),
+            Route("/api/messages/{id}", api.read),
+            Route("/api/messages/{id}", api.flag, methods=["PATCH"]),
+            Route("/api/messages/{id}", api.delete, methods=["DELETE"]),
+            Route("/api/messages/{id}/html", api.document),
+        ],
+        exception_handlers=dict.fromkeys((RequestRejected, MailboxError, HTTPException, Exception), problem),
+    )
+    return SecurityHeaders(app, page_policy(gateway_url))
+
+
+async def _page(_: Request) -> Response:
+    return FileResponse(STATIC / "index.html", headers=REVALIDATE)
+
+
+async def _client(_: Request) -> Response:
+    return FileResponse(client_directory() / "tidings.js", media_type="text/javascript", headers=REVALIDATE)
+
+
+class _Api:
+    """The JSON API. Every request names its account as the gateway's do: `?account=`, or by its token."""
+
+    def __init__(
+        self,
+        mailboxes: Mailboxes,
+        gatekeeper: Gatekeeper,
+        announcer: Announcer,
+        gateway_url: str | None,
+        open_account: str | None,
+    ) -> None:
+        self._mailboxes = mailboxes
+        self._gatekeeper = gatekeeper
+        self._announcer = announcer
+        self._gateway_url = gateway_url
+        self._open_account = open_account
+
+    async def session(self, request: Request) -> Response:
+        """Who this is, and where changes are pushed from."""
+        identity = self._admit(request)
+        accounts = list(identity.accounts)
+        if self._open_account is not None:
+            accounts = await run_in_threadpool(self._mailboxes.accounts)
+        account = identity.accounts[0]
+        push_path = f"{WEBSOCKET_PATH}?{urlencode({'account': account})}"
+        return _json(
+            {
+                "account": account,
+                "accounts": accounts,
+                "pushUrl": f"{(self._gateway_url or '').rstrip('/')}{push_path}",
+            }
+        )
+
+    async def inbox(self, request: Request) -> Response:
+        """The newest messages. `now` is this machine's clock, to compare `touched` with."""
+        account = self._account(request)
+        inbox = await run_in_threadpool(self._mailboxes.inbox, account)
+        return _json({"now": time.time(), **asdict(inbox)})
+
+    async def read(self, request: Request) -> Response:
+        """One message, its HTML left to `document`."""
+        account = self._account(request)
+        content, unread = await run_in_threadpool(self._mailboxes.read, account, request.path_params["id"])
+        shown = asdict(content)
+        return _json({**shown, "unread": unread, "html": shown["html"] is not None})
+
+    async def document(self, request: Request) -> Response:
+        """A message's HTML, as the document of a sandboxed frame."""
+        account = self._account(request)
+
+        def read() -> str:
+            content, _ = self._mailboxes.read(account, request.path_params["id"])
+            return html.document(content.html or "")
+
+        headers = {**NO_STORE, "Content-Security-Policy": html.DOCUMENT_POLICY}
+        return HTMLResponse(await run_in_threadpool(read), headers=headers)
+
+    async def send(self, request: Request) -> Response:
+        """Deliver a test mail to an account of this webmail."""
+        check_own_page(request)
+        sender = self._account(request)
+        mail = await read_json(request, TestMail)
+        recipient = mail.to.removesuffix(f"@{message.LOCAL_DOMAIN}")
+
+        def deliver() -> None:
+            now = datetime.now(UTC)
+            self._mailboxes.deliver(recipient, message.compose(sender, recipient, mail.subject, mail.text, now))
+
+        try:
+            await run_in_threadpool(deliver)
+        except NoSuchMailbox:
+            raise RequestRejected(422, "recipient", "to: there is no mailbox of this name here") from None
+        await self._announcer.announce(recipient, "MessageNew")
+        return Response(status_code=201)
+
+    async def flag(self, request: Request) -> Response:
+        """Flag a message as read or unread."""
+        check_own_page(request)
+        account = self._account(request)
+        flags = await read_json(request, Flags)
+        message_id = request.path_params["id"]
+        if await run_in_threadpool(self._mailboxes.set_unread, account, message_id, flags.unread):
+            await self._announcer.announce(account, "FlagsClear" if flags.unread else "MessageRead")
+        return Response(status_code=204)
+
+    async def delete(self, request: Request) -> Response:
+        """Remove a message."""
+        check_own_page(request)
+        account = self._account(request)
+        await run_in_threadpool(self._mailboxes.delete, account, request.path_params["id"])
+        await self._announcer.announce(account, "MessageExpunge")
+        return Response(status_code=204)
+
+    def _admit(self, request: Request) -> Identity:
+        query = dict(request.query_params)
+        if self._open_account is not None:
+            query.setdefault("account", self._open_account)
+        headers = dict(request.headers)
+        return self._gatekeeper.admit(request.method, headers, query, upgrade=False, now=time.time())
+
+    def _account(self, request: Request) -> str:
+        return self._admit(request).accounts[0]
+
+
+def _json(body: object) -> Response:
+    return JSONResponse(body, headers=NO_STORE)

@@ -1,0 +1,86 @@
+/** The webmail's JSON API. Every call names the account, as in the page's own `?account=`. */
+
+/**
+ * @typedef {{sender: string, subject: string, date: number | null, snippet: string}} Summary
+ * @typedef {{id: string, received: number, touched: number, unread: boolean, summary: Summary}} Listed
+ * @typedef {{now: number, total: number, unread: number, messages: Listed[]}} Inbox
+ * @typedef {{sender: string, to: string, subject: string, date: number | null, text: string | null, html: boolean,
+ *   attachments: string[], unread: boolean}} Message
+ * @typedef {{account: string, accounts: string[], pushUrl: string}} Session
+ */
+
+/** An answer that is none: `status` is the HTTP status, 0 when there was no answer at all. */
+export class ApiError extends Error {
+  /** @param {number} status @param {string} message */
+  constructor(status, message) {
+    super(message);
+    this.status = status;
+  }
+}
+
+/**
+ * Who the page speaks for.
+ * @param {string | null} account as the page's address names it
+ * @returns {Promise<Session>}
+ */
+export function openSession(account) {
+  return call(`/api/session${account === null ? "" : `?account=${encodeURIComponent(account)}`}`);
+}
+
+/** What can be done with the mail of one account. */
+export class Api {
+  #query;
+
+  /** @param {string} account */
+  constructor(account) {
+    this.#query = `?account=${encodeURIComponent(account)}`;
+  }
+
+  /** @returns {Promise<Inbox>} */
+  inbox() {
+    return call(`/api/messages${this.#query}`);
+  }
+
+  /** @param {string} id @returns {Promise<Message>} */
+  read(id) {
+    return call(`/api/messages/${id}${this.#query}`);
+  }
+
+  /** @param {string} id */
+  htmlUrl(id) {
+    return `/api/messages/${id}/html${this.#query}`;
+  }
+
+  /** @param {{to: string, subject: string, text: string}} mail */
+  send(mail) {
+    return call(`/api/messages${this.#query}`, "POST", mail);
+  }
+
+  /** @param {string} id @param {boolean} unread */
+  flag(id, unread) {
+    return call(`/api/messages/${id}${this.#query}`, "PATCH", { unread });
+  }
+
+  /** @param {string} id */
+  delete(id) {
+    return call(`/api/messages/${id}${this.#query}`, "DELETE");
+  }
+}
+
+/**
+ * @param {string} path
+ * @param {string} [method]
+ * @param {object} [body]
+ */
+async function call(path, method = "GET", body) {
+  const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  let response;
+  try {
+    response = await fetch(path, { method, cache: "no-store", ...json });
+  } catch {
+    throw new ApiError(0, "the mail server does not answer");
+  }
+  if (response.ok) return response.headers.get("Content-Type")?.includes("json") ? response.json() : null;
+  const problem = await response.json().catch(() => ({}));
+  throw new ApiError(response.status, problem.detail ?? `the mail server answered ${response.status}`);
+}
