@@ -1,0 +1,78 @@
+# Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench lock clean
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+ARGS ?=
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+LOCKS := requirements/run.txt requirements/build.txt requirements/dev.txt
+CODE := services tests bench
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@echo "  ARGS=... passes arguments on, PYTHON=... chooses the interpreter (3.11 or newer)."
+
+run: .venv/package.stamp ## Run everything in one process: http://127.0.0.1:8080, mail in var/mail
+	@exec $(BIN)/tidings up --maildir var/mail --state-dir var/state $(ARGS)
+
+test: .venv/package.stamp .venv/dev.stamp ## Install what the tests need, run all of them, check coverage
+	@scripts/apt-install rabbitmq-server chromium
+	@$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+	$(if $(ARGS),,@echo "Coverage of the pure modules, branches included:")
+	$(if $(ARGS),,@pure=$$($(BIN)/python scripts/pure_modules.py) && \
+		$(BIN)/python -m coverage report --include="$$pure" --skip-covered --show-missing --fail-under=100)
+
+check: .venv/package.stamp .venv/dev.stamp ## Check format, lint, types, import contracts and spelling
+	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ." >&2; exit 1; }
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/typos
+	@echo "All checks passed."
+
+bench: .venv/package.stamp .venv/dev.stamp ## Measure memory, CPU and latency; prints a table
+	@scripts/apt-install rabbitmq-server
+	@$(BIN)/python -m bench $(ARGS)
+
+# uv resolves for every platform at once and writes no index host. It keeps the versions it finds locked;
+# `make lock ARGS=--upgrade` takes the newest.
+UV_COMPILE = "$$uv/bin/uv" pip compile --quiet --universal --generate-hashes --no-emit-index-url \
+	--python-version 3.11 --custom-compile-command 'make lock' $(ARGS)
+
+lock: ## Resolve the dependencies of pyproject.toml into requirements/*.txt
+	@set -e; uv=$$(mktemp -d); trap 'rm -rf "$$uv"' EXIT; \
+	$(PYTHON) -m venv "$$uv"; \
+	"$$uv/bin/python" -m pip --quiet --disable-pip-version-check install 'uv>=0.13'; \
+	$(UV_COMPILE) pyproject.toml --output-file requirements/run.txt; \
+	for group in build dev; do \
+		$(UV_COMPILE) --group $$group --constraint requirements/run.txt --output-file requirements/$$group.txt; \
+	done
+
+clean: ## Remove .venv, caches and build results; the mail in var/ stays
+	@rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@find $(wildcard $(CODE) scripts) -name __pycache__ -type d -prune -exec rm -rf {} +
+	@if [ -e var ]; then echo "Kept var/ (mail and state of make run). To forget it: rm -r var"; fi
+
+# Changed lock files make the environment anew, so that nothing stays in it that they no longer name.
+.venv/run.stamp: $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "Tidings needs Python 3.11 or newer. Name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "Python cannot make virtual environments. Install: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Installing dependencies into .venv ..."
+	@$(PYTHON) -m venv --clear .venv
+	@$(PIP) install --require-hashes --requirement requirements/run.txt --requirement requirements/build.txt
+	@touch $@
+
+.venv/package.stamp: .venv/run.stamp pyproject.toml
+	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp | .venv/package.stamp
+	@echo "Installing development tools into .venv ..."
+	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@

@@ -1,0 +1,148 @@
+"""The command line: which services one process runs, and on which log."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+import tidings.gateway.service
+import tidings.publisher.service
+import tidings.webmail.service
+from tidings.bus.log import ChangeLog
+from tidings.bus.memory import MemoryLog
+from tidings.bus.rabbitmq import RabbitMQLog
+from tidings.errors import SettingsError
+from tidings.gateway.settings import GatewaySettings
+from tidings.ops.lifecycle import Runtime, Service, run
+from tidings.ops.settings import BusSettings, parse
+from tidings.publisher.settings import PublisherSettings
+from tidings.webmail.settings import WebmailSettings
+
+USAGE_EXIT: Final = 2
+
+
+class UpSettings(GatewaySettings, PublisherSettings):
+    """Everything in one process: gateway and webmail on one port, ingest, a Maildir watched, the log in memory."""
+
+    # The publisher's short name for its port is the gateway's here.
+    model_config = SettingsConfigDict(cli_shortcuts={})
+
+    maildir: Path = Field(Path("var/mail"), description="directory with one Maildir per account")
+    port: int = Field(8080, ge=0, le=65535, description="port of gateway and webmail; 0 for any free one")
+    admin_port: int = Field(9090, ge=0, le=65535, description="admin port, on loopback only; 0 for any free one")
+    probe_port: int = Field(9091, ge=0, le=65535, description="port for probes and metrics; 0 for any free one")
+
+
+class LogService:
+    """The log's connections, up before the services that use it and closed after them."""
+
+    name = "log"
+
+    def __init__(self, log: ChangeLog) -> None:
+        self._log = log
+
+    async def start(self) -> None:
+        """Begin connecting."""
+        await self._log.open()
+
+    async def stop(self) -> None:
+        """Close."""
+        await self._log.close()
+
+
+def open_log(settings: BusSettings) -> ChangeLog:
+    """The log that the settings name."""
+    if settings.bus.startswith("memory:"):
+        return MemoryLog(settings.shards)
+    return RabbitMQLog(settings.bus, settings.shards)
+
+
+def shared_log(settings: BusSettings) -> ChangeLog:
+    """The log for a service in a process of its own. Raises SettingsError for one that ends with the process."""
+    if settings.bus.startswith("memory:"):
+        raise SettingsError(
+            "--bus (TIDINGS_BUS): memory:// reaches no other process; give amqp://..., or use tidings up"
+        )
+    return open_log(settings)
+
+
+def up(argv: Sequence[str]) -> int:
+    """Run everything in one process."""
+    settings = parse(UpSettings, "tidings up", argv)
+
+    def compose(runtime: Runtime) -> list[Service]:
+        log = open_log(settings)
+        mail = tidings.webmail.service.create_fallback(settings.maildir, settings, settings.host)
+        return [
+            LogService(log),
+            *tidings.publisher.service.compose(settings, log, runtime),
+            *tidings.gateway.service.compose(settings, log, runtime, mail),
+        ]
+
+    return run(settings, "Tidings", compose)
+
+
+def gateway(argv: Sequence[str]) -> int:
+    """Push changes to browsers."""
+    settings = parse(GatewaySettings, "tidings gateway", argv)
+
+    def compose(runtime: Runtime) -> list[Service]:
+        log = shared_log(settings)
+        return [LogService(log), *tidings.gateway.service.compose(settings, log, runtime)]
+
+    return run(settings, "Tidings gateway", compose)
+
+
+def publisher(argv: Sequence[str]) -> int:
+    """Take changes from mail storages."""
+    settings = parse(PublisherSettings, "tidings publisher", argv)
+
+    def compose(runtime: Runtime) -> list[Service]:
+        log = shared_log(settings)
+        return [LogService(log), *tidings.publisher.service.compose(settings, log, runtime)]
+
+    return run(settings, "Tidings publisher", compose)
+
+
+def webmail(argv: Sequence[str]) -> int:
+    """Serve a small mail web client."""
+    settings = parse(WebmailSettings, "tidings webmail", argv)
+    return run(settings, "Tidings webmail", lambda runtime: tidings.webmail.service.compose(settings, runtime))
+
+
+COMMANDS: Final[dict[str, Callable[[Sequence[str]], int]]] = {
+    command.__name__: command for command in (up, gateway, publisher, webmail)
+}
+
+
+def usage() -> str:
+    """What `tidings --help` prints."""
+    commands = "\n".join(f"  {name:10} {command.__doc__}" for name, command in COMMANDS.items())
+    return f"usage: tidings COMMAND [flags]\n\ncommands:\n{commands}\n\n`tidings COMMAND --help` lists its flags.\n"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the process's exit code: 0 after a clean stop, 2 for what the operator has to change."""
+    arguments = sys.argv[1:] if argv is None else argv
+    match arguments:
+        case ["--version"]:
+            sys.stdout.write(f"tidings {version('tidings')}\n")
+            return 0
+        case [("-h" | "--help" | "help")]:
+            sys.stdout.write(usage())
+            return 0
+        case [name, *flags] if name in COMMANDS:
+            try:
+                return COMMANDS[name](flags)
+            except SettingsError as error:
+                sys.stderr.write(f"tidings {name}: {error}\n")
+                return USAGE_EXIT
+        case _:
+            sys.stderr.write(usage())
+            return USAGE_EXIT
