@@ -1,0 +1,68 @@
+"""What a run is worth knowing by: figures, the machine, the commit."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+RESULTS = Path(__file__).parent / "results"
+
+
+class Row(NamedTuple):
+    """One figure. `target` and `reference` say what it is to be compared with."""
+
+    what: str
+    value: str
+    target: str
+    reference: str = ""
+
+
+def _first_line(path: str, key: str) -> str:
+    for line in Path(path).read_text().splitlines():
+        if line.startswith(key):
+            return line.split(":", 1)[1].strip()
+    return "unknown"
+
+
+def _commit() -> str:
+    def git(*arguments: str) -> str:
+        return subprocess.run(("git", *arguments), capture_output=True, text=True, check=False).stdout.strip()
+
+    changed = git("status", "--porcelain", "--", "services", "bench")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + (" with uncommitted changes" if changed else "")
+
+
+def machine() -> str:
+    """One line about where this ran."""
+    gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    return (
+        f"{len(os.sched_getaffinity(0))} cores of {_first_line('/proc/cpuinfo', 'model name')}, "
+        f"{gibibytes:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+    )
+
+
+def table(rows: Sequence[Row], seconds: float) -> str:
+    """The rows as a Markdown document."""
+    lines = [
+        f"# {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}",
+        "",
+        f"{machine()}; {seconds:.0f} s, `make bench`.",
+        "",
+        "| what | measured | target | reference in the same run |",
+        "|---|---|---|---|",
+        *(f"| {row.what} | {row.value} | {row.target} | {row.reference} |" for row in rows),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def save(text: str) -> Path:
+    """Keep a run's table under bench/results/."""
+    path = RESULTS / f"{dt.datetime.now(dt.UTC):%Y-%m-%dT%H%M}.md"
+    RESULTS.mkdir(exist_ok=True)
+    path.write_text(text)
+    return path
