@@ -18,7 +18,7 @@ from bench.report import Row
 from bench.wire import connect
 from tests.support.gateway import RunningGateway, running_gateway
 from tidings.gateway.hub import HubCounters
-from tidings.gateway.parked import encode
+from tidings.gateway.parked_websocket import encode
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of

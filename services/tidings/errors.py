@@ -105,7 +105,11 @@ class ClientError(TidingsError):
 
 
 class RequestRejected(ClientError):
-    """Answered with the HTTP status `code` before any upgrade."""
+    """Answered with the HTTP status `code` before any upgrade; `retry_after` in seconds goes with 429 and 503."""
+
+    def __init__(self, code: int, reason: str, detail: str, retry_after: int | None = None) -> None:
+        super().__init__(code, reason, detail)
+        self.retry_after = retry_after
 
 
 class ConnectionFailed(ClientError):

@@ -97,9 +97,9 @@ async def test_every_connection_of_an_account_is_told() -> None:
         await gateway.publish("alice", {"Email": "s"})
         for client in clients:
             assert '"s"' in str(await asyncio.wait_for(client.recv(), DEADLINE))
-        assert gateway.value("tidings_websockets_open") == 200
+        assert gateway.value("tidings_connections_open", format="websocket") == 200
         await asyncio.gather(*(client.close() for client in clients))
-        await eventually(lambda: gateway.value("tidings_websockets_open") == 0)
+        await eventually(lambda: gateway.value("tidings_connections_open", format="websocket") == 0)
 
 
 async def _missed(gateway: RunningGateway, cursor: str | None, types: list[str] | None = None) -> dict[str, object]:

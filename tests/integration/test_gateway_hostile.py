@@ -182,7 +182,7 @@ async def test_who_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) ->
             await client.send(masked(PONG))
             assert await client.frame() == (PING, b"")
             assert await client.rest() == b""
-        assert gateway.value("tidings_websockets_closed_total", reason="pong_deadline") == 1
+        assert gateway.value("tidings_connections_closed_total", format="websocket", reason="pong_deadline") == 1
 
 
 async def test_an_idle_subscriber_gets_a_fresh_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -216,7 +216,7 @@ async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_th
             await upgraded(client)
             with pytest.raises(ConnectionError):
                 await asyncio.wait_for(ask_for_ever(client), DEADLINE)
-        assert gateway.value("tidings_websockets_closed_total", reason="write_deadline") == 1
+        assert gateway.value("tidings_connections_closed_total", format="websocket", reason="write_deadline") == 1
         assert gateway.value("tidings_sent_bytes_total") < 10_000_000
         await healthy(gateway)
 
@@ -249,7 +249,7 @@ async def test_vanishing_clients_leave_nothing_behind() -> None:
         async with asyncio.timeout(DEADLINE):
             while gateway.value("tidings_sockets_open"):
                 await asyncio.sleep(0.01)
-        assert gateway.value("tidings_websockets_open") == 0
+        assert gateway.value("tidings_connections_open", format="websocket") == 0
         await healthy(gateway)
 
 
@@ -268,7 +268,7 @@ async def test_shutdown_copes_with_clients_that_were_reset_a_moment_ago() -> Non
             sock.close()
         # Nothing ran since: the resets are in the kernel, and the gateway has not seen them.
         await gateway.service.stop()
-        assert gateway.value("tidings_websockets_open") == 0
+        assert gateway.value("tidings_connections_open", format="websocket") == 0
 
 
 async def test_a_client_that_is_reset_with_its_upgrade_is_forgotten() -> None:
@@ -281,7 +281,7 @@ async def test_a_client_that_is_reset_with_its_upgrade_is_forgotten() -> None:
         async with asyncio.timeout(DEADLINE):
             while gateway.value("tidings_accepts_total") < 20 or gateway.value("tidings_sockets_open"):
                 await asyncio.sleep(0.01)
-        assert gateway.value("tidings_websockets_open") == 0
+        assert gateway.value("tidings_connections_open", format="websocket") == 0
         await gateway.publish("alice", {"Email": "s"})
         await healthy(gateway)
 

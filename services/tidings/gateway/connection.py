@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -13,16 +14,26 @@ Encode = Callable[[Mapping[str, Mapping[str, str]], str], bytes]
 """`changed` (account -> data type -> state) and cursor to the bytes that tell a client of them."""
 
 
+class Ends(Enum):
+    """When a connection ends by having been told something."""
+
+    NEVER = auto()
+    WITH_CHANGE = auto()
+    AT_ONCE = auto()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Form:
     """What a client is told and how: the data types (None: all) and the encoder of its wire format.
 
-    Shared between connections and compared by identity, so that a change is encoded once for all that want
-    the same.
+    `greets` says whether it is told of a fresh cursor when it subscribes though nothing was missed. Shared between
+    connections and compared by identity, so that a change is encoded once for all that want the same.
     """
 
     types: frozenset[str] | None
     encode: Encode
+    ends: Ends = Ends.NEVER
+    greets: bool = True
 
 
 class Pending(NamedTuple):
@@ -65,7 +76,8 @@ class Connection:
     pending     None: tell it at once; else what waits for the coalescing interval, a resume or a blocked write
     pushed_at   when it was last told anything, monotonic seconds
     expires     when its token ends, monotonic seconds, or None
-    pinged      when its handler began to wait for the client (a head, a pong, a FIN), monotonic seconds; 0: it does not
+    pinged      monotonic seconds. When its handler began to wait (for a head, a pong, a FIN, the end of a poll), or
+                pinged it last; 0 and below: it does not wait
     """
 
     __slots__ = ("accounts", "expires", "fd", "form", "handler", "pending", "pinged", "pushed_at")

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Protocol
 
 from tidings.errors import RequestRejected
-from tidings.gateway import http1, jmap, websocket
+from tidings.gateway import cors, http1
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.http1 import Request
-from tidings.gateway.parked import ParkedWebSocket
 from tidings.gateway.reactor import Reactor
-from tidings.ops.auth import Gatekeeper
+from tidings.ops.auth import FOREIGN, Gatekeeper
 
 HEAD_SECONDS: Final = 10.0
-WEBSOCKET_PATH: Final = "/jmap/ws"
+
+
+class Route(Protocol):
+    """Parks the connections whose requests are for one path."""
+
+    @property
+    def upgrades(self) -> bool:
+        """Whether the rules for upgrades decide who is admitted, rather than those for a GET."""
+
+    def check(self, request: Request) -> None:
+        """Raise RequestRejected for what is no request for this, whoever asks."""
+
+    def open(self, connection: Connection, request: Request, rest: memoryview) -> None:
+        """Answer and park a connection that was admitted; `rest` came behind its head. Raises RequestRejected."""
 
 
 @dataclass(slots=True)
@@ -36,14 +48,14 @@ class Front:
         self,
         reactor: Reactor,
         gatekeeper: Gatekeeper,
-        parked: ParkedWebSocket,
+        routes: Mapping[str, Route],
         closing: Closing,
         hand_over: Callable[[Connection, bytes], None],
     ) -> None:
         self.counters = FrontCounters()
         self._reactor = reactor
         self._gatekeeper = gatekeeper
-        self._parked = parked
+        self._routes = routes
         self._closing = closing
         self._hand_over = hand_over
         self._heads: dict[Connection, bytearray] = {}
@@ -57,30 +69,45 @@ class Front:
             gathered = head
         try:
             request = http1.parse_request(gathered)
-            if request is None:
-                self._heads[connection] = head if head is not None else bytearray(data)
-            elif request.path == WEBSOCKET_PATH:
-                self._upgrade(connection, request, memoryview(gathered)[request.size :])
-            else:
-                self.counters.handed_over += 1
-                self._hand_over(connection, bytes(gathered))
         except RequestRejected as error:
-            self._reject(connection, error)
+            self._reject(connection, error, {})
+            return
+        if request is None:
+            self._heads[connection] = head if head is not None else bytearray(data)
+            return
+        route = self._routes.get(request.path)
+        if route is None:
+            self.counters.handed_over += 1
+            self._hand_over(connection, bytes(gathered))
+            return
+        try:
+            if request.method == "OPTIONS":
+                self._answer_preflight(connection, request)
+            else:
+                self._park(connection, request, route, memoryview(gathered)[request.size :])
+        except RequestRejected as error:
+            # A page of a foreign origin learns nothing, not even why.
+            self._reject(connection, error, {} if error.reason in FOREIGN else cors.response_fields(request.headers))
 
-    def _upgrade(self, connection: Connection, request: Request, rest: memoryview) -> None:
-        websocket.check_upgrade(request)
+    def _park(self, connection: Connection, request: Request, route: Route, rest: memoryview) -> None:
+        route.check(request)
         now = time.time()
-        identity = self._gatekeeper.admit(request.method, request.headers, request.query, upgrade=True, now=now)
-        response = websocket.handshake(request, jmap.SUBPROTOCOL)
+        identity = self._gatekeeper.admit(
+            request.method, request.headers, request.query, upgrade=route.upgrades, now=now
+        )
         accounts = identity.accounts
         connection.accounts = accounts[0] if len(accounts) == 1 else accounts
         if identity.expires is not None:
             connection.expires = time.monotonic() + identity.expires - now
-        self._parked.park(connection, response, rest)
+        route.open(connection, request, rest)
 
-    def _reject(self, connection: Connection, error: RequestRejected) -> None:
+    def _answer_preflight(self, connection: Connection, request: Request) -> None:
+        self._gatekeeper.admit_origin("GET", request.headers)
+        self._closing.finish(connection, http1.response(204, fields=cors.preflight_fields(request.headers)))
+
+    def _reject(self, connection: Connection, error: RequestRejected, fields: Mapping[str, str]) -> None:
         self.counters.rejected[error.reason] = self.counters.rejected.get(error.reason, 0) + 1
-        self._closing.finish(connection, http1.rejection(error))
+        self._closing.finish(connection, http1.rejection(error, fields))
 
     def timed(self, connection: Connection, now: float) -> float | None:
         """Close a connection whose head does not come."""

@@ -111,28 +111,40 @@ def _query(query: str) -> dict[str, str]:
     return dict(pairs)
 
 
-def response(status: int, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
+def check_get(request: Request) -> None:
+    """Check that a request is a plain GET. Raises RequestRejected with 405 or 400."""
+    if request.method != "GET":
+        raise RequestRejected(405, "bad_method", "this is read with GET")
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        raise RequestRejected(400, "unexpected_body", "a GET has no body here")
+
+
+def head(status: int, fields: Mapping[str, str]) -> bytes:
+    """The head of a response whose body, if it has one, ends with its connection."""
+    fields = {**fields, "Cache-Control": "no-store", "Connection": "close"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n".encode("latin-1")
+
+
+def response(status: int, body: bytes = b"", fields: Mapping[str, str] | None = None) -> bytes:
     """A whole response that ends its connection."""
-    fields = {
-        **(headers or {}),
-        "Content-Length": str(len(body)),
-        "Cache-Control": "no-store",
-        "Connection": "close",
-    }
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
-    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{head}\r\n".encode("latin-1") + body
+    # RFC 9110 section 8.6: none in a 204; in a 304 it would be the length of the 200 that is not sent.
+    length = {} if status in (204, 304) else {"Content-Length": str(len(body))}
+    return head(status, {**(fields or {}), **length}) + body
 
 
-def rejection(error: RequestRejected) -> bytes:
+def rejection(error: RequestRejected, fields: Mapping[str, str] | None = None) -> bytes:
     """The response to a rejected request, as RFC 9457 problem details."""
     title = HTTPStatus(error.code).phrase
     detail = error.detail.replace("\\", "\\\\").replace('"', '\\"')
     body = f'{{"type":"about:blank","title":"{title}","status":{error.code},"detail":"{detail}"}}'
-    headers = {"Content-Type": "application/problem+json"}
+    headers = {"Content-Type": "application/problem+json", **(fields or {})}
     if error.code == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if error.code == 405:
         headers["Allow"] = "GET"
     if error.code == 426:
         headers |= {"Sec-WebSocket-Version": "13", "Upgrade": "websocket"}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
     return response(error.code, body.encode(), headers)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, cast
 
-from tidings.gateway.connection import NOTHING, Connection, Form, Pending, resync
+from tidings.gateway.connection import NOTHING, Connection, Ends, Form, Pending, resync
 from tidings.wire import cursor
 from tidings.wire.cursor import Position
 from tidings.wire.shard import shard_of
@@ -42,6 +42,9 @@ class Sink(Protocol):
     def send(self, connections: Sequence[Connection], frame: bytes) -> None:
         """Write to each. One that cannot take all of it now is blocked until the hub hears `unblocked`."""
 
+    def finish(self, connections: Sequence[Connection], *, changed: bool) -> None:
+        """End connections that have been told what they wait for: something that changed, or that nothing did."""
+
     def is_blocked(self, connection: Connection) -> bool:
         """Whether an earlier write to it is unfinished."""
 
@@ -69,16 +72,23 @@ class HubCounters:
     overflowed: int = 0
 
 
+class _Message(NamedTuple):
+    """What `form` makes of `pending`, encoded."""
+
+    form: Form
+    pending: Pending
+    frame: bytes
+
+
 class _Rest:
-    """Those whom a call had no time left for. `pending` is what all of them waited for then, told by `frame`."""
+    """Those whom a call had no time left for, and the message that tells all of them what they waited for then."""
 
-    __slots__ = ("_connections", "_taken", "frame", "pending")
+    __slots__ = ("_connections", "_taken", "message")
 
-    def __init__(self, connections: list[Connection], pending: Pending | None, frame: bytes) -> None:
+    def __init__(self, connections: list[Connection], message: _Message | None) -> None:
         self._connections = connections
         self._taken = 0
-        self.pending = pending
-        self.frame = frame
+        self.message = message
 
     def take(self, count: int) -> tuple[list[Connection], bool]:
         """The next so many, and whether these were the last."""
@@ -163,21 +173,25 @@ class Hub:
     def resume(self, connection: Connection, missed: Changed) -> None:
         """End a resume: tell what was missed and what came meanwhile in one frame, with the present cursor.
 
-        A frame goes out even when that is nothing: it says from which cursor on nothing is missed.
+        To a client that its form greets, a frame goes out even when that is nothing: it says from which cursor on
+        nothing is missed.
         """
         self._resuming.discard(connection)
         pending = connection.pending or NOTHING
         merged = {account: {**states, **pending.changed.get(account, {})} for account, states in missed.items()}
         connection.pending = pending._replace(changed={**pending.changed, **merged})
-        self._flush([connection])
+        form = connection.form
+        self._flush([connection], only_changes=form is not None and not form.greets)
         if self._sink.is_blocked(connection):
             self.blocked(connection)
 
-    def refresh(self, connection: Connection) -> None:
-        """Tell a connection that nothing happened, with a fresh cursor; not while anything waits for it."""
-        if connection.form is not None and connection.pending is None:
-            connection.pending = NOTHING
-            self._flush([connection])
+    def refresh(self, connection: Connection) -> bool:
+        """Tell a connection that nothing happened, with a fresh cursor; False while anything waits for it."""
+        if connection.form is None or connection.pending is not None:
+            return False
+        connection.pending = NOTHING
+        self._flush([connection])
+        return True
 
     def place(self, shard: int, position: Position) -> None:
         """Set a shard's position where there is no change to tell: a marker, or a feed that went live."""
@@ -213,7 +227,8 @@ class Hub:
                 changed = {change.account: _wanted(change.changed, form)}
                 final = all(last.get(account, -1) <= index for account in accounts)
                 frame = form.encode(changed, self._cursor(accounts, {shard: entry} if final else {}))
-                self._tell(group, frame, Pending(changed, consumed, change.changed_at), deadline)
+                message = _Message(form, Pending(changed, consumed, change.changed_at), frame)
+                self._tell(group, message, deadline)
         self._entries[shard] = entry
 
     def _match(
@@ -254,18 +269,19 @@ class Hub:
             merged = merged._replace(changed={**merged.changed, **told})
         connection.pending = merged
 
-    def _tell(self, group: list[Connection], frame: bytes, pending: Pending, deadline: float) -> None:
+    def _tell(self, group: list[Connection], message: _Message, deadline: float) -> None:
         for start in range(0, len(group), CHUNK):
             now = self._clock()
             if now >= deadline:
                 rest = group[start:]
                 for connection in rest:
-                    connection.pending = pending
-                self._defer(_Rest(rest, pending, frame))
+                    connection.pending = message.pending
+                self._defer(_Rest(rest, message))
                 return
-            self._write(group[start : start + CHUNK], frame, pending, now)
+            self._write(group[start : start + CHUNK], message, now)
 
-    def _write(self, group: list[Connection], frame: bytes, pending: Pending, now: float) -> None:
+    def _write(self, group: list[Connection], message: _Message, now: float) -> None:
+        form, pending, frame = message
         self._sink.send(group, frame)
         if pending.changed:
             self.counters.pushed += len(group)
@@ -283,6 +299,10 @@ class Hub:
             if not self._cooling or self._cooling[-1][0] != due:
                 self._cooling.append((due, []))
             self._cooling[-1][1].extend(group)
+        if form.ends is Ends.AT_ONCE or (form.ends is Ends.WITH_CHANGE and pending.changed):
+            # Those the write has found gone have no form any more.
+            there = [connection for connection in group if connection.form is form]
+            self._sink.finish(there, changed=bool(pending.changed))
 
     def blocked(self, connection: Connection) -> None:
         """A write to it is unfinished: from now on changes wait."""
@@ -314,7 +334,7 @@ class Hub:
 
     def _later(self, connections: list[Connection]) -> None:
         if connections:
-            self._defer(_Rest(connections, None, b""))
+            self._defer(_Rest(connections, None))
 
     def _defer(self, rest: _Rest) -> None:
         self._backlog.append(rest)
@@ -330,13 +350,16 @@ class Hub:
                 self._backlog.popleft()
             free = [connection for connection in chunk if self._is_free(connection, now)]
             # Who waits for the very same as when the frame was made is told by that frame.
-            same = [connection for connection in free if connection.pending is rest.pending]
-            if rest.pending is not None and same:
+            same: list[Connection] = []
+            if rest.message is not None:
+                waits = rest.message.pending
+                same = [connection for connection in free if connection.pending is waits]
+                free = [connection for connection in free if connection.pending is not waits]
+            if rest.message is not None and same:
                 for connection in same:
                     connection.pending = None
-                self._write(same, rest.frame, rest.pending, now)
-            if len(same) < len(free):
-                self._flush([one for one in free if one.pending is not rest.pending], only_changes=True)
+                self._write(same, rest.message, now)
+            self._flush(free, only_changes=True)
         if self._backlog:
             self._sink.defer()
 
@@ -357,7 +380,7 @@ class Hub:
             frame = form.encode(pending.changed, self._cursor(group[0].account_names(), {}))
             for connection in group:
                 connection.pending = None
-            self._write(group, frame, pending, now)
+            self._write(group, _Message(form, pending, frame), now)
 
     def _cursor(self, accounts: Iterable[str], newer: Mapping[int, bytes]) -> str:
         shards = sorted({shard_of(account, self._shards) for account in accounts})

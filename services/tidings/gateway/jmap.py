@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from tidings.errors import RequestRejected
 from tidings.wire.change import data_type_fault
 
 SUBPROTOCOL: Final = "jmap"
@@ -42,9 +43,13 @@ _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any = msgspec.json.Decoder()
 
 
-def state_change(changed: Changed, push_state: str) -> bytes:
-    """A StateChange message (RFC 8887 section 4.3.5.1); an empty `changed` only moves the client's cursor."""
-    return _encode({"@type": "StateChange", "changed": changed, "pushState": push_state})
+def state_change(changed: Changed, push_state: str | None = None) -> bytes:
+    """A StateChange (RFC 8620 section 7.1), with `pushState` that of RFC 8887 section 4.3.5.1.
+
+    An empty `changed` only moves the client's cursor.
+    """
+    cursor = {} if push_state is None else {"pushState": push_state}
+    return _encode({"@type": "StateChange", "changed": changed, **cursor})
 
 
 def request_error(kind: str, detail: str, request_id: str | None = None, **members: object) -> Reply:
@@ -99,12 +104,31 @@ def _push_enable(members: Mapping[str, msgspec.Raw]) -> PushEnable | Reply:
         return PushEnable(None, push_state)
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         return request_error("notRequest", "dataTypes must be a list of strings or null")
-    if len(names) > MAX_DATA_TYPES:
-        return request_error("notRequest", f"dataTypes names more than {MAX_DATA_TYPES} types")
-    fault = next((fault for name in names if (fault := data_type_fault(name))), None)
+    fault = _types_fault(names)
     if fault:
-        return request_error("notRequest", f"dataTypes: each {fault}")
+        return request_error("notRequest", f"dataTypes: {fault}")
     return PushEnable(frozenset(names), push_state)
+
+
+def read_types(text: str) -> frozenset[str] | None:
+    """The `types` of a URL (RFC 8620 section 7.3): names with commas between, or `*` for all, which is None.
+
+    Raises RequestRejected with 400.
+    """
+    if text == "*":
+        return None
+    names = text.split(",")
+    fault = _types_fault(names)
+    if fault:
+        raise RequestRejected(400, "bad_types", f"types: {fault}")
+    return frozenset(names)
+
+
+def _types_fault(names: list[str]) -> str | None:
+    if len(names) > MAX_DATA_TYPES:
+        return f"at most {MAX_DATA_TYPES} names"
+    fault = next((fault for name in names if (fault := data_type_fault(name))), None)
+    return f"each {fault}" if fault else None
 
 
 def _request(members: Mapping[str, msgspec.Raw], request_id: str | None, session_state: str) -> Reply:

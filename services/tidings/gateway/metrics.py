@@ -7,10 +7,7 @@ from prometheus_client import CollectorRegistry
 from tidings.gateway.feed import FeedCounters
 from tidings.gateway.front import Front
 from tidings.gateway.handover import HandOver
-from tidings.gateway.hub import Hub
-from tidings.gateway.parked import ParkedWebSocket
-from tidings.gateway.reactor import Reactor
-from tidings.gateway.subscriptions import Subscriptions
+from tidings.gateway.parked import POLL_SECONDS, Lot
 from tidings.ops.metrics import HotMetrics, PlainHistogram
 
 
@@ -56,25 +53,18 @@ class GatewayMetrics:
             seconds = 0.0
         plain.observe(seconds, count)
 
-    def watch(
-        self,
-        reactor: Reactor,
-        front: Front,
-        parked: ParkedWebSocket,
-        hub: Hub,
-        feeds: FeedCounters,
-        subscriptions: Subscriptions,
-        hand_over: HandOver,
-    ) -> None:
+    def watch(self, lot: Lot, front: Front, feeds: FeedCounters, hand_over: HandOver) -> None:
         """Expose what these count."""
         metrics = self._metrics
         gauge, counter, labelled = metrics.gauge, metrics.counter, metrics.labelled_counter
+        reactor, hub, subscriptions, parked = lot.reactor, lot.hub, lot.subscriptions, lot.counters
         gauge(
             "tidings_sockets_open",
             "Client sockets in the parking lot, in whatever phase",
             lambda: len(reactor),
         )
-        gauge("tidings_websockets_open", "Parked WebSocket connections", lambda: parked.counters.open)
+        formats = ["format"]
+        metrics.labelled_gauge("tidings_connections_open", "Parked connections", formats, lambda: parked.open)
         gauge("tidings_requests_open", "Requests handed over to the HTTP application", lambda: len(hand_over))
         counter("tidings_accepts", "Connections accepted", lambda: reactor.counters.accepted)
         counter(
@@ -91,14 +81,25 @@ class GatewayMetrics:
         )
         labelled(
             "tidings_rejections",
-            "Requests rejected before the upgrade",
-            "reason",
+            "Requests rejected instead of parked",
+            ["reason"],
             lambda: front.counters.rejected,
         )
-        counter("tidings_websockets_opened", "WebSocket upgrades accepted", lambda: parked.counters.opened)
-        labelled("tidings_websockets_closed", "WebSockets closed", "reason", lambda: parked.counters.closed)
-        counter("tidings_messages_received", "Messages from clients", lambda: parked.counters.messages_in)
-        counter("tidings_request_errors", "RequestErrors answered", lambda: parked.counters.request_errors)
+        labelled("tidings_connections_opened", "Connections parked", formats, lambda: parked.opened)
+        labelled(
+            "tidings_connections_closed",
+            "Parked connections closed",
+            [*formats, "reason"],
+            lambda: parked.closed,
+        )
+        labelled("tidings_polls_answered", "Polls answered", ["status"], lambda: parked.polls)
+        counter(
+            "tidings_polls_avoided",
+            f"Polls that parked clients would have made, one in {POLL_SECONDS:.0f} s each",
+            lambda: parked.parked_seconds() / POLL_SECONDS,
+        )
+        counter("tidings_messages_received", "Messages from clients", lambda: parked.messages_in)
+        counter("tidings_request_errors", "RequestErrors answered", lambda: parked.request_errors)
         counter("tidings_batches_consumed", "Batches consumed, markers included", lambda: feeds.batches)
         counter("tidings_changes_consumed", "Changes consumed", lambda: feeds.changes)
         counter("tidings_markers_consumed", "Markers consumed", lambda: feeds.markers)
@@ -123,7 +124,7 @@ class GatewayMetrics:
         labelled(
             "tidings_resumes",
             "Subscriptions by outcome",
-            "outcome",
+            ["outcome"],
             lambda: {
                 "fresh": resumes.fresh,
                 "nothing_missed": resumes.nothing_missed,
@@ -133,6 +134,6 @@ class GatewayMetrics:
         labelled(
             "tidings_resyncs",
             "Clients told to resynchronise",
-            "reason",
+            ["reason"],
             lambda: {reason.value: count for reason, count in resumes.resync.items()},
         )

@@ -1,171 +1,139 @@
-"""A parked WebSocket: frames in, JMAP out, pings and deadlines."""
+"""What parked connections of every wire format have in common: their timers, their end, what is counted."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Mapping
+import time
+from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Final
-from zlib import crc32
+from typing import ClassVar, Final
 
-from tidings.errors import ConnectionFailed
-from tidings.gateway import jmap, websocket
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.hub import Hub
 from tidings.gateway.reactor import Reactor
 from tidings.gateway.subscriptions import Subscriptions
-from tidings.gateway.websocket import CloseCode, Decoder, Message, Opcode
 
-PING_SECONDS: Final = 25.0
-PONG_SECONDS: Final = 10.0
 WRITE_SECONDS: Final = 30.0
 REFRESH_SECONDS: Final = 120.0
-MAX_MESSAGE_BYTES: Final = 64 * 1024
-HEARD: Final = -1.0
-"""In place of the time of a ping: something came from the client since."""
-_PING: Final = websocket.frame(Opcode.PING, b"")
-
-
-def encode(changed: Mapping[str, Mapping[str, str]], cursor: str) -> bytes:
-    """A StateChange as a WebSocket text frame."""
-    return websocket.frame(Opcode.TEXT, jmap.state_change(changed, cursor))
-
-
-def session_state(accounts: tuple[str, ...]) -> str:
-    """The session resource's `state` (RFC 8620 section 2): it changes when the user's accounts do."""
-    return f"{crc32('/'.join(accounts).encode()):08x}"
+FIRST_VISIT_SECONDS: Final = 10.0
+"""When the timer of a new connection goes off at the latest: it was set for the head to come."""
+POLL_SECONDS: Final = 30.0
+"""How often a client that is not pushed to would ask, by which the polls avoided are counted."""
 
 
 @dataclass(slots=True)
 class ParkedCounters:
-    """Plain ints, read by the metrics collector."""
+    """Plain numbers, read by the metrics collector."""
 
-    open: int = 0
-    opened: int = 0
+    clock: Callable[[], float] = time.monotonic
+    open: Counter[str] = field(default_factory=Counter)
+    opened: Counter[str] = field(default_factory=Counter)
+    closed: Counter[tuple[str, ...]] = field(default_factory=Counter)
+    polls: Counter[str] = field(default_factory=Counter)
     messages_in: int = 0
     request_errors: int = 0
-    closed: dict[str, int] = field(default_factory=dict)
+    _parked: int = 0
+    _since: float = 0.0
+    _seconds: float = 0.0
+
+    def count_opened(self, wire_format: str) -> None:
+        """One more."""
+        self._advance()
+        self._parked += 1
+        self.open[wire_format] += 1
+        self.opened[wire_format] += 1
+
+    def count_closed(self, wire_format: str, reason: str) -> None:
+        """One less."""
+        self._advance()
+        self._parked -= 1
+        self.open[wire_format] -= 1
+        self.closed[wire_format, reason] += 1
+
+    def parked_seconds(self) -> float:
+        """For how long connections have been parked, all of them together."""
+        return self._seconds + self._parked * (self.clock() - self._since)
+
+    def _advance(self) -> None:
+        now = self.clock()
+        self._seconds += self._parked * (now - self._since)
+        self._since = now
 
 
-class ParkedWebSocket:
-    """The handler of upgraded connections."""
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """What the handlers of parked connections work with."""
 
-    format: Final = "websocket"
+    reactor: Reactor
+    hub: Hub
+    subscriptions: Subscriptions
+    closing: Closing
+    counters: ParkedCounters = field(default_factory=ParkedCounters)
 
-    def __init__(self, reactor: Reactor, hub: Hub, subscriptions: Subscriptions, closing: Closing) -> None:
-        self.counters = ParkedCounters()
-        self._reactor = reactor
-        self._hub = hub
-        self._subscriptions = subscriptions
-        self._closing = closing
-        self._decoders: dict[Connection, Decoder] = {}
-        self._spare = Decoder(MAX_MESSAGE_BYTES)
 
-    def park(self, connection: Connection, response: bytes, rest: memoryview) -> None:
-        """Take over a connection whose upgrade is accepted; `rest` came behind its head."""
+class Parked:
+    """A handler of parked connections; each wire format says what its timer and its end mean."""
+
+    wire_format: ClassVar[str]
+
+    def __init__(self, lot: Lot) -> None:
+        self._lot = lot
+
+    def _park(self, connection: Connection, response: bytes, pinged: float) -> None:
         connection.handler = self
-        connection.pinged = HEARD
-        self.counters.open += 1
-        self.counters.opened += 1
-        self._reactor.send((connection,), response)
-        if rest and connection.handler is self:
-            self.received(connection, rest)
+        connection.pinged = pinged
+        self._lot.counters.count_opened(self.wire_format)
+        if connection.expires is not None and connection.expires < time.monotonic() + FIRST_VISIT_SECONDS:
+            self._lot.reactor.reschedule(connection, connection.expires)
+        if response:
+            self._lot.reactor.send((connection,), response)
 
     def received(self, connection: Connection, data: memoryview) -> None:
-        """Handle the messages in `data`; an unfinished one is kept beside the connection."""
-        connection.pinged = HEARD
-        decoder = self._decoders.pop(connection, None) or self._spare
-        if decoder is self._spare:
-            self._spare = Decoder(MAX_MESSAGE_BYTES)
-        try:
-            for message in decoder.feed(data):
-                self._handle(connection, message)
-                if connection.handler is not self:
-                    return
-        except ConnectionFailed as error:
-            self._end(connection, websocket.close_frame(error.code, error.detail), error.reason)
-            return
-        if decoder.idle:
-            self._spare = decoder
-        else:
-            self._decoders[connection] = decoder
-
-    def _handle(self, connection: Connection, message: Message) -> None:
-        match message.opcode:
-            case Opcode.TEXT:
-                self.counters.messages_in += 1
-                self._handle_text(connection, message.payload)
-            case Opcode.PING:
-                self._reactor.send((connection,), websocket.frame(Opcode.PONG, message.payload))
-            case Opcode.CLOSE:
-                _, reply = websocket.close_reply(message.payload)
-                self._end(connection, reply, "client_closed")
-            case Opcode.BINARY:
-                raise ConnectionFailed(CloseCode.UNSUPPORTED_DATA, "binary", "JMAP is text (RFC 8887 section 4.2)")
-            case _:
-                pass
-
-    def _handle_text(self, connection: Connection, payload: bytes) -> None:
-        asked = jmap.read_message(payload, session_state(connection.account_names()))
-        if isinstance(asked, jmap.PushEnable):
-            form = self._subscriptions.form(asked.data_types, encode)
-            self._subscriptions.subscribe(connection, form, asked.push_state)
-        elif isinstance(asked, jmap.PushDisable):
-            self._subscriptions.unsubscribe(connection)
-        else:
-            self.counters.request_errors += asked.failed
-            self._reactor.send((connection,), websocket.frame(Opcode.TEXT, asked.payload))
+        """Whoever listens has nothing to say."""
 
     def timed(self, connection: Connection, now: float) -> float | None:
-        """Ping, or close for an expired token, a missing pong or a write without progress."""
+        """Close for an expired token or a write without progress; else look after the connection."""
         if connection.expires is not None and now >= connection.expires:
-            self._end_with(connection, CloseCode.POLICY_VIOLATION, "token_expired", "the token has expired")
+            self._expire(connection)
             return None
-        since = self._reactor.blocked_since(connection)
-        if since is not None:
-            if now - since >= WRITE_SECONDS:
-                self._reactor.close(connection, "write_deadline")
+        since = self._lot.reactor.blocked_since(connection)
+        if since is None:
+            due = self._visit(connection, now)
+            if due is None:
                 return None
-            due = since + WRITE_SECONDS
-        elif connection.pinged == HEARD:
-            connection.pinged = 0.0
-            due = now + (PING_SECONDS - PONG_SECONDS) * random.uniform(0.8, 1.0)  # noqa: S311 - spreads the pings
-        elif connection.pinged:
-            due = connection.pinged + PONG_SECONDS
-            if now >= due:
-                self._reactor.close(connection, "pong_deadline")
-                return None
+        elif now - since >= WRITE_SECONDS:
+            self._lot.reactor.close(connection, "write_deadline")
+            return None
         else:
-            due = self._ping(connection, now)
+            due = since + WRITE_SECONDS
         return due if connection.expires is None else min(due, connection.expires)
 
-    def _ping(self, connection: Connection, now: float) -> float:
-        if now - connection.pushed_at >= REFRESH_SECONDS:
-            self._hub.refresh(connection)
-        self._reactor.send((connection,), _PING)
-        connection.pinged = now
-        return now + PONG_SECONDS
+    def _visit(self, connection: Connection, now: float) -> float | None:
+        """What is due while nothing else is; when the next visit is due, or None for a connection that is done."""
+        raise NotImplementedError
+
+    def _expire(self, connection: Connection) -> None:
+        """Say that the token has expired, and end."""
+        raise NotImplementedError
+
+    def shut_down(self, connection: Connection) -> None:
+        """Send the client elsewhere: this service restarts."""
+        raise NotImplementedError
 
     def unblocked(self, connection: Connection) -> None:
-        """Tell what waited for the write; a client that reads again is heard of, whatever it was pinged before."""
-        connection.pinged = HEARD
-        self._hub.unblocked(connection)
+        """Tell what waited for the write."""
+        self._lot.hub.unblocked(connection)
+
+    def finished(self, connection: Connection, *, changed: bool) -> None:
+        """It was told what it waits for."""
+        self._end(connection, b"", "told")
 
     def closed(self, connection: Connection, reason: str) -> None:
         """Forget it."""
-        self._subscriptions.unsubscribe(connection)
-        self._decoders.pop(connection, None)
-        self.counters.open -= 1
-        self.counters.closed[reason] = self.counters.closed.get(reason, 0) + 1
+        self._lot.subscriptions.unsubscribe(connection)
+        self._lot.counters.count_closed(self.wire_format, reason)
 
-    def shut_down(self, connection: Connection) -> None:
-        """Send the client elsewhere: this service restarts (close code 1012)."""
-        self._end_with(connection, CloseCode.SERVICE_RESTART, "shutdown", "service restart")
-
-    def _end_with(self, connection: Connection, code: CloseCode, reason: str, detail: str) -> None:
-        self._end(connection, websocket.close_frame(code, detail), reason)
-
-    def _end(self, connection: Connection, frame: bytes, reason: str) -> None:
+    def _end(self, connection: Connection, last: bytes, reason: str) -> None:
         self.closed(connection, reason)
-        self._closing.finish(connection, frame)
+        self._lot.closing.finish(connection, last)

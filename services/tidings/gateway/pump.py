@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from tidings.gateway.connection import Connection
 from tidings.gateway.hub import Hub
+from tidings.gateway.parked import Parked
 from tidings.gateway.reactor import Reactor
 
 
@@ -23,6 +24,12 @@ class Pump:
     def start(self, hub: Hub) -> None:
         """Drive this hub."""
         self._hub = hub
+
+    def finish(self, connections: Sequence[Connection], *, changed: bool) -> None:
+        """End connections that were told what they wait for."""
+        for connection in connections:
+            if isinstance(connection.handler, Parked):
+                connection.handler.finished(connection, changed=changed)
 
     def defer(self) -> None:
         """Drain once the loop has looked at everybody else."""

@@ -17,11 +17,14 @@ from tidings.bus.log import ChangeLog
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.feed import Feed, FeedCounters
-from tidings.gateway.front import Front
+from tidings.gateway.front import Front, Route
 from tidings.gateway.handover import HandOver
 from tidings.gateway.hub import Hub
 from tidings.gateway.metrics import GatewayMetrics
-from tidings.gateway.parked import ParkedWebSocket
+from tidings.gateway.parked import Lot, Parked
+from tidings.gateway.parked_eventsource import EVENTSOURCE_PATH, EventSourceRoute
+from tidings.gateway.parked_poll import POLL_PATH, PollRoute
+from tidings.gateway.parked_websocket import WEBSOCKET_PATH, ParkedWebSocket
 from tidings.gateway.pump import Pump
 from tidings.gateway.reactor import BACKLOG, SEND_BUFFER_BYTES, WAKE_SECONDS, Reactor
 from tidings.gateway.session import create_app
@@ -88,7 +91,7 @@ class GatewayService:
         self._health = runtime.health
         self._metrics = GatewayMetrics(runtime.registry)
         self._hand_over = HandOver(create_app(keeper, settings.public_url, fallback))
-        self._parts: tuple[Reactor, ParkedWebSocket, Subscriptions] | None = None
+        self._parts: tuple[Reactor, Subscriptions] | None = None
         self._readiness: asyncio.Task[None] | None = None
         runtime.health.set_ready("log", False, "not connected yet")
 
@@ -114,16 +117,21 @@ class GatewayService:
             return Feed(self._log, shard, subscriptions, feed_counters, self._metrics.delivered)
 
         closing = Closing(reactor)
-        parked = ParkedWebSocket(reactor, hub, subscriptions, closing)
+        lot = Lot(reactor, hub, subscriptions, closing)
+        routes: dict[str, Route] = {
+            WEBSOCKET_PATH: ParkedWebSocket(lot),
+            EVENTSOURCE_PATH: EventSourceRoute(lot),
+            POLL_PATH: PollRoute(lot),
+        }
 
         def hand_over(connection: Connection, received: bytes) -> None:
             self._hand_over.take(reactor.release(connection), received)
 
-        front = Front(reactor, self._keeper, parked, closing, hand_over)
-        self._metrics.watch(reactor, front, parked, hub, feed_counters, subscriptions, self._hand_over)
+        front = Front(reactor, self._keeper, routes, closing, hand_over)
+        self._metrics.watch(lot, front, feed_counters, self._hand_over)
         pump.start(hub)
         reactor.start(front, hub.blocked)
-        self._parts = (reactor, parked, subscriptions)
+        self._parts = (reactor, subscriptions)
         self._readiness = asyncio.create_task(self._become_ready())
         # What is there now stays: freezing it keeps full collections from walking it (docs/decisions).
         gc.collect()
@@ -143,12 +151,13 @@ class GatewayService:
             self._readiness.cancel()
         if self._parts is None:
             return
-        (reactor, parked, subscriptions), self._parts = self._parts, None
+        (reactor, subscriptions), self._parts = self._parts, None
         reactor.stop_accepting()
-        waiting = [connection for connection in reactor.connections() if connection.handler is parked]
+        waiting = list(reactor.connections())
         random.shuffle(waiting)
         for connection in waiting:
-            parked.shut_down(connection)
+            if isinstance(connection.handler, Parked):
+                connection.handler.shut_down(connection)
         deadline = time.monotonic() + GOODBYE_SECONDS
         while len(reactor) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)

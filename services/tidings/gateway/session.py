@@ -15,9 +15,10 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
 from tidings.errors import RequestRejected
-from tidings.gateway.front import WEBSOCKET_PATH
+from tidings.gateway import cors
 from tidings.gateway.jmap import CORE, MAX_CALLS, WEBSOCKET
-from tidings.gateway.parked import MAX_MESSAGE_BYTES, session_state
+from tidings.gateway.parked_eventsource import EVENTSOURCE_PATH
+from tidings.gateway.parked_websocket import MAX_MESSAGE_BYTES, WEBSOCKET_PATH, session_state
 from tidings.ops.auth import Gatekeeper, Identity
 
 _log = structlog.get_logger()
@@ -36,9 +37,11 @@ _CORE_LIMITS: Final = {
 def session_resource(identity: Identity, base: str, credentials: Mapping[str, str]) -> dict[str, Any]:
     """The session of an identity, its URLs below `base` (`http://host` or `https://host`).
 
-    `credentials` go into the WebSocket URL's query, since a browser can set no header there.
+    `credentials` go into the query of the URLs where a browser can set no header.
     """
-    query = f"?{urlencode(credentials)}" if credentials else ""
+    given = urlencode(credentials)
+    query = f"?{given}" if given else ""
+    more = f"&{given}" if given else ""
     scheme, _, authority = base.partition("://")
     return {
         "capabilities": {
@@ -62,7 +65,7 @@ def session_resource(identity: Identity, base: str, credentials: Mapping[str, st
         "apiUrl": f"{base}/jmap/api",
         "downloadUrl": f"{base}/jmap/download/{{accountId}}/{{blobId}}/{{name}}?type={{type}}",
         "uploadUrl": f"{base}/jmap/upload/{{accountId}}",
-        "eventSourceUrl": f"{base}/jmap/eventsource?types={{types}}&closeafter={{closeafter}}&ping={{ping}}",
+        "eventSourceUrl": (f"{base}{EVENTSOURCE_PATH}?types={{types}}&closeafter={{closeafter}}&ping={{ping}}{more}"),
         "state": session_state(identity.accounts),
     }
 
@@ -100,7 +103,7 @@ def create_app(gatekeeper: Gatekeeper, public_url: str, fallback: ASGIApp | None
         if bearer:
             credentials["access_token"] = bearer
         base = public_url.rstrip("/") or f"http://{headers.get('host', '')}"
-        allowed = {"Access-Control-Allow-Origin": headers["origin"], "Vary": "Origin"} if "origin" in headers else {}
+        allowed = cors.response_fields(headers)
         return JSONResponse(
             session_resource(identity, base, credentials), headers={"Cache-Control": "no-store", **allowed}
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from tidings.errors import CursorError
-from tidings.gateway.connection import Connection, Encode, Form, resync
+from tidings.gateway.connection import Connection, Encode, Ends, Form, resync
 from tidings.gateway.hub import Hub, Told
 from tidings.gateway.window import ResyncReason, Window
 from tidings.wire import cursor
@@ -65,17 +65,20 @@ class Subscriptions:
         self._demand: defaultdict[int, int] = defaultdict(int)
         self._waiting: dict[Connection, str | None] = {}
         self._waiting_for: defaultdict[int, dict[Connection, None]] = defaultdict(dict)
-        self._forms: dict[tuple[frozenset[str] | None, Encode], Form] = {}
+        self._forms: dict[tuple[frozenset[str] | None, Encode, Ends, bool], Form] = {}
         self._lingering: dict[int, asyncio.TimerHandle] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
-    def form(self, types: frozenset[str] | None, encode: Encode) -> Form:
-        """The shared form for these data types and this wire format."""
-        form = self._forms.get((types, encode))
+    def form(
+        self, types: frozenset[str] | None, encode: Encode, ends: Ends = Ends.NEVER, *, greets: bool = True
+    ) -> Form:
+        """The shared form for these data types and this wire format; see Form."""
+        key = (types, encode, ends, greets)
+        form = self._forms.get(key)
         if form is None:
-            form = Form(types, encode)
+            form = Form(*key)
             if len(self._forms) < MAX_FORMS:
-                self._forms[types, encode] = form
+                self._forms[key] = form
         return form
 
     def subscribe(self, connection: Connection, form: Form, since: str | None) -> None:

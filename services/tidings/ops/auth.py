@@ -21,6 +21,8 @@ LEEWAY_SECONDS: Final = 30
 MAX_ACCOUNTS: Final = 64
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518 section 3.2: an HS256 key has at least 256 bits."""
+FOREIGN: Final = frozenset({"foreign_host", "foreign_origin", "no_origin"})
+"""The reasons of rejections that no page may read."""
 WEBMAIL_ORIGINS: Final = ("http://127.0.0.1:8082", "http://localhost:8082")
 """Allowed in mode none on loopback, so that the suite's own webmail on its own port works as installed."""
 
@@ -177,13 +179,19 @@ class Gatekeeper:
 
         Raises RequestRejected with 401 or 403.
         """
-        host = headers.get("host", "")
-        self._check_host(host)
         bearer = _bearer(headers)
         cookie = _cookie(headers) if bearer is None else None
-        self._check_origin(method, headers, host, upgrade=upgrade, cookie=cookie is not None)
+        self.admit_origin(method, headers, upgrade=upgrade, cookie=cookie is not None)
         token = bearer or cookie or query.get("access_token")
         return self._authenticator.authenticate(token, query, now)
+
+    def admit_origin(
+        self, method: str, headers: Mapping[str, str], *, upgrade: bool = False, cookie: bool = False
+    ) -> None:
+        """Check host and origin of a request, whoever it is from. Raises RequestRejected with 403."""
+        host = headers.get("host", "")
+        self._check_host(host)
+        self._check_origin(method, headers, host, upgrade=upgrade, cookie=cookie)
 
     def _check_host(self, host: str) -> None:
         if not self._loopback_hosts_only:

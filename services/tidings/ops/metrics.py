@@ -66,6 +66,16 @@ class PlainHistogram:
         return self._sum
 
 
+ReadLabelled = Callable[[], Mapping[str, float] | Mapping[tuple[str, ...], float]]
+"""Reads numbers by the value of a label, or by the values of several."""
+
+
+def _add(family: CounterMetricFamily | GaugeMetricFamily, read: ReadLabelled) -> Metric:
+    for values, number in dict(read()).items():
+        family.add_metric([values] if isinstance(values, str) else values, number)
+    return family
+
+
 class HotMetrics(Collector):
     """Reads values where they are kept. Names without `_total`, as the client library wants them."""
 
@@ -85,16 +95,13 @@ class HotMetrics(Collector):
         """Expose a value that goes up and down."""
         self._reads.append(lambda: GaugeMetricFamily(name, help_text, value=read()))
 
-    def labelled_counter(self, name: str, help_text: str, label: str, read: Callable[[], Mapping[str, float]]) -> None:
-        """Expose counts by the value of one label; the label's values must be few."""
+    def labelled_counter(self, name: str, help_text: str, labels: Sequence[str], read: ReadLabelled) -> None:
+        """Expose counts by the values of labels; there must be few of them."""
+        self._reads.append(lambda: _add(CounterMetricFamily(name, help_text, labels=labels), read))
 
-        def family() -> Metric:
-            metric = CounterMetricFamily(name, help_text, labels=[label])
-            for value, count in dict(read()).items():
-                metric.add_metric([value], count)
-            return metric
-
-        self._reads.append(family)
+    def labelled_gauge(self, name: str, help_text: str, labels: Sequence[str], read: ReadLabelled) -> None:
+        """Expose values that go up and down, by the values of labels; there must be few of them."""
+        self._reads.append(lambda: _add(GaugeMetricFamily(name, help_text, labels=labels), read))
 
     def histogram(self, name: str, help_text: str, plain: PlainHistogram) -> None:
         """Expose a histogram."""

@@ -80,6 +80,37 @@ def test_a_rejection_is_problem_json_and_ends_the_connection() -> None:
     assert body.endswith(b'"detail":"a \\"token\\" is required"}')
 
 
+@pytest.mark.parametrize(("status", "length"), [(200, True), (204, False), (304, False)])
+def test_only_answers_that_can_have_a_body_have_a_length(status: int, length: bool) -> None:
+    assert (b"Content-Length: 0\r\n" in http1.response(status)) == length
+
+
+def test_an_overload_says_when_to_come_back() -> None:
+    answer = http1.rejection(RequestRejected(503, "full", "full", 7), {"Vary": "Origin"})
+    assert b"\r\nRetry-After: 7\r\n" in answer
+    assert b"\r\nVary: Origin\r\n" in answer
+
+
+@pytest.mark.parametrize(
+    ("head", "code"),
+    [
+        (b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", None),
+    ],
+)
+def test_a_plain_get_is_a_get_without_a_body(head: bytes, code: int | None) -> None:
+    request = http1.parse_request(head)
+    assert request is not None
+    if code is None:
+        http1.check_get(request)
+        return
+    with pytest.raises(RequestRejected) as caught:
+        http1.check_get(request)
+    assert caught.value.code == code
+
+
 def test_a_wrong_version_or_method_names_the_right_one() -> None:
     assert b"Sec-WebSocket-Version: 13" in http1.rejection(RequestRejected(426, "websocket_version", ""))
     assert b"Allow: GET" in http1.rejection(RequestRejected(405, "bad_upgrade", ""))

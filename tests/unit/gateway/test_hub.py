@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.gateway import jmap
-from tidings.gateway.connection import Connection, Form
+from tidings.gateway.connection import Connection, Ends, Form
 from tidings.gateway.hub import CHUNK, MAX_PENDING_TYPES, Hub, Told
 from tidings.gateway.reactor import CLOSED
 from tidings.wire import cursor
@@ -39,6 +39,7 @@ class Wires:
         self.frames: defaultdict[Connection, list[dict[str, object]]] = defaultdict(list)
         self.blocked: set[Connection] = set()
         self.blocking: set[Connection] = set()
+        self.finished: list[tuple[Connection, bool]] = []
         self.deferred = False
         self.due: float | None = None
         self.latencies: list[tuple[int, float, float, float | None]] = []
@@ -52,6 +53,12 @@ class Wires:
                 self.blocked.add(connection)
                 assert self.hub is not None
                 self.hub.blocked(connection)
+
+    def finish(self, connections: Sequence[Connection], *, changed: bool) -> None:
+        assert self.hub is not None
+        for connection in connections:
+            self.finished.append((connection, changed))
+            self.hub.remove(connection)
 
     def is_blocked(self, connection: Connection) -> bool:
         return connection in self.blocked
@@ -377,6 +384,57 @@ def test_refresh_gives_a_quiet_connection_a_fresh_cursor() -> None:
     world.hub.blocked(connection)
     world.hub.unblocked(connection)
     assert len(world.changes(connection)) == 2
+
+
+@pytest.mark.parametrize("interval", [0.0, 0.1])
+@pytest.mark.parametrize(
+    ("ends", "told"),
+    [(Ends.NEVER, []), (Ends.WITH_CHANGE, [True]), (Ends.AT_ONCE, [False])],
+)
+def test_a_connection_ends_when_its_form_says_so(ends: Ends, told: list[bool], interval: float) -> None:
+    world = World(interval)
+    connection = Connection(3, CLOSED)
+    connection.accounts = A
+    world.hub.add(connection, Form(None, jmap.state_change, ends))
+    world.hub.resume(connection, {})
+    world.settle()
+    world.publish((A, {"Email": "1"}))
+    world.publish((A, {"Email": "2"}))
+    world.settle()
+    assert [changed for _, changed in world.wires.finished] == told
+    assert len(world.wires.frames[connection]) == {Ends.NEVER: 3, Ends.WITH_CHANGE: 2, Ends.AT_ONCE: 1}[ends]
+    assert bool(world.hub.connections(A)) == (ends is Ends.NEVER)
+
+
+def test_who_is_not_greeted_hears_of_changes_only() -> None:
+    world = World()
+    quiet = Form(None, jmap.state_change, Ends.AT_ONCE, greets=False)
+    parked, missed = Connection(3, CLOSED), Connection(4, CLOSED)
+    parked.accounts = missed.accounts = A
+    for connection in (parked, missed):
+        world.hub.add(connection, quiet)
+    world.hub.resume(parked, {})
+    world.hub.resume(missed, {A: {"Email": "1"}})
+    assert world.wires.finished == [(missed, True)]
+    assert world.wires.frames[parked] == []
+    world.publish((A, {"Email": "2"}))
+    assert world.wires.finished == [(missed, True), (parked, True)]
+
+
+def test_who_ends_in_a_fan_out_beyond_its_budget_ends_later() -> None:
+    world = World(budget=0.01)
+    form = Form(None, jmap.state_change, Ends.WITH_CHANGE)
+    crowd = [Connection(number, CLOSED) for number in range(300)]
+    for connection in crowd:
+        connection.accounts = A
+        world.hub.add(connection, form)
+        world.hub.resume(connection, {})
+    world.clock.step = 0.004
+    world.publish((A, {"Email": "1"}))
+    assert 0 < len(world.wires.finished) < len(crowd)
+    world.clock.step = 0.0
+    world.settle()
+    assert [connection for connection, _ in world.wires.finished] == crowd
 
 
 def test_connections_and_accounts_are_forgotten() -> None:

@@ -79,6 +79,10 @@ class World:
         for connection in connections:
             self.frames[connection].append(json.loads(frame))
 
+    def finish(self, connections: Sequence[Connection], *, changed: bool) -> None:
+        for connection in connections:
+            self.subscriptions.unsubscribe(connection)
+
     def is_blocked(self, connection: Connection) -> bool:
         return False
 

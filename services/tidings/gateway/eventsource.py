@@ -1,0 +1,66 @@
+"""The event stream (RFC 8620 section 7.3; server-sent events, HTML section 9.2): what is asked, what is told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from tidings.errors import RequestRejected
+from tidings.gateway import http1, jmap
+from tidings.gateway.http1 import Request
+
+MIN_PING_SECONDS: Final = 30
+MAX_PING_SECONDS: Final = 300
+
+
+class Asked(NamedTuple):
+    """What a request for an event stream asks.
+
+    `types` None means all; `once`: the stream ends after the first change; `ping` in seconds, 0 for never; `since`
+    is the cursor of the last event the client had.
+    """
+
+    types: frozenset[str] | None
+    once: bool
+    ping: int
+    since: str | None
+
+
+def read_request(request: Request) -> Asked:
+    """Read it. A ping outside of what is granted is moved to the nearest that is. Raises RequestRejected with 400."""
+    closeafter = request.query.get("closeafter", "no")
+    if closeafter not in ("state", "no"):
+        raise RequestRejected(400, "bad_closeafter", "closeafter must be state or no")
+    ping = request.query.get("ping", "0")
+    if not ping.isascii() or not ping.isdigit() or len(ping) > 9:
+        raise RequestRejected(400, "bad_ping", "ping must be a number of seconds, 0 for never")
+    seconds = int(ping)
+    return Asked(
+        types=jmap.read_types(request.query.get("types", "*")),
+        once=closeafter == "state",
+        ping=min(max(seconds, MIN_PING_SECONDS), MAX_PING_SECONDS) if seconds else 0,
+        since=request.headers.get("last-event-id") or None,
+    )
+
+
+def opening(fields: Mapping[str, str]) -> bytes:
+    """The response's head. The body ends with the connection."""
+    # A proxy that buffers would hold events back; nginx, the usual one, is told so by a field of its own.
+    return http1.head(200, {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no", **fields})
+
+
+def encode(changed: jmap.Changed, cursor: str) -> bytes:
+    """A `state` event; only its id when nothing changed, which moves the client's cursor and dispatches nothing."""
+    if not changed:
+        return f"id: {cursor}\n\n".encode()
+    return b"event: state\nid: " + cursor.encode() + b"\ndata: " + jmap.state_change(changed) + b"\n\n"
+
+
+def ping(seconds: int) -> bytes:
+    """A `ping` event, without an id."""
+    return f'event: ping\ndata: {{"interval":{seconds}}}\n\n'.encode()
+
+
+def retry(milliseconds: int) -> bytes:
+    """Tell the client how long to wait before it connects again."""
+    return f"retry: {milliseconds}\n\n".encode()

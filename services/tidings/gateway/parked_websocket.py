@@ -1,0 +1,137 @@
+"""A parked WebSocket: frames in, JMAP out, pings and deadlines."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from typing import Final
+from zlib import crc32
+
+from tidings.errors import ConnectionFailed
+from tidings.gateway import jmap, websocket
+from tidings.gateway.connection import Connection
+from tidings.gateway.http1 import Request
+from tidings.gateway.parked import REFRESH_SECONDS, Lot, Parked
+from tidings.gateway.websocket import CloseCode, Decoder, Message, Opcode
+
+WEBSOCKET_PATH: Final = "/jmap/ws"
+PING_SECONDS: Final = 25.0
+PONG_SECONDS: Final = 10.0
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+HEARD: Final = -1.0
+"""In place of the time of a ping: something came from the client since."""
+_PING: Final = websocket.frame(Opcode.PING, b"")
+
+
+def encode(changed: Mapping[str, Mapping[str, str]], cursor: str) -> bytes:
+    """A StateChange as a WebSocket text frame."""
+    return websocket.frame(Opcode.TEXT, jmap.state_change(changed, cursor))
+
+
+def session_state(accounts: tuple[str, ...]) -> str:
+    """The session resource's `state` (RFC 8620 section 2): it changes when the user's accounts do."""
+    return f"{crc32('/'.join(accounts).encode()):08x}"
+
+
+class ParkedWebSocket(Parked):
+    """The handler of upgraded connections, and the route that upgrades them."""
+
+    wire_format = "websocket"
+    upgrades: Final = True
+
+    def __init__(self, lot: Lot) -> None:
+        super().__init__(lot)
+        self._decoders: dict[Connection, Decoder] = {}
+        self._spare = Decoder(MAX_MESSAGE_BYTES)
+
+    def check(self, request: Request) -> None:
+        """Raise RequestRejected for what is no upgrade."""
+        websocket.check_upgrade(request)
+
+    def open(self, connection: Connection, request: Request, rest: memoryview) -> None:
+        """Upgrade a connection and park it; `rest` came behind its head. Raises RequestRejected (400)."""
+        self._park(connection, websocket.handshake(request, jmap.SUBPROTOCOL), HEARD)
+        if rest and connection.handler is self:
+            self.received(connection, rest)
+
+    def received(self, connection: Connection, data: memoryview) -> None:
+        """Handle the messages in `data`; an unfinished one is kept beside the connection."""
+        connection.pinged = HEARD
+        decoder = self._decoders.pop(connection, None) or self._spare
+        if decoder is self._spare:
+            self._spare = Decoder(MAX_MESSAGE_BYTES)
+        try:
+            for message in decoder.feed(data):
+                self._handle(connection, message)
+                if connection.handler is not self:
+                    return
+        except ConnectionFailed as error:
+            self._end(connection, websocket.close_frame(error.code, error.detail), error.reason)
+            return
+        if decoder.idle:
+            self._spare = decoder
+        else:
+            self._decoders[connection] = decoder
+
+    def _handle(self, connection: Connection, message: Message) -> None:
+        match message.opcode:
+            case Opcode.TEXT:
+                self._lot.counters.messages_in += 1
+                self._handle_text(connection, message.payload)
+            case Opcode.PING:
+                self._lot.reactor.send((connection,), websocket.frame(Opcode.PONG, message.payload))
+            case Opcode.CLOSE:
+                _, reply = websocket.close_reply(message.payload)
+                self._end(connection, reply, "client_closed")
+            case Opcode.BINARY:
+                raise ConnectionFailed(CloseCode.UNSUPPORTED_DATA, "binary", "JMAP is text (RFC 8887 section 4.2)")
+            case _:
+                pass
+
+    def _handle_text(self, connection: Connection, payload: bytes) -> None:
+        asked = jmap.read_message(payload, session_state(connection.account_names()))
+        subscriptions = self._lot.subscriptions
+        if isinstance(asked, jmap.PushEnable):
+            subscriptions.subscribe(connection, subscriptions.form(asked.data_types, encode), asked.push_state)
+        elif isinstance(asked, jmap.PushDisable):
+            subscriptions.unsubscribe(connection)
+        else:
+            self._lot.counters.request_errors += asked.failed
+            self._lot.reactor.send((connection,), websocket.frame(Opcode.TEXT, asked.payload))
+
+    def _visit(self, connection: Connection, now: float) -> float | None:
+        if connection.pinged == HEARD:
+            connection.pinged = 0.0
+            return now + (PING_SECONDS - PONG_SECONDS) * random.uniform(0.8, 1.0)  # noqa: S311 - spreads the pings
+        if not connection.pinged:
+            return self._ping(connection, now)
+        due = connection.pinged + PONG_SECONDS
+        if now < due:
+            return due
+        self._lot.reactor.close(connection, "pong_deadline")
+        return None
+
+    def _ping(self, connection: Connection, now: float) -> float:
+        if now - connection.pushed_at >= REFRESH_SECONDS:
+            self._lot.hub.refresh(connection)
+        self._lot.reactor.send((connection,), _PING)
+        connection.pinged = now
+        return now + PONG_SECONDS
+
+    def unblocked(self, connection: Connection) -> None:
+        """Tell what waited for the write; a client that reads again is heard of, whatever it was pinged before."""
+        connection.pinged = HEARD
+        super().unblocked(connection)
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """Forget it."""
+        super().closed(connection, reason)
+        self._decoders.pop(connection, None)
+
+    def shut_down(self, connection: Connection) -> None:
+        """Send the client elsewhere: this service restarts (close code 1012)."""
+        self._end(connection, websocket.close_frame(CloseCode.SERVICE_RESTART, "service restart"), "shutdown")
+
+    def _expire(self, connection: Connection) -> None:
+        frame = websocket.close_frame(CloseCode.POLICY_VIOLATION, "the token has expired")
+        self._end(connection, frame, "token_expired")

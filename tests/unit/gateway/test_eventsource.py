@@ -1,0 +1,94 @@
+"""The event stream's requests and events."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tidings.errors import RequestRejected
+from tidings.gateway import eventsource, http1
+from tidings.gateway.eventsource import Asked
+from tidings.gateway.http1 import Request
+
+
+def request(query: str = "", *fields: str) -> Request:
+    lines = "".join(f"{field}\r\n" for field in ("Host: a", *fields))
+    read = http1.parse_request(f"GET /jmap/eventsource?{query} HTTP/1.1\r\n{lines}\r\n".encode())
+    assert read is not None
+    return read
+
+
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("", Asked(None, once=False, ping=0, since=None)),
+        ("types=*&closeafter=no&ping=0", Asked(None, once=False, ping=0, since=None)),
+        ("types=Email,Mailbox", Asked(frozenset({"Email", "Mailbox"}), once=False, ping=0, since=None)),
+        ("closeafter=state", Asked(None, once=True, ping=0, since=None)),
+        ("ping=1", Asked(None, once=False, ping=30, since=None)),
+        ("ping=45", Asked(None, once=False, ping=45, since=None)),
+        ("ping=999999999", Asked(None, once=False, ping=300, since=None)),
+    ],
+)
+def test_reads_what_the_url_template_gives(query: str, asked: Asked) -> None:
+    assert eventsource.read_request(request(query)) == asked
+
+
+def test_the_last_event_id_is_the_cursor() -> None:
+    assert eventsource.read_request(request("", "Last-Event-ID: AUA")).since == "AUA"
+    assert eventsource.read_request(request("", "Last-Event-ID:")).since is None
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("types=", "types"),
+        ("types=Email,,Mailbox", "types"),
+        ("types=Email%0d", "types"),
+        ("types=" + ",".join(f"T{number}" for number in range(65)), "types"),
+        ("closeafter=never", "closeafter"),
+        ("ping=-1", "ping"),
+        ("ping=often", "ping"),
+        ("ping=%C2%B2", "ping"),
+        ("ping=9999999999", "ping"),
+    ],
+)
+def test_says_what_is_wrong(query: str, named: str) -> None:
+    with pytest.raises(RequestRejected) as caught:
+        eventsource.read_request(request(query))
+    assert caught.value.code == 400
+    assert named in caught.value.detail
+
+
+def test_a_state_event_carries_a_state_change_and_the_cursor_as_its_id() -> None:
+    event = eventsource.encode({"alice": {"Email": "line\nbreak"}}, "AUA").decode()
+    lines = event.split("\n")
+    assert lines[:2] == ["event: state", "id: AUA"]
+    assert json.loads(lines[2].removeprefix("data: ")) == {
+        "@type": "StateChange",
+        "changed": {"alice": {"Email": "line\nbreak"}},
+    }
+    assert lines[3:] == ["", ""]
+
+
+def test_where_nothing_changed_there_is_only_an_id() -> None:
+    assert eventsource.encode({}, "AUA") == b"id: AUA\n\n"
+
+
+def test_a_ping_names_its_interval_and_has_no_id() -> None:
+    assert eventsource.ping(30) == b'event: ping\ndata: {"interval":30}\n\n'
+    assert eventsource.retry(1500) == b"retry: 1500\n\n"
+
+
+def test_the_answer_is_not_to_be_stored_nor_buffered() -> None:
+    head = eventsource.opening({"Vary": "Origin"}).decode()
+    assert head.startswith("HTTP/1.1 200 OK\r\n")
+    for field in (
+        "Content-Type: text/event-stream",
+        "Cache-Control: no-store",
+        "X-Accel-Buffering: no",
+        "Vary: Origin",
+    ):
+        assert f"\r\n{field}\r\n" in head
+    assert "Content-Length" not in head
