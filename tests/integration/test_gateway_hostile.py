@@ -173,8 +173,8 @@ async def test_a_close_is_answered_with_its_code() -> None:
 
 async def test_who_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.gateway.front.HEAD_SECONDS", 0.3)
-    monkeypatch.setattr("tidings.gateway.parked.PING_SECONDS", 1.0)
-    monkeypatch.setattr("tidings.gateway.parked.PONG_SECONDS", 0.5)
+    monkeypatch.setattr("tidings.gateway.parked_websocket.PING_SECONDS", 1.0)
+    monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.5)
     async with running_gateway() as gateway:
         async with raw_client(gateway.port) as client:
             await upgraded(client)
@@ -187,9 +187,9 @@ async def test_who_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) ->
 
 async def test_an_idle_subscriber_gets_a_fresh_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.gateway.front.HEAD_SECONDS", 0.3)
-    monkeypatch.setattr("tidings.gateway.parked.PING_SECONDS", 1.0)
-    monkeypatch.setattr("tidings.gateway.parked.PONG_SECONDS", 0.5)
-    monkeypatch.setattr("tidings.gateway.parked.REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr("tidings.gateway.parked_websocket.PING_SECONDS", 1.0)
+    monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.5)
+    monkeypatch.setattr("tidings.gateway.parked_websocket.REFRESH_SECONDS", 0.1)
     async with running_gateway() as gateway, jmap_client(gateway.url()) as client:
         await client.subscribe()
         assert await client.changed() == {}
@@ -200,8 +200,8 @@ async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_th
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tidings.gateway.front.HEAD_SECONDS", 0.3)
-    monkeypatch.setattr("tidings.gateway.parked.PING_SECONDS", 0.6)
-    monkeypatch.setattr("tidings.gateway.parked.PONG_SECONDS", 0.3)
+    monkeypatch.setattr("tidings.gateway.parked_websocket.PING_SECONDS", 0.6)
+    monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.3)
     monkeypatch.setattr("tidings.gateway.parked.WRITE_SECONDS", 0.5)
     echo = {"@type": "Request", "using": [], "methodCalls": [["Core/echo", {"a": "x" * 50_000}, "c"]]}
     ask = masked(TEXT, json.dumps(echo).encode())

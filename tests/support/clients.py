@@ -8,8 +8,10 @@ import json
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
+import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection
 
@@ -70,6 +72,58 @@ async def jmap_client(url: str, **options: Any) -> AsyncIterator[JmapClient]:
     """Connect with the `jmap` subprotocol."""
     async with websockets.connect(url, subprotocols=[websockets.Subprotocol("jmap")], **options) as socket:
         yield JmapClient(socket)
+
+
+@dataclass
+class Event:
+    """A server-sent event; one that has only an id is not dispatched, but is an event here."""
+
+    type: str
+    id: str | None
+    data: Any
+    retry: int | None = None
+
+
+class EventStream:
+    """Reads `text/event-stream` (HTML section 9.2) as far as the gateway uses it."""
+
+    def __init__(self, response: httpx.Response) -> None:
+        self.response = response
+        self.cursor: str | None = None
+        self._lines = response.aiter_lines()
+
+    async def event(self, deadline: float = DEADLINE) -> Event | None:
+        """The next event; None at the end of the stream."""
+        fields: dict[str, str] = {}
+        async with asyncio.timeout(deadline):
+            async for line in self._lines:
+                if not line:
+                    break
+                name, _, value = line.partition(": ")
+                fields[name] = value
+        if not fields:
+            return None
+        self.cursor = fields.get("id", self.cursor)
+        retry = int(fields["retry"]) if "retry" in fields else None
+        return Event(fields.get("event", ""), fields.get("id"), json.loads(fields.get("data", "null")), retry)
+
+    async def changed(self) -> dict[str, Any]:
+        """The `changed` of the next event, which has to be a `state`."""
+        event = await self.event()
+        assert event is not None, "the stream ended"
+        assert event.type == "state", event
+        assert event.data["@type"] == "StateChange"
+        changed = event.data["changed"]
+        assert isinstance(changed, dict)
+        return changed
+
+
+@asynccontextmanager
+async def event_stream(url: str, **headers: str) -> AsyncIterator[EventStream]:
+    """Open an event stream; underscores in header names are hyphens."""
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    async with httpx.AsyncClient(timeout=DEADLINE) as client, client.stream("GET", url, headers=fields) as response:
+        yield EventStream(response)
 
 
 class RawClient:

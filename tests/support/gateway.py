@@ -39,6 +39,9 @@ class RunningGateway:
     def url(self, query: str = "account=alice", path: str = "/jmap/ws") -> str:
         return f"ws://127.0.0.1:{self.port}{path}?{query}"
 
+    def http_url(self, path: str, query: str = "account=alice") -> str:
+        return f"http://127.0.0.1:{self.port}{path}?{query}"
+
     async def publish(self, account: str, changed: Mapping[str, str | None], *, at: float | None = None) -> None:
         """Append one change as a publisher would."""
         self._ids += 1

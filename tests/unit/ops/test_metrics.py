@@ -13,12 +13,15 @@ def test_plain_values_are_read_when_scraped() -> None:
     open_now = 3
     metrics.counter("made", "Made.", lambda: counts["a"])
     metrics.gauge("open", "Open.", lambda: open_now)
-    metrics.labelled_counter("closed", "Closed.", "reason", lambda: counts)
+    metrics.labelled_counter("closed", "Closed.", ["reason"], lambda: counts)
+    parked: dict[tuple[str, ...], float] = {("poll", "idle"): 7}
+    metrics.labelled_gauge("parked", "Parked.", ["format", "state"], lambda: parked)
     assert registry.get_sample_value("made_total") == 1
     counts["b"] = 5
     open_now = 4
     assert registry.get_sample_value("open") == 4
     assert registry.get_sample_value("closed_total", {"reason": "b"}) == 5
+    assert registry.get_sample_value("parked", {"format": "poll", "state": "idle"}) == 7
 
 
 def test_a_histogram_counts_as_the_client_librarys_would() -> None:
