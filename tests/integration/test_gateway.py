@@ -220,8 +220,7 @@ async def test_what_a_token_does_not_allow_is_rejected(
 
 
 async def test_a_connection_ends_with_its_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.front.HEAD_SECONDS", 0.5)
-    async with running_gateway(auth="jwt", jwt_secret=SECRET) as gateway:
+    async with running_gateway(head_seconds=0.5, auth="jwt", jwt_secret=SECRET) as gateway:
         ended = token(exp=time.time() - 28)
         async with jmap_client(gateway.url(f"access_token={ended}")) as client:
             assert await client.closed() == (1008, "the token has expired")

@@ -80,8 +80,7 @@ async def test_a_head_may_come_byte_by_byte_and_the_first_frame_with_it() -> Non
 
 
 async def test_a_head_that_does_not_come_ends_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.front.HEAD_SECONDS", 0.5)
-    async with running_gateway() as gateway:
+    async with running_gateway(head_seconds=0.5) as gateway:
         async with raw_client(gateway.port) as silent, raw_client(gateway.port) as slow:
             await slow.send(b"GET /jmap/ws HTTP/1.1\r\n")
             assert await silent.rest() == b""
@@ -172,10 +171,9 @@ async def test_a_close_is_answered_with_its_code() -> None:
 
 
 async def test_who_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.front.HEAD_SECONDS", 0.3)
     monkeypatch.setattr("tidings.gateway.parked_websocket.PING_SECONDS", 1.0)
     monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.5)
-    async with running_gateway() as gateway:
+    async with running_gateway(head_seconds=0.3) as gateway:
         async with raw_client(gateway.port) as client:
             await upgraded(client)
             assert await client.frame() == (PING, b"")
@@ -186,11 +184,10 @@ async def test_who_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_an_idle_subscriber_gets_a_fresh_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.front.HEAD_SECONDS", 0.3)
     monkeypatch.setattr("tidings.gateway.parked_websocket.PING_SECONDS", 1.0)
     monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.5)
     monkeypatch.setattr("tidings.gateway.parked_websocket.REFRESH_SECONDS", 0.1)
-    async with running_gateway() as gateway, jmap_client(gateway.url()) as client:
+    async with running_gateway(head_seconds=0.3) as gateway, jmap_client(gateway.url()) as client:
         await client.subscribe()
         assert await client.changed() == {}
         assert client.cursor
@@ -199,7 +196,6 @@ async def test_an_idle_subscriber_gets_a_fresh_cursor(monkeypatch: pytest.Monkey
 async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tidings.gateway.front.HEAD_SECONDS", 0.3)
     monkeypatch.setattr("tidings.gateway.parked_websocket.PING_SECONDS", 0.6)
     monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.3)
     monkeypatch.setattr("tidings.gateway.parked.WRITE_SECONDS", 0.5)
@@ -211,7 +207,7 @@ async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_th
             await client.send(ask)
             await asyncio.sleep(0)
 
-    async with running_gateway() as gateway:
+    async with running_gateway(head_seconds=0.3) as gateway:
         async with raw_client(gateway.port) as client:
             await upgraded(client)
             with pytest.raises(ConnectionError):

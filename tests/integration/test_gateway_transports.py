@@ -88,11 +88,10 @@ async def test_who_reconnects_with_the_last_event_id_is_told_what_was_missed() -
 
 
 async def test_a_ping_comes_when_asked_for_and_never_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.front.HEAD_SECONDS", 0.3)
     monkeypatch.setattr("tidings.gateway.eventsource.MIN_PING_SECONDS", 1)
     monkeypatch.setattr("tidings.gateway.parked_eventsource.REFRESH_SECONDS", 3.0)
     async with (
-        running_gateway() as gateway,
+        running_gateway(head_seconds=0.3) as gateway,
         event_stream(stream_url(gateway, ping="1")) as pinged,
         event_stream(stream_url(gateway, ping="0")) as quiet,
     ):

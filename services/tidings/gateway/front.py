@@ -5,17 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Protocol
 
 from tidings.errors import RequestRejected
 from tidings.gateway import cors, http1
+from tidings.gateway.address import client_address
+from tidings.gateway.admission import Admission
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.http1 import Request
 from tidings.gateway.reactor import Reactor
+from tidings.gateway.settings import LimitSettings
 from tidings.ops.auth import FOREIGN, Gatekeeper
-
-HEAD_SECONDS: Final = 10.0
 
 
 class Route(Protocol):
@@ -50,6 +51,8 @@ class Front:
         gatekeeper: Gatekeeper,
         routes: Mapping[str, Route],
         closing: Closing,
+        admission: Admission,
+        limits: LimitSettings,
         hand_over: Callable[[Connection, bytes], None],
     ) -> None:
         self.counters = FrontCounters()
@@ -57,6 +60,8 @@ class Front:
         self._gatekeeper = gatekeeper
         self._routes = routes
         self._closing = closing
+        self._admission = admission
+        self._limits = limits
         self._hand_over = hand_over
         self._heads: dict[Connection, bytearray] = {}
 
@@ -68,7 +73,7 @@ class Front:
             head += data
             gathered = head
         try:
-            request = http1.parse_request(gathered)
+            request = http1.parse_request(gathered, self._limits.max_head_bytes)
         except RequestRejected as error:
             self._reject(connection, error, {})
             return
@@ -99,7 +104,18 @@ class Front:
         connection.accounts = accounts[0] if len(accounts) == 1 else accounts
         if identity.expires is not None:
             connection.expires = time.monotonic() + identity.expires - now
-        route.open(connection, request, rest)
+        self._admission.admit(connection, self._address(connection, request))
+        try:
+            route.open(connection, request, rest)
+        except RequestRejected:
+            self._admission.release(connection)
+            raise
+
+    def _address(self, connection: Connection, request: Request) -> str:
+        if not self._admission.wants_address:
+            return ""
+        forwarded_for = request.headers.get("x-forwarded-for", "")
+        return client_address(self._reactor.peer(connection), forwarded_for, self._limits.trusted_proxy)
 
     def _answer_preflight(self, connection: Connection, request: Request) -> None:
         self._gatekeeper.admit_origin("GET", request.headers)
@@ -113,7 +129,7 @@ class Front:
         """Close a connection whose head does not come."""
         if not connection.pinged:
             connection.pinged = now
-        due = connection.pinged + HEAD_SECONDS
+        due = connection.pinged + self._limits.head_seconds
         if now < due:
             return due
         self.counters.head_deadlines += 1

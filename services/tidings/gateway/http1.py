@@ -52,15 +52,15 @@ def _malformed(detail: str) -> RequestRejected:
     return RequestRejected(400, "malformed_head", detail)
 
 
-def parse_request(data: bytes | bytearray) -> Request | None:
+def parse_request(data: bytes | bytearray, max_bytes: int = MAX_HEAD_BYTES) -> Request | None:
     """Read a request head from the start of `data`; None while it is incomplete.
 
-    Raises RequestRejected with 400 for what is not HTTP/1.x, 431 for a head over MAX_HEAD_BYTES.
+    Raises RequestRejected with 400 for what is not HTTP/1.x, 431 for a head over `max_bytes`.
     """
     end = data.find(b"\r\n\r\n")
-    if end < 0 or end > MAX_HEAD_BYTES - 4:
-        if len(data) > MAX_HEAD_BYTES or end >= 0:
-            raise RequestRejected(431, "head_too_large", f"the head exceeds {MAX_HEAD_BYTES} bytes")
+    if end < 0 or end > max_bytes - 4:
+        if len(data) > max_bytes or end >= 0:
+            raise RequestRejected(431, "head_too_large", f"the head exceeds {max_bytes} bytes")
         _reject_early(data)
         return None
     lines = bytes(data[:end]).split(b"\r\n")

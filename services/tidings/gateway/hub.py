@@ -96,6 +96,11 @@ class _Rest:
         return self._connections[start : self._taken], self._taken >= len(self._connections)
 
 
+_Merges = dict[tuple[int, Form], tuple[Pending, Pending, bool]]
+"""What waits, by identity and form, to itself (which keeps the identity valid), what it becomes, and whether that was
+too much: a crowd that waits for the same shares one object, and one merge."""
+
+
 class Hub:
     """Connections by account, and what each is still to be told.
 
@@ -200,14 +205,21 @@ class Hub:
     def resync(self, accounts: Iterable[str]) -> None:
         """Tell everybody connected for these accounts to resynchronise them."""
         told: list[Connection] = []
+        now = self._clock()
         for account in accounts:
+            state = self._unknown_state()
+            merges: _Merges = {}
             for connection in self.connections(account):
-                pending = connection.pending
-                if pending is None:
+                if connection.pending is None:
                     told.append(connection)
                 # Whoever is in the table has subscribed, and so has a form.
-                changed = resync(cast("Form", connection.form), account, self._unknown_state())
-                connection.pending = _merge(pending or NOTHING, changed, self._clock(), None)
+                form = cast("Form", connection.form)
+                pending = connection.pending or NOTHING
+                merge = merges.get((id(pending), form))
+                if merge is None:
+                    merged = _merge(pending, resync(form, account, state), now, None)
+                    merge = merges[id(pending), form] = (pending, merged, False)
+                connection.pending = merge[1]
         self._later(told)
 
     def publish(self, shard: int, position: Position, changes: Sequence[Told], consumed: float) -> None:
@@ -217,29 +229,44 @@ class Hub:
         """
         deadline = self._clock() + self._budget
         entry = cursor.encode_entry(shard, position)
-        told = changes if self._interval == 0 or len(changes) == 1 else _merge_told(changes)
-        last = {change.account: index for index, change in enumerate(told)}
-        for index, change in enumerate(told):
+        if self._interval == 0:
+            # Each by itself while there is time for it: a batch can hold a thousand changes of a crowded account.
+            changes = changes[self._tell_each(changes, {shard: entry}, consumed, deadline, hurry=True) :]
+        merged = _merge_told(changes) if len(changes) > 1 else changes
+        self._tell_each(merged, {shard: entry}, consumed, deadline, hurry=False)
+        self._entries[shard] = entry
+
+    def _tell_each(
+        self, changes: Sequence[Told], entry: Mapping[int, bytes], consumed: float, deadline: float, *, hurry: bool
+    ) -> int:
+        """Tell of one change after the other; of how many, since in a `hurry` it ends with the deadline."""
+        last = {change.account: index for index, change in enumerate(changes)}
+        for index, change in enumerate(changes):
+            if hurry and index and self._clock() >= deadline:
+                return index
             found = self._by_account.get(change.account)
             if found is None:
                 continue
             for (form, accounts), group in self._match(found, change, consumed).items():
+                if not group:
+                    continue
                 changed = {change.account: _wanted(change.changed, form)}
                 final = all(last.get(account, -1) <= index for account in accounts)
-                frame = form.encode(changed, self._cursor(accounts, {shard: entry} if final else {}))
+                frame = form.encode(changed, self._cursor(accounts, entry if final else {}))
                 message = _Message(form, Pending(changed, consumed, change.changed_at), frame)
                 self._tell(group, message, deadline)
-        self._entries[shard] = entry
+        return len(changes)
 
     def _match(
         self, found: Connection | dict[Connection, None], change: Told, consumed: float
     ) -> dict[tuple[Form, tuple[str, ...]], list[Connection]]:
         """Merge the change into what waits; give those that can be told now, by what they are told."""
         groups: dict[tuple[Form, tuple[str, ...]], list[Connection]] = {}
+        merges: _Merges = {}
         single = (change.account,)
         last: Form | None = None
         ready: list[Connection] | None = None
-        matched = 0
+        matched = coalesced = 0
         for connection in found if isinstance(found, dict) else (found,):
             form = connection.form
             if form is not last:
@@ -248,26 +275,31 @@ class Hub:
                 ready = groups.setdefault((form, single), []) if form is not None and wanted else None
             if ready is None or form is None:
                 continue
-            if connection.pending is not None:
-                self._coalesce(connection, form, change, consumed)
+            pending = connection.pending
+            if pending is not None:
+                merge = merges.get((id(pending), form))
+                if merge is None:
+                    merge = merges[id(pending), form] = self._coalesce(pending, form, change, consumed)
+                _, connection.pending, overflowed = merge
+                coalesced += bool(pending.changed)
+                self.counters.overflowed += overflowed
             elif connection.accounts.__class__ is str:
                 ready.append(connection)
             else:
                 groups.setdefault((form, connection.account_names()), []).append(connection)
             matched += 1
         self.counters.matched += matched
+        self.counters.coalesced += coalesced
         return groups
 
-    def _coalesce(self, connection: Connection, form: Form, change: Told, consumed: float) -> None:
-        pending = connection.pending or NOTHING
-        self.counters.coalesced += bool(pending.changed)
+    def _coalesce(self, pending: Pending, form: Form, change: Told, consumed: float) -> tuple[Pending, Pending, bool]:
         changed: Changed = {change.account: _wanted(change.changed, form)}
         merged = _merge(pending, changed, consumed, change.changed_at)
-        if len(merged.changed[change.account]) > MAX_PENDING_TYPES:
-            self.counters.overflowed += 1
+        overflowed = len(merged.changed[change.account]) > MAX_PENDING_TYPES
+        if overflowed:
             told = resync(form, change.account, self._unknown_state())
             merged = merged._replace(changed={**merged.changed, **told})
-        connection.pending = merged
+        return pending, merged, overflowed
 
     def _tell(self, group: list[Connection], message: _Message, deadline: float) -> None:
         for start in range(0, len(group), CHUNK):
@@ -344,10 +376,11 @@ class Hub:
         """Write what waits for nobody but us, within the budget; asks to be called again when that is not all."""
         deadline = self._clock() + self._budget
         while self._backlog and (now := self._clock()) < deadline:
-            rest = self._backlog[0]
+            rest = self._backlog.popleft()
             chunk, last = rest.take(CHUNK)
-            if last:
-                self._backlog.popleft()
+            if not last:
+                # Taking turns: a crowd on one account must not hold up another.
+                self._backlog.append(rest)
             free = [connection for connection in chunk if self._is_free(connection, now)]
             # Who waits for the very same as when the frame was made is told by that frame.
             same: list[Connection] = []

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
+from tidings.gateway.admission import Admission
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.hub import Hub
@@ -16,8 +17,6 @@ from tidings.gateway.subscriptions import Subscriptions
 
 WRITE_SECONDS: Final = 30.0
 REFRESH_SECONDS: Final = 120.0
-FIRST_VISIT_SECONDS: Final = 10.0
-"""When the timer of a new connection goes off at the latest: it was set for the head to come."""
 POLL_SECONDS: Final = 30.0
 """How often a client that is not pushed to would ask, by which the polls avoided are counted."""
 
@@ -63,12 +62,17 @@ class ParkedCounters:
 
 @dataclass(frozen=True, slots=True)
 class Lot:
-    """What the handlers of parked connections work with."""
+    """What the handlers of parked connections work with.
+
+    `first_visit` is how many seconds after the accept the timer of a connection goes off first.
+    """
 
     reactor: Reactor
     hub: Hub
     subscriptions: Subscriptions
     closing: Closing
+    admission: Admission
+    first_visit: float
     counters: ParkedCounters = field(default_factory=ParkedCounters)
 
 
@@ -84,7 +88,7 @@ class Parked:
         connection.handler = self
         connection.pinged = pinged
         self._lot.counters.count_opened(self.wire_format)
-        if connection.expires is not None and connection.expires < time.monotonic() + FIRST_VISIT_SECONDS:
+        if connection.expires is not None and connection.expires < time.monotonic() + self._lot.first_visit:
             self._lot.reactor.reschedule(connection, connection.expires)
         if response:
             self._lot.reactor.send((connection,), response)
@@ -132,6 +136,7 @@ class Parked:
     def closed(self, connection: Connection, reason: str) -> None:
         """Forget it."""
         self._lot.subscriptions.unsubscribe(connection)
+        self._lot.admission.release(connection)
         self._lot.counters.count_closed(self.wire_format, reason)
 
     def _end(self, connection: Connection, last: bytes, reason: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import time
+from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 from zlib import crc32
@@ -17,7 +19,8 @@ from tidings.gateway.websocket import CloseCode, Decoder, Message, Opcode
 WEBSOCKET_PATH: Final = "/jmap/ws"
 PING_SECONDS: Final = 25.0
 PONG_SECONDS: Final = 10.0
-MAX_MESSAGE_BYTES: Final = 64 * 1024
+TALK_SECONDS: Final = 10.0
+"""What the messages of one client are averaged over."""
 HEARD: Final = -1.0
 """In place of the time of a ping: something came from the client since."""
 _PING: Final = websocket.frame(Opcode.PING, b"")
@@ -39,10 +42,14 @@ class ParkedWebSocket(Parked):
     wire_format = "websocket"
     upgrades: Final = True
 
-    def __init__(self, lot: Lot) -> None:
+    def __init__(self, lot: Lot, max_message: int, max_messages_per_second: int) -> None:
         super().__init__(lot)
         self._decoders: dict[Connection, Decoder] = {}
-        self._spare = Decoder(MAX_MESSAGE_BYTES)
+        self._max_message = max_message
+        self._spare = Decoder(max_message)
+        self._max_talk = max_messages_per_second * TALK_SECONDS
+        self._talk: Counter[Connection] = Counter()
+        self._talk_since = time.monotonic()
 
     def check(self, request: Request) -> None:
         """Raise RequestRejected for what is no upgrade."""
@@ -59,7 +66,7 @@ class ParkedWebSocket(Parked):
         connection.pinged = HEARD
         decoder = self._decoders.pop(connection, None) or self._spare
         if decoder is self._spare:
-            self._spare = Decoder(MAX_MESSAGE_BYTES)
+            self._spare = Decoder(self._max_message)
         try:
             for message in decoder.feed(data):
                 self._handle(connection, message)
@@ -74,6 +81,7 @@ class ParkedWebSocket(Parked):
             self._decoders[connection] = decoder
 
     def _handle(self, connection: Connection, message: Message) -> None:
+        self._count_talk(connection)
         match message.opcode:
             case Opcode.TEXT:
                 self._lot.counters.messages_in += 1
@@ -87,6 +95,16 @@ class ParkedWebSocket(Parked):
                 raise ConnectionFailed(CloseCode.UNSUPPORTED_DATA, "binary", "JMAP is text (RFC 8887 section 4.2)")
             case _:
                 pass
+
+    def _count_talk(self, connection: Connection) -> None:
+        """Count what clients say, control frames too, in windows: only those that talk cost anything."""
+        now = time.monotonic()
+        if now - self._talk_since >= TALK_SECONDS:
+            self._talk.clear()
+            self._talk_since = now
+        self._talk[connection] += 1
+        if self._max_talk and self._talk[connection] > self._max_talk:
+            raise ConnectionFailed(CloseCode.POLICY_VIOLATION, "too_many_messages", "too many messages")
 
     def _handle_text(self, connection: Connection, payload: bytes) -> None:
         asked = jmap.read_message(payload, session_state(connection.account_names()))
@@ -127,6 +145,7 @@ class ParkedWebSocket(Parked):
         """Forget it."""
         super().closed(connection, reason)
         self._decoders.pop(connection, None)
+        self._talk.pop(connection, None)
 
     def shut_down(self, connection: Connection) -> None:
         """Send the client elsewhere: this service restarts (close code 1012)."""

@@ -29,7 +29,7 @@ import structlog
 from tidings.gateway.connection import Connection
 from tidings.gateway.timers import Wheel
 
-READ_BYTES: Final = 64 * 1024
+READ_BYTES: Final = 16 * 1024
 SEND_BUFFER_BYTES: Final = 16 * 1024
 WAKE_SECONDS: Final = 0.002
 MAX_EVENTS: Final = 512
@@ -267,6 +267,16 @@ class Reactor:
         for connection in doomed:
             fd, connection.fd = connection.fd, -1
             os.close(fd)
+
+    def peer(self, connection: Connection) -> str:
+        """The address at the other end; empty when that is gone."""
+        sock = socket.socket(fileno=connection.fd)
+        try:
+            return str(sock.getpeername()[0])
+        except OSError:
+            return ""
+        finally:
+            sock.detach()
 
     def shut_down_writing(self, connection: Connection) -> None:
         """Send FIN; reading goes on."""

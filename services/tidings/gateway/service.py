@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import resource
 import socket
 import time
 from secrets import token_hex
@@ -14,6 +15,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from tidings.bus.log import ChangeLog
+from tidings.gateway.admission import Admission, Caps
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.feed import Feed, FeedCounters
@@ -38,6 +40,7 @@ READY_POLL_SECONDS: Final = 0.2
 GOODBYE_SECONDS: Final = 1.0
 """How long clients have on shutdown to answer their close frame."""
 HAND_OVER_SECONDS: Final = 5.0
+MIN_RESERVED_FILES: Final = 64
 
 _log = structlog.get_logger()
 
@@ -55,6 +58,18 @@ def compose(
 def unknown_state() -> str:
     """A state that no client has seen."""
     return f"resync-{token_hex(8)}"
+
+
+def raise_file_limit() -> int:
+    """Let this process open as many files as it is allowed to; how many that is."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def room_for(files: int) -> int:
+    """The connections that may be parked where so many files may be open: the log and other requests need some."""
+    return files - max(MIN_RESERVED_FILES, files // 20)
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -86,11 +101,12 @@ class GatewayService:
         self.host = settings.host
         self.port = settings.port
         self._log = log
-        self._interval = settings.coalesce_ms / 1000
+        self._settings = settings
+        self._room = room_for(raise_file_limit())
         self._keeper = keeper
         self._health = runtime.health
         self._metrics = GatewayMetrics(runtime.registry)
-        self._hand_over = HandOver(create_app(keeper, settings.public_url, fallback))
+        self._hand_over = HandOver(create_app(keeper, settings.public_url, settings.max_message_bytes, fallback))
         self._parts: tuple[Reactor, Subscriptions] | None = None
         self._readiness: asyncio.Task[None] | None = None
         runtime.health.set_ready("log", False, "not connected yet")
@@ -103,7 +119,7 @@ class GatewayService:
         pump = Pump(reactor)
         hub = Hub(
             shards=self._log.shards,
-            interval=self._interval,
+            interval=self._settings.coalesce_ms / 1000,
             budget=WAKE_SECONDS,
             sink=pump,
             observer=self._metrics,
@@ -117,9 +133,17 @@ class GatewayService:
             return Feed(self._log, shard, subscriptions, feed_counters, self._metrics.delivered)
 
         closing = Closing(reactor)
-        lot = Lot(reactor, hub, subscriptions, closing)
+        limits = self._settings
+        caps = Caps(
+            limits.max_connections or self._room,
+            limits.max_connections_per_account,
+            limits.max_connections_per_address,
+            limits.max_upgrades_per_second,
+        )
+        admission = Admission(caps, time.monotonic, lambda most: random.randint(1, most))  # noqa: S311 - spreads
+        lot = Lot(reactor, hub, subscriptions, closing, admission, limits.head_seconds)
         routes: dict[str, Route] = {
-            WEBSOCKET_PATH: ParkedWebSocket(lot),
+            WEBSOCKET_PATH: ParkedWebSocket(lot, limits.max_message_bytes, limits.max_messages_per_second),
             EVENTSOURCE_PATH: EventSourceRoute(lot),
             POLL_PATH: PollRoute(lot),
         }
@@ -127,7 +151,7 @@ class GatewayService:
         def hand_over(connection: Connection, received: bytes) -> None:
             self._hand_over.take(reactor.release(connection), received)
 
-        front = Front(reactor, self._keeper, routes, closing, hand_over)
+        front = Front(reactor, self._keeper, routes, closing, admission, limits, hand_over)
         self._metrics.watch(lot, front, feed_counters, self._hand_over)
         pump.start(hub)
         reactor.start(front, hub.blocked)

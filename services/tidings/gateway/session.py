@@ -18,14 +18,13 @@ from tidings.errors import RequestRejected
 from tidings.gateway import cors
 from tidings.gateway.jmap import CORE, MAX_CALLS, WEBSOCKET
 from tidings.gateway.parked_eventsource import EVENTSOURCE_PATH
-from tidings.gateway.parked_websocket import MAX_MESSAGE_BYTES, WEBSOCKET_PATH, session_state
+from tidings.gateway.parked_websocket import WEBSOCKET_PATH, session_state
 from tidings.ops.auth import Gatekeeper, Identity
 
 _log = structlog.get_logger()
 _CORE_LIMITS: Final = {
     "maxSizeUpload": 0,
     "maxConcurrentUpload": 0,
-    "maxSizeRequest": MAX_MESSAGE_BYTES,
     "maxConcurrentRequests": 1,
     "maxCallsInRequest": MAX_CALLS,
     "maxObjectsInGet": 0,
@@ -34,7 +33,7 @@ _CORE_LIMITS: Final = {
 }
 
 
-def session_resource(identity: Identity, base: str, credentials: Mapping[str, str]) -> dict[str, Any]:
+def session_resource(identity: Identity, base: str, credentials: Mapping[str, str], max_message: int) -> dict[str, Any]:
     """The session of an identity, its URLs below `base` (`http://host` or `https://host`).
 
     `credentials` go into the query of the URLs where a browser can set no header.
@@ -45,7 +44,7 @@ def session_resource(identity: Identity, base: str, credentials: Mapping[str, st
     scheme, _, authority = base.partition("://")
     return {
         "capabilities": {
-            CORE: _CORE_LIMITS,
+            CORE: {**_CORE_LIMITS, "maxSizeRequest": max_message},
             WEBSOCKET: {
                 "url": f"{'wss' if scheme == 'https' else 'ws'}://{authority}{WEBSOCKET_PATH}{query}",
                 "supportsPush": True,
@@ -76,7 +75,7 @@ def _problem(status: int, detail: str, headers: Mapping[str, str]) -> JSONRespon
     return JSONResponse(body, status, {"Cache-Control": "no-store", **headers}, "application/problem+json")
 
 
-def create_app(gatekeeper: Gatekeeper, public_url: str, fallback: ASGIApp | None) -> FastAPI:
+def create_app(gatekeeper: Gatekeeper, public_url: str, max_message: int, fallback: ASGIApp | None) -> FastAPI:
     """What the public port serves beside parked connections; `fallback` gets every other path."""
     app = FastAPI(openapi_url=None)
 
@@ -105,7 +104,7 @@ def create_app(gatekeeper: Gatekeeper, public_url: str, fallback: ASGIApp | None
         base = public_url.rstrip("/") or f"http://{headers.get('host', '')}"
         allowed = cors.response_fields(headers)
         return JSONResponse(
-            session_resource(identity, base, credentials), headers={"Cache-Control": "no-store", **allowed}
+            session_resource(identity, base, credentials, max_message), headers={"Cache-Control": "no-store", **allowed}
         )
 
     if fallback is not None:

@@ -2,13 +2,46 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from ipaddress import IPv4Network, IPv6Network
+from typing import Annotated
 
-from tidings.ops.settings import AuthSettings, BusSettings, OpsSettings
+from pydantic import Field, field_validator
+from pydantic_settings import NoDecode
+
+from tidings.ops.settings import AuthSettings, BusSettings, OpsSettings, Settings, split_list
 
 
-class GatewaySettings(OpsSettings, BusSettings, AuthSettings):
-    """Push changes to browsers: JMAP over WebSocket at /jmap/ws, the session resource at /.well-known/jmap."""
+class LimitSettings(Settings):
+    """What a gateway takes from its clients; 0 is no bound where it says so."""
+
+    max_connections: int = Field(
+        0, ge=0, description="parked connections of one process; 0: as many as it may open files, less a reserve"
+    )
+    max_connections_per_account: int = Field(0, ge=0, description="parked connections of one account; 0: no bound")
+    max_connections_per_address: int = Field(
+        0, ge=0, description="parked connections from one IPv4 address or IPv6 /64; 0: no bound"
+    )
+    trusted_proxy: Annotated[tuple[IPv4Network | IPv6Network, ...], NoDecode] = Field(
+        (), description="network of proxies whose X-Forwarded-For is believed; repeatable or comma-separated"
+    )
+    max_upgrades_per_second: int = Field(
+        0, ge=0, description="connections that one process parks in a second; 0: no bound"
+    )
+    max_messages_per_second: int = Field(
+        100, ge=0, description="messages from one client, on average over 10 s; 0: no bound"
+    )
+    max_message_bytes: int = Field(65_536, ge=1_024, le=16_777_216, description="size of a message from a client")
+    max_head_bytes: int = Field(16_384, ge=1_024, le=65_536, description="size of a request's head")
+    head_seconds: float = Field(10.0, gt=0, le=300, description="how long a client has to send a request's head")
+
+    @field_validator("trusted_proxy", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return split_list(value)
+
+
+class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
+    """Push changes to browsers: /jmap/ws, /jmap/eventsource, /jmap/changes; session at /.well-known/jmap."""
 
     host: str = Field("127.0.0.1", description="address that clients connect to")
     port: int = Field(8080, ge=0, le=65535, description="port that clients connect to; 0 for any free one")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import defaultdict
+import time
+from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -18,6 +19,8 @@ from tidings.wire.shard import shard_of
 
 LINGER_SECONDS: Final = 180.0
 """How long a feed outlives its last connection."""
+RESUME_SECONDS: Final = 0.002
+"""How long resuming may keep the loop before everybody else has a turn."""
 MAX_FORMS: Final = 1024
 """Forms that are shared; data type sets beyond that are legal but encoded separately."""
 
@@ -66,6 +69,7 @@ class Subscriptions:
         self._waiting: dict[Connection, str | None] = {}
         self._waiting_for: defaultdict[int, dict[Connection, None]] = defaultdict(dict)
         self._forms: dict[tuple[frozenset[str] | None, Encode, Ends, bool], Form] = {}
+        self._resumable: deque[Connection] = deque()
         self._lingering: dict[int, asyncio.TimerHandle] = {}
         self._stopping: set[asyncio.Task[None]] = set()
 
@@ -93,7 +97,6 @@ class Subscriptions:
             if shard not in self.feeds:
                 self.feeds[shard] = feed = self._make_feed(shard)
                 feed.start()
-            self._waiting_for[shard][connection] = None
         self._waiting[connection] = since
         self._try_resume(connection)
 
@@ -117,10 +120,23 @@ class Subscriptions:
         self.feeds.clear()
 
     def live(self, shard: int, position: Position) -> None:
-        """A feed went live: those that waited for it go on."""
+        """A feed went live: those that waited for it go on, as many at once as there is time for."""
         self._hub.place(shard, position)
-        for connection in tuple(self._waiting_for.pop(shard, ())):
-            self._try_resume(connection)
+        idle = not self._resumable
+        self._resumable.extend(self._waiting_for.pop(shard, ()))
+        if idle:
+            self._resume_some()
+
+    def _resume_some(self) -> None:
+        deadline = time.monotonic() + RESUME_SECONDS
+        while self._resumable:
+            connection = self._resumable.popleft()
+            if connection in self._waiting:
+                self._try_resume(connection)
+            if time.monotonic() >= deadline:
+                break
+        if self._resumable:
+            asyncio.get_running_loop().call_soon(self._resume_some)
 
     def batch(self, shard: int, position: Position, changes: Sequence[Told], consumed: float) -> None:
         """A batch of a feed that was live."""
@@ -151,7 +167,10 @@ class Subscriptions:
         task.add_done_callback(self._stopping.discard)
 
     def _try_resume(self, connection: Connection) -> None:
-        if not all(self.feeds[shard].live for shard in self._shards_of(connection)):
+        waits_for = [shard for shard in self._shards_of(connection) if not self.feeds[shard].live]
+        for shard in waits_for:
+            self._waiting_for[shard][connection] = None
+        if waits_for:
             return
         since = self._waiting[connection]
         self._forget_waiting(connection)

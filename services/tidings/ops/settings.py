@@ -26,6 +26,14 @@ ENV_PREFIX: Final = "TIDINGS_"
 BUS_SCHEMES: Final = ("memory", "amqp", "amqps")
 
 
+def split_list(value: object) -> object:
+    """The parts of a setting that is repeatable or comma-separated."""
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple):
+        return value
+    return [part.strip() for item in listed for part in str(item).split(",") if part.strip()]
+
+
 class Settings(BaseSettings):
     """The base of every command's settings."""
 
@@ -94,10 +102,7 @@ class AuthSettings(Settings):
     @field_validator("allow_origin", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
-        listed = [value] if isinstance(value, str) else value
-        if not isinstance(listed, list | tuple):
-            return value
-        return [part.strip() for item in listed for part in str(item).split(",") if part.strip()]
+        return split_list(value)
 
 
 def is_secret(settings: type[BaseSettings], name: str) -> bool:

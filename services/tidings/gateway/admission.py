@@ -1,0 +1,103 @@
+"""How many may be parked, and how fast: the caps, and the answers to those beyond them. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from tidings.errors import RequestRejected
+from tidings.gateway.connection import Connection
+
+FULL_RETRY_SECONDS: Final = 30
+CROWDED_RETRY_SECONDS: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Upper bounds; 0 is no bound.
+
+    `connections` of the process, `per_account` and `per_address` are parked at once; `per_second` are admitted.
+    """
+
+    connections: int = 0
+    per_account: int = 0
+    per_address: int = 0
+    per_second: int = 0
+
+
+class Admission:
+    """Counts who is parked. A cap that is off costs a connection nothing.
+
+    `clock` gives seconds; `spread(n)` a whole number from 1 to n, so that those sent away do not return in step.
+    """
+
+    def __init__(self, caps: Caps, clock: Callable[[], float], spread: Callable[[int], int]) -> None:
+        self._caps = caps
+        self._clock = clock
+        self._spread = spread
+        self._parked = 0
+        self._accounts: Counter[str] = Counter()
+        self._addresses: Counter[str] = Counter()
+        self._address_of: dict[Connection, str] = {}
+        self._tokens = float(caps.per_second)
+        self._filled = clock()
+
+    @property
+    def wants_address(self) -> bool:
+        """Whether `admit` needs to know where a client comes from."""
+        return bool(self._caps.per_address)
+
+    def admit(self, connection: Connection, address: str) -> None:
+        """Count a connection whose accounts are known.
+
+        Raises RequestRejected: 503 when the process has no room or no time, 429 when an account or an address has
+        its share.
+        """
+        caps = self._caps
+        if caps.connections and self._parked >= caps.connections:
+            self._reject(503, "full", "this gateway has no room for more connections", FULL_RETRY_SECONDS)
+        names = connection.account_names() if caps.per_account else ()
+        for account in names:
+            if self._accounts[account] >= caps.per_account:
+                detail = f"an account may have {caps.per_account} connections"
+                self._reject(429, "account_full", detail, CROWDED_RETRY_SECONDS)
+        if caps.per_address and self._addresses[address] >= caps.per_address:
+            detail = f"an address may have {caps.per_address} connections"
+            self._reject(429, "address_full", detail, CROWDED_RETRY_SECONDS)
+        if caps.per_second and not self._take_token():
+            self._reject(503, "too_fast", "too many connect at the same time", FULL_RETRY_SECONDS)
+        self._parked += 1
+        self._accounts.update(names)
+        if caps.per_address:
+            self._addresses[address] += 1
+            self._address_of[connection] = address
+
+    def _reject(self, code: int, reason: str, detail: str, retry_seconds: int) -> None:
+        raise RequestRejected(code, reason, detail, self._spread(retry_seconds))
+
+    def _take_token(self) -> bool:
+        now = self._clock()
+        per_second = self._caps.per_second
+        self._tokens = min(float(per_second), self._tokens + (now - self._filled) * per_second)
+        self._filled = now
+        if self._tokens < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def release(self, connection: Connection) -> None:
+        """Forget a connection that was admitted."""
+        self._parked -= 1
+        if self._caps.per_account:
+            _subtract(self._accounts, connection.account_names())
+        if self._caps.per_address:
+            _subtract(self._addresses, (self._address_of.pop(connection),))
+
+
+def _subtract(counts: Counter[str], names: tuple[str, ...]) -> None:
+    for name in names:
+        counts[name] -= 1
+        if not counts[name]:
+            del counts[name]

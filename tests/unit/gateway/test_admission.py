@@ -1,0 +1,94 @@
+"""Caps and what those beyond them are told."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from tidings.errors import RequestRejected
+from tidings.gateway.admission import Admission, Caps
+from tidings.gateway.connection import Connection
+from tidings.gateway.reactor import CLOSED
+
+_fds = count(3)
+
+
+class Desk:
+    """An admission at a time the test sets."""
+
+    def __init__(self, caps: Caps) -> None:
+        self.now = 100.0
+        self.admission = Admission(caps, lambda: self.now, lambda most: most)
+
+    def admit(self, *accounts: str, address: str = "192.0.2.1") -> Connection:
+        connection = Connection(next(_fds), CLOSED)
+        connection.accounts = accounts[0] if len(accounts) == 1 else accounts
+        self.admission.admit(connection, address)
+        return connection
+
+    def rejects(self, *accounts: str, address: str = "192.0.2.1") -> tuple[int, str, int | None]:
+        with pytest.raises(RequestRejected) as caught:
+            self.admit(*accounts, address=address)
+        return caught.value.code, caught.value.reason, caught.value.retry_after
+
+
+def test_without_caps_everybody_is_admitted() -> None:
+    desk = Desk(Caps())
+    assert not desk.admission.wants_address
+    crowd = [desk.admit("alice") for _ in range(1000)]
+    for connection in crowd:
+        desk.admission.release(connection)
+
+
+def test_a_full_process_says_when_to_come_back() -> None:
+    desk = Desk(Caps(connections=2))
+    first = desk.admit("alice")
+    desk.admit("bob")
+    assert desk.rejects("carol") == (503, "full", 30)
+    desk.admission.release(first)
+    desk.admit("carol")
+
+
+def test_an_account_has_its_share_wherever_it_is_named() -> None:
+    desk = Desk(Caps(per_account=2))
+    first = desk.admit("alice", "shared")
+    desk.admit("bob", "shared")
+    assert desk.rejects("carol", "shared") == (429, "account_full", 60)
+    desk.admit("carol")
+    desk.admission.release(first)
+    desk.admit("carol", "shared")
+
+
+def test_an_address_has_its_share() -> None:
+    desk = Desk(Caps(per_address=1))
+    assert desk.admission.wants_address
+    first = desk.admit("alice")
+    assert desk.rejects("bob") == (429, "address_full", 60)
+    desk.admit("bob", address="192.0.2.2")
+    desk.admission.release(first)
+    desk.admit("bob")
+
+
+def test_what_was_rejected_takes_no_room() -> None:
+    desk = Desk(Caps(connections=10, per_account=5, per_address=1))
+    first = desk.admit("alice")
+    for _ in range(20):
+        assert desk.rejects("alice")[1] == "address_full"
+    desk.admission.release(first)
+    desk.admit("alice")
+
+
+def test_so_many_a_second() -> None:
+    desk = Desk(Caps(per_second=10))
+    for _ in range(10):
+        desk.admit("alice")
+    assert desk.rejects("alice") == (503, "too_fast", 30)
+    desk.now += 0.5
+    for _ in range(5):
+        desk.admit("alice")
+    assert desk.rejects("alice")[1] == "too_fast"
+    desk.now += 60
+    for _ in range(10):
+        desk.admit("alice")
+    assert desk.rejects("alice")[1] == "too_fast"
