@@ -129,7 +129,7 @@ class Hub:
         self._unknown_state = unknown_state
         self._by_account: dict[str, Connection | dict[Connection, None]] = {}
         self._entries: dict[int, bytes] = {}
-        self._cooling: deque[tuple[float, list[Connection]]] = deque()
+        self._cooling: deque[tuple[float, list[list[Connection]]]] = deque()
         self._backlog: deque[_Rest] = deque()
         self._resuming: set[Connection] = set()
 
@@ -330,7 +330,7 @@ class Hub:
                 self._sink.cool(due)
             if not self._cooling or self._cooling[-1][0] != due:
                 self._cooling.append((due, []))
-            self._cooling[-1][1].extend(group)
+            self._cooling[-1][1].append(group)
         if form.ends is Ends.AT_ONCE or (form.ends is Ends.WITH_CHANGE and pending.changed):
             # Those the write has found gone have no form any more.
             there = [connection for connection in group if connection.form is form]
@@ -358,9 +358,15 @@ class Hub:
         """End the coalescing intervals that are over."""
         now = self._clock()
         while self._cooling and self._cooling[0][0] <= now:
-            _, connections = self._cooling.popleft()
-            due = [one for one in connections if one.pending is not None and self._is_free(one, now)]
-            self._later(due)
+            _, groups = self._cooling.popleft()
+            # Crowds apart: then others take turns with them instead of standing behind them.
+            few: list[Connection] = []
+            crowded: list[Connection] = []
+            for group in groups:
+                waiting = few if len(group) < CHUNK else crowded
+                waiting += [one for one in group if one.pending is not None and self._is_free(one, now)]
+            self._later(few)
+            self._later(crowded)
         if self._cooling:
             self._sink.cool(self._cooling[0][0])
 

@@ -36,7 +36,7 @@ class LimitSettings(Settings):
 
     @field_validator("trusted_proxy", mode="before")
     @classmethod
-    def _split(cls, value: object) -> object:
+    def _split_networks(cls, value: object) -> object:
         return split_list(value)
 
 

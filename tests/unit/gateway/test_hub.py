@@ -339,6 +339,48 @@ def test_a_fan_out_beyond_its_budget_marks_the_rest_and_goes_on_later() -> None:
     assert world.changes(gone) == []
 
 
+def test_a_crowd_on_one_account_does_not_hold_up_another() -> None:
+    world = World(interval=0.1, budget=0.01)
+    crowd = [world.connect(A) for _ in range(1000)]
+    other = world.connect(B)
+    world.settle()
+    for number in range(2):
+        world.publish((A, {"Email": f"a{number}"}))
+        world.publish((B, {"Email": f"b{number}"}))
+    world.clock.now += 0.2
+    world.hub.expire()
+    world.clock.step = 0.003
+    world.hub.drain()
+    assert world.changes(other) == [{B: {"Email": "b0"}}, {B: {"Email": "b1"}}]
+    assert any(len(world.changes(connection)) == 1 for connection in crowd)
+
+
+def test_without_coalescing_a_batch_is_told_change_by_change_while_there_is_time() -> None:
+    world = World(budget=0.01)
+    crowd = [world.connect(A) for _ in range(100)]
+    told = [(A, {"Email": str(number)}) for number in range(1000)]
+    world.clock.step = 0.001
+    world.publish(*told)
+    world.clock.step = 0.0
+    world.settle()
+    for connection in crowd:
+        changes = world.changes(connection)
+        assert changes[-1] == {A: {"Email": "999"}}
+        assert len(changes) < 20
+        assert offset(world.wires.frames[connection][-1], A) == 1
+
+
+def test_a_crowd_that_waits_for_the_same_shares_it() -> None:
+    world = World(interval=0.1)
+    crowd = [world.connect(A) for _ in range(3)]
+    world.publish((A, {"Email": "1"}))
+    world.publish((A, {"Email": "2"}))
+    first, *others = (connection.pending for connection in crowd)
+    assert first is not None
+    assert all(pending is first for pending in others)
+    assert (world.hub.counters.matched, world.hub.counters.coalesced) == (6, 3)
+
+
 def test_a_resync_names_states_that_nobody_has_seen() -> None:
     world = World()
     mail, everything, alerts = (
