@@ -388,7 +388,7 @@ def test_a_resync_names_states_that_nobody_has_seen() -> None:
         world.connect(A),
         world.connect(A, types=("EmailDelivery",)),
     )
-    leaving = world.connect(A)
+    leaving, twin = world.connect(A), world.connect(A)
     world.hub.remove(leaving)
     world.hub.resync([A, "nobody"])
     world.wires.blocked.add(mail)
@@ -396,6 +396,7 @@ def test_a_resync_names_states_that_nobody_has_seen() -> None:
     world.settle()
     assert [list(frame[A]) for frame in world.changes(mail)] == [["Email"]]  # type: ignore[index]
     assert list(world.changes(everything)[0][A]) == ["Email", "Mailbox", "Thread"]  # type: ignore[index]
+    assert world.changes(twin) == world.changes(everything)
     assert list(world.changes(alerts)[0][A]) == ["EmailDelivery"]  # type: ignore[index]
 
 
