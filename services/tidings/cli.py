@@ -78,7 +78,7 @@ def up(argv: Sequence[str]) -> int:
 
     def compose(runtime: Runtime) -> list[Service]:
         log = open_log(settings)
-        mail = tidings.webmail.service.create_fallback(settings.maildir, settings, settings.host)
+        mail = tidings.webmail.service.create_fallback(settings.maildir, settings, settings.host, runtime)
         return [
             LogService(log),
             *tidings.publisher.service.compose(settings, log, runtime),

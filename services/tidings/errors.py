@@ -9,6 +9,7 @@ TidingsError
 ├── MailboxError               the webmail's Maildir
 │   ├── NoSuchMailbox          the account has none
 │   └── NoSuchMessage          no message of this id, or not any more
+├── Overloaded                 a bounded pool is full: the same request may succeed later
 ├── LogError                   the change log
 │   ├── LogUnavailable         no connection, or not confirmed in time: nothing is known to be stored
 │   ├── LogFull                a bounded queue in front of the log is full
@@ -76,6 +77,10 @@ class NoSuchMailbox(MailboxError):
 
 class NoSuchMessage(MailboxError):
     """No message of this id, or not any more."""
+
+
+class Overloaded(TidingsError):
+    """A bounded pool is full; nothing was begun."""
 
 
 class LogError(TidingsError):

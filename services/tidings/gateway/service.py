@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import random
 import resource
 import socket
@@ -157,9 +156,6 @@ class GatewayService:
         reactor.start(front, hub.blocked)
         self._parts = (reactor, subscriptions)
         self._readiness = asyncio.create_task(self._become_ready())
-        # What is there now stays: freezing it keeps full collections from walking it (docs/decisions).
-        gc.collect()
-        gc.freeze()
         _log.info("listening", service=self.name, host=self.host, port=self.port)
 
     async def _become_ready(self) -> None:

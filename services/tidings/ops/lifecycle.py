@@ -16,8 +16,10 @@ from prometheus_client import CollectorRegistry
 from tidings.errors import SettingsError
 from tidings.ops import logs
 from tidings.ops.admin import OpsListeners
+from tidings.ops.collector import collecting_on_schedule
 from tidings.ops.health import BEAT_SECONDS, Health
 from tidings.ops.metrics import new_registry
+from tidings.ops.pool import WorkerPool
 from tidings.ops.settings import OpsSettings
 
 _log = structlog.get_logger()
@@ -43,6 +45,10 @@ class Runtime:
 
     registry: CollectorRegistry = field(default_factory=new_registry)
     health: Health = field(default_factory=Health)
+    pool: WorkerPool = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "pool", WorkerPool(self.registry))
 
 
 Compose = Callable[[Runtime], Sequence[Service]]
@@ -62,20 +68,20 @@ def run(settings: OpsSettings, title: str, compose: Compose) -> int:
     listeners.start()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(services, runtime.health))
+            runner.run(_serve(services, runtime))
     finally:
         listeners.stop()
     return 0
 
 
-async def _serve(services: Sequence[Service], health: Health) -> None:
+async def _serve(services: Sequence[Service], runtime: Runtime) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
-    beating = asyncio.create_task(_beat(health), name="beat")
+    beating = asyncio.create_task(_beat(runtime.health), name="beat")
     try:
-        async with _running(services):
+        async with _running(services, runtime):
             _log.info("started", services=[service.name for service in services])
             await asked.wait()
             # A second signal means now.
@@ -88,14 +94,16 @@ async def _serve(services: Sequence[Service], health: Health) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _running(services: Sequence[Service]) -> AsyncIterator[None]:
+async def _running(services: Sequence[Service], runtime: Runtime) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
+        stack.callback(runtime.pool.close)
         for service in services:
             try:
                 await service.start()
             except OSError as error:
                 raise SettingsError(f"{service.name}: {error.strerror or error}") from error
             stack.push_async_callback(service.stop)
+        await stack.enter_async_context(collecting_on_schedule(runtime.registry))
         yield
 
 

@@ -103,6 +103,17 @@ class HotMetrics(Collector):
         """Expose values that go up and down, by the values of labels; there must be few of them."""
         self._reads.append(lambda: _add(GaugeMetricFamily(name, help_text, labels=labels), read))
 
+    def labelled_histogram(self, name: str, help_text: str, label: str, plain: Mapping[str, PlainHistogram]) -> None:
+        """Expose histograms by the value of one label."""
+
+        def family() -> Metric:
+            metric = HistogramMetricFamily(name, help_text, labels=[label])
+            for value, histogram in plain.items():
+                metric.add_metric([value], histogram.buckets(), histogram.sum)
+            return metric
+
+        self._reads.append(family)
+
     def histogram(self, name: str, help_text: str, plain: PlainHistogram) -> None:
         """Expose a histogram."""
         self._reads.append(lambda: HistogramMetricFamily(name, help_text, buckets=plain.buckets(), sum_value=plain.sum))

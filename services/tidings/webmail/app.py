@@ -10,7 +10,6 @@ from typing import Final
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
-from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
@@ -18,8 +17,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
-from tidings.errors import MailboxError, NoSuchMailbox, RequestRejected
+from tidings.errors import MailboxError, NoSuchMailbox, Overloaded, RequestRejected
 from tidings.ops.auth import Gatekeeper, Identity
+from tidings.ops.pool import WorkerPool
 from tidings.webmail import html, message
 from tidings.webmail.announcer import Announcer
 from tidings.webmail.bodies import Flags, TestMail, check_own_page, read_json
@@ -42,16 +42,18 @@ def create_app(
     mailboxes: Mailboxes,
     gatekeeper: Gatekeeper,
     announcer: Announcer,
+    pool: WorkerPool,
     *,
     gateway_url: str | None,
     open_account: str | None,
 ) -> ASGIApp:
     """The webmail.
 
-    `gateway_url` is where browsers find the gateway, None when it serves this page itself. `open_account` is the
-    account shown to who asks for none, and not None means that everybody may see every account.
+    Files are read and written in `pool`. `gateway_url` is where browsers find the gateway, None when it serves this
+    page itself. `open_account` is the account shown to who asks for none, and not None means that everybody may see every
+    account.
     """
-    api = _Api(mailboxes, gatekeeper, announcer, gateway_url, open_account)
+    api = _Api(mailboxes, gatekeeper, announcer, pool, gateway_url, open_account)
     app = Starlette(
         routes=[
             Route("/", _page),
@@ -65,7 +67,9 @@ def create_app(
             Route("/api/messages/{id}", api.delete, methods=["DELETE"]),
             Route("/api/messages/{id}/html", api.document),
         ],
-        exception_handlers=dict.fromkeys((RequestRejected, MailboxError, HTTPException, Exception), problem),
+        exception_handlers=dict.fromkeys(
+            (RequestRejected, MailboxError, Overloaded, HTTPException, Exception), problem
+        ),
     )
     return SecurityHeaders(app, page_policy(gateway_url))
 
@@ -86,12 +90,14 @@ class _Api:
         mailboxes: Mailboxes,
         gatekeeper: Gatekeeper,
         announcer: Announcer,
+        pool: WorkerPool,
         gateway_url: str | None,
         open_account: str | None,
     ) -> None:
         self._mailboxes = mailboxes
         self._gatekeeper = gatekeeper
         self._announcer = announcer
+        self._pool = pool
         self._gateway_url = gateway_url
         self._open_account = open_account
 
@@ -100,7 +106,7 @@ class _Api:
         identity = self._admit(request)
         accounts = list(identity.accounts)
         if self._open_account is not None:
-            accounts = await run_in_threadpool(self._mailboxes.accounts)
+            accounts = await self._pool.run(self._mailboxes.accounts)
         account = identity.accounts[0]
         push_path = f"{WEBSOCKET_PATH}?{urlencode({'account': account})}"
         return _json(
@@ -114,13 +120,14 @@ class _Api:
     async def inbox(self, request: Request) -> Response:
         """The newest messages. `now` is this machine's clock, to compare `touched` with."""
         account = self._account(request)
-        inbox = await run_in_threadpool(self._mailboxes.inbox, account)
+        inbox = await self._pool.run(lambda: self._mailboxes.inbox(account))
         return _json({"now": time.time(), **asdict(inbox)})
 
     async def read(self, request: Request) -> Response:
         """One message, its HTML left to `document`."""
         account = self._account(request)
-        content, unread = await run_in_threadpool(self._mailboxes.read, account, request.path_params["id"])
+        message_id = request.path_params["id"]
+        content, unread = await self._pool.run(lambda: self._mailboxes.read(account, message_id))
         shown = asdict(content)
         return _json({**shown, "unread": unread, "html": shown["html"] is not None})
 
@@ -133,7 +140,7 @@ class _Api:
             return html.document(content.html or "")
 
         headers = {**NO_STORE, "Content-Security-Policy": html.DOCUMENT_POLICY}
-        return HTMLResponse(await run_in_threadpool(read), headers=headers)
+        return HTMLResponse(await self._pool.run(read), headers=headers)
 
     async def send(self, request: Request) -> Response:
         """Deliver a test mail to an account of this webmail."""
@@ -147,7 +154,7 @@ class _Api:
             self._mailboxes.deliver(recipient, message.compose(sender, recipient, mail.subject, mail.text, now))
 
         try:
-            await run_in_threadpool(deliver)
+            await self._pool.run(deliver)
         except NoSuchMailbox:
             raise RequestRejected(422, "recipient", "to: there is no mailbox of this name here") from None
         await self._announcer.announce(recipient, "MessageNew")
@@ -159,7 +166,7 @@ class _Api:
         account = self._account(request)
         flags = await read_json(request, Flags)
         message_id = request.path_params["id"]
-        if await run_in_threadpool(self._mailboxes.set_unread, account, message_id, flags.unread):
+        if await self._pool.run(lambda: self._mailboxes.set_unread(account, message_id, flags.unread)):
             await self._announcer.announce(account, "FlagsClear" if flags.unread else "MessageRead")
         return Response(status_code=204)
 
@@ -167,7 +174,8 @@ class _Api:
         """Remove a message."""
         check_own_page(request)
         account = self._account(request)
-        await run_in_threadpool(self._mailboxes.delete, account, request.path_params["id"])
+        message_id = request.path_params["id"]
+        await self._pool.run(lambda: self._mailboxes.delete(account, message_id))
         await self._announcer.announce(account, "MessageExpunge")
         return Response(status_code=204)
 

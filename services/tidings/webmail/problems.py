@@ -9,8 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from tidings.errors import MailboxError, RequestRejected
+from tidings.errors import MailboxError, Overloaded, RequestRejected
 
+RETRY_SECONDS: Final = "1"
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
@@ -21,6 +22,8 @@ async def problem(_: Request, error: Exception) -> Response:
             return _problem(401, error.detail, {"WWW-Authenticate": "Bearer"})
         case RequestRejected():
             return _problem(error.code, error.detail, {})
+        case Overloaded():
+            return _problem(503, str(error), {"Retry-After": RETRY_SECONDS})
         case MailboxError():
             return _problem(404, str(error), {})
         case HTTPException():

@@ -43,6 +43,7 @@ def compose(settings: WebmailSettings, runtime: Runtime) -> list[Service]:
         mailboxes,
         keeper,
         announcer or SourceAnnouncer(),
+        runtime.pool,
         gateway_url=settings.gateway_url,
         open_account=_open_account(settings),
     )
@@ -50,7 +51,7 @@ def compose(settings: WebmailSettings, runtime: Runtime) -> list[Service]:
     return [announcer, server] if announcer is not None else [server]
 
 
-def create_fallback(maildir: Path, settings: AuthSettings, host: str) -> ASGIApp:
+def create_fallback(maildir: Path, settings: AuthSettings, host: str, runtime: Runtime) -> ASGIApp:
     """The webmail as the application behind a gateway on `host`, whose Maildirs a Maildir source watches.
 
     Raises SettingsError as `compose` does.
@@ -59,6 +60,7 @@ def create_fallback(maildir: Path, settings: AuthSettings, host: str) -> ASGIApp
         open_mailboxes(maildir, settings),
         gatekeeper(settings, host),
         SourceAnnouncer(),
+        runtime.pool,
         gateway_url=None,
         open_account=_open_account(settings),
     )

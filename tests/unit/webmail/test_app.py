@@ -1,15 +1,19 @@
 from __future__ import annotations
 
+import asyncio
 import mailbox
+import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import httpx
 import jwt
 import pytest
+from prometheus_client import CollectorRegistry
 
 from tidings.ops.auth import Gatekeeper, JwtAuthentication, NoAuthentication
+from tidings.ops.pool import WorkerPool
 from tidings.webmail.announcer import Event
 from tidings.webmail.app import client_directory, create_app
 from tidings.webmail.bodies import MAX_BODY_BYTES
@@ -37,25 +41,39 @@ def announced() -> Announced:
 
 
 @pytest.fixture
+def pool() -> Iterator[WorkerPool]:
+    """One thread, and room for one more call."""
+    pool = WorkerPool(CollectorRegistry(), 1, 1)
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
 def box(tmp_path: Path) -> mailbox.Maildir:
     mailbox.Maildir(tmp_path / "bob", create=True)
     return mailbox.Maildir(tmp_path / "alice", create=True)
 
 
 @pytest.fixture
-async def http(tmp_path: Path, box: mailbox.Maildir, announced: Announced) -> AsyncIterator[httpx.AsyncClient]:
+async def http(
+    tmp_path: Path, box: mailbox.Maildir, announced: Announced, pool: WorkerPool
+) -> AsyncIterator[httpx.AsyncClient]:
     """Mode none, with another origin that may listen."""
     keeper = Gatekeeper(NoAuthentication(), allow_origins=("https://listener.example",), loopback_hosts_only=True)
-    app = create_app(Mailboxes(tmp_path), keeper, announced, gateway_url=None, open_account="alice")
+    app = create_app(Mailboxes(tmp_path), keeper, announced, pool, gateway_url=None, open_account="alice")
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
         yield client
 
 
 @pytest.fixture
-async def tokens_http(tmp_path: Path, box: mailbox.Maildir, announced: Announced) -> AsyncIterator[httpx.AsyncClient]:
+async def tokens_http(
+    tmp_path: Path, box: mailbox.Maildir, announced: Announced, pool: WorkerPool
+) -> AsyncIterator[httpx.AsyncClient]:
     """Mode jwt, the gateway elsewhere."""
     keeper = Gatekeeper(JwtAuthentication(SECRET, None, None), allow_origins=(), loopback_hosts_only=False)
-    app = create_app(Mailboxes(tmp_path), keeper, announced, gateway_url="https://push.example/", open_account=None)
+    app = create_app(
+        Mailboxes(tmp_path), keeper, announced, pool, gateway_url="https://push.example/", open_account=None
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
         yield client
 
@@ -254,7 +272,21 @@ async def test_what_is_not_there_is_a_problem(http: httpx.AsyncClient, method: s
     assert_problem(await http.request(method, path), status, "")
 
 
-async def test_a_fault_of_ours_says_nothing_of_itself(tmp_path: Path, http: httpx.AsyncClient) -> None:
+async def test_who_asks_while_the_pool_is_full_is_told_to_try_again(http: httpx.AsyncClient, pool: WorkerPool) -> None:
+    go_on = threading.Event()
+    taken = [asyncio.create_task(pool.run(lambda: go_on.wait(10))) for _ in range(2)]
+    await asyncio.sleep(0)
+    answer = await http.get("/api/messages")
+    assert_problem(answer, 503, "try again")
+    assert answer.headers["retry-after"] == "1"
+    go_on.set()
+    await asyncio.gather(*taken)
+    assert (await http.get("/api/messages")).status_code == 200
+
+
+async def test_a_fault_of_ours_says_nothing_of_itself(
+    tmp_path: Path, http: httpx.AsyncClient, pool: WorkerPool
+) -> None:
     mailbox.Maildir(tmp_path / "broken", create=True)
     (tmp_path / "broken" / "new" / "1.x").write_bytes(b"x")
 
@@ -264,7 +296,7 @@ async def test_a_fault_of_ours_says_nothing_of_itself(tmp_path: Path, http: http
     boxes = Mailboxes(tmp_path)
     boxes.inbox = broken  # type: ignore[assignment, method-assign]
     keeper = Gatekeeper(NoAuthentication(), allow_origins=(), loopback_hosts_only=True)
-    app = create_app(boxes, keeper, Announced(), gateway_url=None, open_account="alice")
+    app = create_app(boxes, keeper, Announced(), pool, gateway_url=None, open_account="alice")
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
         response = await client.get("/api/messages")

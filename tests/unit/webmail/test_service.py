@@ -50,7 +50,7 @@ def test_without_tokens_it_does_not_serve_the_network(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--auth none on 0\.0\.0\.0"):
         compose(settings(tmp_path, host="0.0.0.0"), Runtime())
     with pytest.raises(SettingsError, match=r"--auth none on 0\.0\.0\.0"):
-        create_fallback(tmp_path, NO_TOKENS, "0.0.0.0")
+        create_fallback(tmp_path, NO_TOKENS, "0.0.0.0", Runtime())
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://", "http://u:p@x", "http://x/path", "http://x?q"])
