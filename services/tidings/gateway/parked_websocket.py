@@ -98,13 +98,15 @@ class ParkedWebSocket(Parked):
 
     def _count_talk(self, connection: Connection) -> None:
         """Count what clients say, control frames too, in windows: only those that talk cost anything."""
-        now = time.monotonic()
-        if now - self._talk_since >= TALK_SECONDS:
-            self._talk.clear()
-            self._talk_since = now
+        self._forget_talk(time.monotonic())
         self._talk[connection] += 1
         if self._max_talk and self._talk[connection] > self._max_talk:
             raise ConnectionFailed(CloseCode.POLICY_VIOLATION, "too_many_messages", "too many messages")
+
+    def _forget_talk(self, now: float) -> None:
+        if now - self._talk_since >= TALK_SECONDS:
+            self._talk.clear()
+            self._talk_since = now
 
     def _handle_text(self, connection: Connection, payload: bytes) -> None:
         asked = jmap.read_message(payload, session_state(connection.account_names()))
@@ -118,6 +120,7 @@ class ParkedWebSocket(Parked):
             self._lot.reactor.send((connection,), websocket.frame(Opcode.TEXT, asked.payload))
 
     def _visit(self, connection: Connection, now: float) -> float | None:
+        self._forget_talk(now)
         if connection.pinged == HEARD:
             connection.pinged = 0.0
             return now + (PING_SECONDS - PONG_SECONDS) * random.uniform(0.8, 1.0)  # noqa: S311 - spreads the pings

@@ -50,8 +50,8 @@ def create_app(
     """The webmail.
 
     Files are read and written in `pool`. `gateway_url` is where browsers find the gateway, None when it serves this
-    page itself. `open_account` is the account shown to who asks for none, and not None means that everybody may see every
-    account.
+    page itself. `open_account` is the account shown to who asks for none, and not None means that everybody may see
+    every account.
     """
     api = _Api(mailboxes, gatekeeper, announcer, pool, gateway_url, open_account)
     app = Starlette(
