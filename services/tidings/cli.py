@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sys
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
@@ -21,6 +22,7 @@ from tidings.errors import SettingsError
 from tidings.gateway.settings import GatewaySettings
 from tidings.ops.lifecycle import Runtime, Service, run
 from tidings.ops.settings import BusSettings, parse
+from tidings.ops.workers import run_workers
 from tidings.publisher.settings import PublisherSettings
 from tidings.webmail.settings import WebmailSettings
 
@@ -75,6 +77,10 @@ def shared_log(settings: BusSettings) -> ChangeLog:
 def up(argv: Sequence[str]) -> int:
     """Run everything in one process."""
     settings = parse(UpSettings, "tidings up", argv)
+    if settings.workers > 1:
+        raise SettingsError(
+            "--workers (TIDINGS_WORKERS): tidings up is one process; use tidings gateway for more than one worker"
+        )
 
     def compose(runtime: Runtime) -> list[Service]:
         log = open_log(settings)
@@ -92,11 +98,18 @@ def gateway(argv: Sequence[str]) -> int:
     """Push changes to browsers."""
     settings = parse(GatewaySettings, "tidings gateway", argv)
 
-    def compose(runtime: Runtime) -> list[Service]:
+    def compose(runtime: Runtime, listener: socket.socket | None = None) -> list[Service]:
         log = shared_log(settings)
-        return [LogService(log), *tidings.gateway.service.compose(settings, log, runtime)]
+        return [LogService(log), *tidings.gateway.service.compose(settings, log, runtime, listener=listener)]
 
-    return run(settings, "Tidings gateway", compose)
+    if settings.workers == 1:
+        return run(settings, "Tidings gateway", compose)
+    return run_workers(
+        settings,
+        "Tidings gateway",
+        lambda: tidings.gateway.service.listen_shared(settings.host, settings.port, settings.workers),
+        compose,
+    )
 
 
 def publisher(argv: Sequence[str]) -> int:

@@ -45,13 +45,19 @@ _log = structlog.get_logger()
 
 
 def compose(
-    settings: GatewaySettings, log: ChangeLog, runtime: Runtime, fallback: ASGIApp | None = None
+    settings: GatewaySettings,
+    log: ChangeLog,
+    runtime: Runtime,
+    fallback: ASGIApp | None = None,
+    listener: socket.socket | None = None,
 ) -> list[Service]:
     """The gateway as services to run; `fallback` serves every path of the public port that is not the gateway's.
 
+    `listener` is what to accept from, in place of a socket of its own.
+
     Raises SettingsError when the settings contradict each other.
     """
-    return [GatewayService(settings, log, runtime, gatekeeper(settings, settings.host), fallback)]
+    return [GatewayService(settings, log, runtime, gatekeeper(settings, settings.host), fallback, listener)]
 
 
 def unknown_state() -> str:
@@ -71,17 +77,30 @@ def room_for(files: int) -> int:
     return files - max(MIN_RESERVED_FILES, files // 20)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
     """A listening socket whose accepted sockets have no Nagle delay and a small send buffer.
 
     Raises SettingsError when the address cannot be had.
     """
-    listener = bind(host, port)
+    listener = bind(host, port, shared=shared)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
     listener.setblocking(False)
     listener.listen(BACKLOG)
     return listener
+
+
+def listen_shared(host: str, port: int, count: int) -> list[socket.socket]:
+    """As many listening sockets on one address: the kernel spreads connections over them.
+
+    Raises SettingsError when the address cannot be had.
+    """
+    if port:
+        # Sharing would let a second gateway take half of the first one's clients, and tell nobody.
+        bind(host, port).close()
+    first = listen(host, port, shared=True)
+    port = first.getsockname()[1]
+    return [first, *(listen(host, port, shared=True) for _ in range(count - 1))]
 
 
 class GatewayService:
@@ -96,9 +115,11 @@ class GatewayService:
         runtime: Runtime,
         keeper: Gatekeeper,
         fallback: ASGIApp | None,
+        listener: socket.socket | None,
     ) -> None:
         self.host = settings.host
         self.port = settings.port
+        self._listener = listener
         self._log = log
         self._settings = settings
         self._room = room_for(raise_file_limit())
@@ -112,7 +133,7 @@ class GatewayService:
 
     async def start(self) -> None:
         """Listen, and be ready once the log has been reached."""
-        listener = listen(self.host, self.port)
+        listener = self._listener or listen(self.host, self.port)
         self.port = listener.getsockname()[1]
         reactor = Reactor(listener)
         pump = Pump(reactor)

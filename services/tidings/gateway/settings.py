@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Network, IPv6Network
-from typing import Annotated
+from typing import Annotated, Final, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from tidings.ops.settings import AuthSettings, BusSettings, OpsSettings, Settings, split_list
+
+MAX_WORKERS: Final = 256
 
 
 class LimitSettings(Settings):
@@ -59,3 +61,15 @@ class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
         description="URL of this gateway as clients see it, such as https://mail.example; "
         "empty: taken from each request's Host",
     )
+    workers: int = Field(
+        1, ge=1, le=MAX_WORKERS, description="processes that share the port; more than one need a log outside of them"
+    )
+
+    @model_validator(mode="after")
+    def _one_log_for_all_workers(self) -> Self:
+        if self.workers > 1 and self.bus.startswith("memory:"):
+            raise ValueError(
+                "--workers (TIDINGS_WORKERS): a memory:// log reaches no other worker; "
+                "use one worker, or tidings gateway with --bus amqp://..."
+            )
+        return self

@@ -6,21 +6,24 @@ import asyncio
 import html
 import socket
 import threading
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
 from tidings.errors import SettingsError
 from tidings.ops.health import Health
 from tidings.ops.listener import QuietServer, bind
+from tidings.ops.settings import OpsSettings
 
 ADMIN_HOST: Final = "127.0.0.1"
 LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
@@ -30,52 +33,79 @@ STOP_SECONDS: Final = 2.0
 _log = structlog.get_logger()
 
 
+def ops_sockets(settings: OpsSettings) -> dict[str, socket.socket]:
+    """Listening sockets by listener, `admin` on loopback and `probe`. Raises SettingsError when one cannot be had."""
+    sockets: dict[str, socket.socket] = {}
+    addresses = (
+        ("admin", ADMIN_HOST, settings.admin_port),
+        ("probe", settings.probe_host, settings.probe_port),
+    )
+    try:
+        for name, host, port in addresses:
+            sockets[name] = bind(host, port)
+    except SettingsError:
+        for sock in sockets.values():
+            sock.close()
+        raise
+    for name, host, _ in addresses:
+        sockets[name].listen()
+        _log.info("listening", service=name, host=host, port=sockets[name].getsockname()[1])
+    return sockets
+
+
+def guarded(routes: Sequence[BaseRoute]) -> Starlette:
+    """An application for the admin listener: a page elsewhere cannot reach it by a name that resolves to loopback."""
+    guard = Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK_NAMES), www_redirect=False)
+    return Starlette(routes=routes, middleware=[guard])
+
+
+def metrics_response(metrics: Collector, request: Request) -> Response:
+    """Everything that is collected, in the format that the request asks for."""
+    encoder, content_type = choose_encoder(request.headers.get("accept", ""))
+    return Response(encoder(metrics), headers={"Content-Type": content_type})
+
+
+def readiness_response(ready: bool, unready: Mapping[str, str]) -> Response:
+    """What /readyz says."""
+    return JSONResponse({"status": "ready" if ready else "unready", "unready": unready}, 200 if ready else 503)
+
+
+def admin_page(title: str, state: str, links: Sequence[str], more: str = "") -> Response:
+    """The page at `/`; `more` is HTML. Links are relative, so that they hold below any prefix."""
+    items = "".join(f'<li><a href="{html.escape(link)}">{html.escape(link)}</a>' for link in links)
+    name = html.escape(title)
+    return HTMLResponse(
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=color-scheme content='light dark'>"
+        f"<title>{name}</title><h1>{name}</h1><p>{html.escape(state)}<ul>{items}</ul>{more}",
+        headers={"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"},
+    )
+
+
 class OpsListeners:
-    """Two small HTTP servers: everything on loopback (admin); probes and metrics on any address (probe)."""
+    """Small HTTP servers, by listener: `admin` has everything, `probe` probes and metrics only."""
 
     def __init__(
-        self,
-        title: str,
-        admin_port: int,
-        probe_host: str,
-        probe_port: int,
-        registry: CollectorRegistry,
-        health: Health,
+        self, title: str, sockets: Mapping[str, socket.socket], registry: CollectorRegistry, health: Health
     ) -> None:
         self._title = title
-        self._addresses = (("admin", ADMIN_HOST, admin_port), ("probe", probe_host, probe_port))
+        self._sockets = sockets
         self._registry = registry
         self._health = health
-        self.ports: dict[str, int] = {}
         self._servers: list[QuietServer] = []
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Bind both and serve; `ports` has those bound. Raises SettingsError when an address cannot be had."""
+        """Serve."""
         common = [
             Route("/livez", self._livez),
             Route("/readyz", self._readyz),
             Route("/metrics", self._metrics),
         ]
-        guard = Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK_NAMES), www_redirect=False)
-        apps = {
-            "admin": Starlette(routes=[Route("/", self._index), *common], middleware=[guard]),
-            "probe": Starlette(routes=common),
-        }
-        sockets: list[socket.socket] = []
-        try:
-            for _, host, port in self._addresses:
-                sockets.append(bind(host, port))
-        except SettingsError:
-            for sock in sockets:
-                sock.close()
-            raise
-        for (name, host, _), sock in zip(self._addresses, sockets, strict=True):
-            self._servers.append(QuietServer(apps[name], limit_concurrency=MAX_REQUESTS))
-            sock.listen()
-            self.ports[name] = sock.getsockname()[1]
-            _log.info("listening", service=name, host=host, port=self.ports[name])
-        self._thread = threading.Thread(target=self._serve, args=(sockets,), name="ops", daemon=True)
+        apps = {"admin": guarded([Route("/", self._index), *common]), "probe": Starlette(routes=common)}
+        self._servers = [QuietServer(apps[name], limit_concurrency=MAX_REQUESTS) for name in self._sockets]
+        self._thread = threading.Thread(
+            target=self._serve, args=(list(self._sockets.values()),), name="ops", daemon=True
+        )
         self._thread.start()
 
     def _serve(self, sockets: list[socket.socket]) -> None:
@@ -98,20 +128,12 @@ class OpsListeners:
         return JSONResponse({"status": "stuck", "detail": "the main loop does not run"}, 503)
 
     async def _readyz(self, request: Request) -> Response:
-        ready, unready = self._health.ready()
-        return JSONResponse({"status": "ready" if ready else "unready", "unready": unready}, 200 if ready else 503)
+        return readiness_response(*self._health.ready())
 
     async def _metrics(self, request: Request) -> Response:
-        encoder, content_type = choose_encoder(request.headers.get("accept", ""))
-        return Response(encoder(self._registry), headers={"Content-Type": content_type})
+        return metrics_response(self._registry, request)
 
     async def _index(self, request: Request) -> Response:
         ready, unready = self._health.ready()
         state = "ready" if ready else "; ".join(f"{name}: {reason}" for name, reason in unready.items())
-        links = "".join(f'<li><a href="{path}">{path}</a>' for path in ("/metrics", "/readyz", "/livez"))
-        title = html.escape(self._title)
-        return HTMLResponse(
-            f"<!doctype html><html lang=en><meta charset=utf-8><meta name=color-scheme content='light dark'>"
-            f"<title>{title}</title><h1>{title}</h1><p>{html.escape(state)}<ul>{links}</ul>",
-            headers={"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"},
-        )
+        return admin_page(self._title, state, ("metrics", "readyz", "livez"))

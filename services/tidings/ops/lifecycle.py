@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from tidings.errors import SettingsError
 from tidings.ops import logs
-from tidings.ops.admin import OpsListeners
+from tidings.ops.admin import OpsListeners, ops_sockets
 from tidings.ops.collector import collecting_on_schedule
 from tidings.ops.health import BEAT_SECONDS, Health
 from tidings.ops.metrics import new_registry
@@ -62,31 +62,44 @@ def run(settings: OpsSettings, title: str, compose: Compose) -> int:
     logs.configure(settings.log_format, settings.log_level)
     runtime = Runtime()
     services = compose(runtime)
-    listeners = OpsListeners(
-        title, settings.admin_port, settings.probe_host, settings.probe_port, runtime.registry, runtime.health
-    )
-    listeners.start()
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(services, runtime))
-    finally:
-        listeners.stop()
+    listeners = OpsListeners(title, ops_sockets(settings), runtime.registry, runtime.health)
+    serve(services, runtime, listeners)
     return 0
 
 
-async def _serve(services: Sequence[Service], runtime: Runtime) -> None:
+def serve(services: Sequence[Service], runtime: Runtime, listeners: OpsListeners, lifeline: int | None = None) -> None:
+    """Run services until SIGTERM or SIGINT, of which a second one means now, or until the `lifeline` is cut.
+
+    The lifeline of a process that has a supervisor is a pipe: its end means that the supervisor stops or is gone.
+    Further signals then mean nothing, for a terminal or an init system sends the same one to supervisor and workers.
+
+    Raises SettingsError when they cannot start because of something the operator has to change.
+    """
+    listeners.start()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve(services, runtime, lifeline))
+    finally:
+        listeners.stop()
+
+
+async def _serve(services: Sequence[Service], runtime: Runtime, lifeline: int | None) -> None:
     loop = asyncio.get_running_loop()
     asked = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, asked.set)
+    if lifeline is not None:
+        loop.add_reader(lifeline, asked.set)
     beating = asyncio.create_task(_beat(runtime.health), name="beat")
     try:
         async with _running(services, runtime):
             _log.info("started", services=[service.name for service in services])
             await asked.wait()
-            # A second signal means now.
-            for number in (signal.SIGTERM, signal.SIGINT):
-                loop.remove_signal_handler(number)
+            if lifeline is not None:
+                loop.remove_reader(lifeline)
+            else:
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    loop.remove_signal_handler(number)
             _log.info("stopping")
     finally:
         beating.cancel()

@@ -22,8 +22,11 @@ STARTED_POLL_SECONDS: Final = 0.01
 _log = structlog.get_logger()
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """A bound, not yet listening socket. Raises SettingsError when the address cannot be had."""
+def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
+    """A bound, not yet listening socket; `shared`: others that are may have the same address (SO_REUSEPORT).
+
+    Raises SettingsError when the address cannot be had.
+    """
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         sock = socket.socket(family, socket.SOCK_STREAM)
@@ -31,6 +34,8 @@ def bind(host: str, port: int) -> socket.socket:
         raise SettingsError(f"cannot listen on {host}: {error.strerror}") from None
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         sock.bind(address)
     except OSError as error:
         sock.close()

@@ -9,9 +9,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tidings.errors import SettingsError
-from tidings.ops.admin import OpsListeners
+from tidings.ops.admin import OpsListeners, ops_sockets
 from tidings.ops.health import STUCK_SECONDS, Health
 from tidings.ops.metrics import new_registry
+from tidings.ops.settings import OpsSettings
 
 
 class Clock:
@@ -26,11 +27,12 @@ class Ops:
     def __init__(self) -> None:
         self.clock = Clock()
         self.health = Health(self.clock)
-        self.listeners = OpsListeners("Tidings <test>", 0, "127.0.0.1", 0, new_registry(), self.health)
+        self.sockets = ops_sockets(OpsSettings(admin_port=0, probe_port=0))
+        self.listeners = OpsListeners("Tidings <test>", self.sockets, new_registry(), self.health)
         self.listeners.start()
 
     def get(self, listener: str, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.listeners.ports[listener]}{path}", headers=headers)
+        return httpx.get(f"http://127.0.0.1:{self.sockets[listener].getsockname()[1]}{path}", headers=headers)
 
 
 @pytest.fixture
@@ -76,6 +78,5 @@ def test_a_foreign_host_name_is_refused_by_admin_only(ops: Ops) -> None:
 def test_a_taken_port_is_named() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        listeners = OpsListeners("Tidings", 0, "127.0.0.1", port, new_registry(), Health())
         with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1 port {port}: Address already in use"):
-            listeners.start()
+            ops_sockets(OpsSettings(admin_port=0, probe_port=port))

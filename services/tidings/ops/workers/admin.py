@@ -1,0 +1,179 @@
+"""The admin process: one admin and one probe listener for all workers.
+
+A process of its own, because the supervisor has to stay without threads and loops to be able to fork, and because
+a scrape of many workers is work. It asks them when somebody asks it, and keeps nothing but the sums.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import signal
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.registry import Collector
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tidings.ops.admin import MAX_REQUESTS, admin_page, guarded, metrics_response, readiness_response
+from tidings.ops.listener import QuietServer
+from tidings.ops.workers.board import Board
+from tidings.ops.workers.forwarding import METHODS, Forwarding
+from tidings.ops.workers.merging import Answer, Totals
+from tidings.ops.workers.peers import Peers
+
+NOT_RUNNING: Final = "not running"
+NO_ANSWER: Final = "does not answer"
+
+
+class Collected(Collector):
+    """What has been collected already, as the exposition formats want it."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> Iterator[Metric]:
+        """Give it."""
+        return iter(self._metrics)
+
+
+class AggregatedAdmin:
+    """Answers for all workers, from the board and from what they tell."""
+
+    def __init__(self, title: str, board: Board, peers: Peers) -> None:
+        self._title = title
+        self._board = board
+        self._peers = peers
+        self._totals = Totals()
+        self._forwarding = Forwarding(board, peers)
+        self._scraping = asyncio.Lock()
+
+    def apps(self) -> dict[str, Starlette]:
+        """The application of each listener."""
+        common = [
+            Route("/livez", self._livez),
+            Route("/readyz", self._readyz),
+            Route("/metrics", self._metrics),
+        ]
+        own = [
+            Route("/", self._index),
+            Route("/workers/", self._list),
+            Route("/workers/{number:int}/{path:path}", self._forwarding, methods=METHODS),
+        ]
+        return {"admin": guarded([*own, *common]), "probe": Starlette(routes=common)}
+
+    async def _livez(self, request: Request) -> Response:
+        stuck = self._board.stuck(time.monotonic())
+        if not stuck:
+            return JSONResponse({"status": "alive"})
+        return JSONResponse({"status": "stuck", "detail": f"the main loop does not run: {', '.join(stuck)}"}, 503)
+
+    async def _readyz(self, request: Request) -> Response:
+        return readiness_response(*await self._ready())
+
+    async def _ready(self) -> tuple[bool, dict[str, str]]:
+        """Whether at least one worker is ready, and why those that are not are not."""
+        answers = await self._peers.ask_all("/readyz")
+        unready: dict[str, str] = {}
+        for number, seat in self._board.workers.items():
+            if number not in answers:
+                unready[f"worker {number}"] = NO_ANSWER if seat.pid else NOT_RUNNING
+                continue
+            _, response = answers[number]
+            if response.status_code != 200:
+                reasons: Mapping[str, str] = response.json()["unready"]
+                unready[f"worker {number}"] = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+        return len(unready) < len(self._board.workers), unready
+
+    async def _metrics(self, request: Request) -> Response:
+        # One scrape after the other: older answers must not be added up after newer ones.
+        async with self._scraping:
+            told = await self._peers.ask_all("/metrics")
+            answers = {
+                number: Answer(pid, tuple(text_string_to_metric_families(response.text)))
+                for number, (pid, response) in told.items()
+            }
+            total = self._totals.merge(answers)
+        return metrics_response(Collected([*total, *self._own_metrics(answers)]), request)
+
+    def _own_metrics(self, answers: Mapping[int, Answer]) -> Iterator[Metric]:
+        up = GaugeMetricFamily("tidings_worker_up", "Whether a worker answered this scrape", labels=["worker"])
+        restarts = CounterMetricFamily("tidings_worker_restarts", "Times a worker was replaced", labels=["worker"])
+        silent = CounterMetricFamily(
+            "tidings_worker_unanswered", "Questions that a worker did not answer in time", labels=["worker"]
+        )
+        age = GaugeMetricFamily(
+            "tidings_worker_beat_age_seconds", "Time since a worker's main loop last ran", labels=["worker"]
+        )
+        now = time.monotonic()
+        for number, seat in self._board.workers.items():
+            labels = [str(number)]
+            up.add_metric(labels, number in answers)
+            restarts.add_metric(labels, seat.restarts)
+            silent.add_metric(labels, self._peers.unanswered[number])
+            if seat.pid:
+                age.add_metric(labels, max(0.0, now - seat.beat))
+        return iter((up, restarts, silent, age))
+
+    async def _list(self, request: Request) -> Response:
+        now = time.monotonic()
+        return JSONResponse(
+            [
+                {
+                    "worker": number,
+                    "pid": seat.pid or None,
+                    "restarts": seat.restarts,
+                    "beat_age_seconds": round(now - seat.beat, 1) if seat.pid else None,
+                    "url": f"/workers/{number}/",
+                }
+                for number, seat in self._board.workers.items()
+            ]
+        )
+
+    async def _index(self, request: Request) -> Response:
+        _, unready = await self._ready()
+        rows = "".join(
+            f'<tr><td><a href="workers/{number}/">{number}</a><td>{seat.pid or ""}<td>{seat.restarts}'
+            f"<td>{html.escape(unready.get(f'worker {number}', 'ready'))}"
+            for number, seat in self._board.workers.items()
+        )
+        table = f"<table><tr><th>Worker<th>Process<th>Restarts<th>State{rows}</table>"
+        count = len(self._board.workers)
+        state = f"{count - len(unready)} of {count} workers ready"
+        return admin_page(self._title, state, ("metrics", "readyz", "livez", "workers/"), table)
+
+
+def administer(
+    title: str, sockets: Mapping[str, socket.socket], addresses: Mapping[int, str], board: Board, lifeline: int
+) -> None:
+    """Serve until the lifeline is cut: the supervisor does so once all workers have stopped."""
+    # A terminal or an init system sends these to every process, while the workers' end is still to be watched.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
+    with asyncio.Runner() as runner:
+        runner.run(_administer(title, sockets, addresses, board, lifeline))
+
+
+async def _administer(
+    title: str, sockets: Mapping[str, socket.socket], addresses: Mapping[int, str], board: Board, lifeline: int
+) -> None:
+    loop = asyncio.get_running_loop()
+    peers = Peers(board, addresses)
+    apps = AggregatedAdmin(title, board, peers).apps()
+    servers = {name: QuietServer(apps[name], limit_concurrency=MAX_REQUESTS) for name in sockets}
+
+    def stop() -> None:
+        loop.remove_reader(lifeline)
+        for server in servers.values():
+            server.should_exit = True
+
+    loop.add_reader(lifeline, stop)
+    await asyncio.gather(*(server.serve([sockets[name]]) for name, server in servers.items()))
+    await peers.close()

@@ -1,0 +1,58 @@
+"""A worker: the services of one process, on the listening socket that its number has."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from tidings.ops.admin import OpsListeners
+from tidings.ops.lifecycle import Runtime, Service, serve
+from tidings.ops.workers.board import Seat, SharedHealth
+
+Compose = Callable[[Runtime, socket.socket | None], Sequence[Service]]
+"""Services that accept from this listening socket; None: from one of their own, once they are started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a worker of this number has, and its successors inherit, connections that wait in the queues included."""
+
+    number: int
+    listener: socket.socket
+    admin: socket.socket
+    """A Unix socket for its admin listener."""
+
+    def close(self) -> None:
+        """Close it in this process."""
+        self.listener.close()
+        self.admin.close()
+
+
+class Attendance:
+    """The last service: tells that all before it have started."""
+
+    name = "worker"
+
+    def __init__(self, seat: Seat) -> None:
+        self._seat = seat
+
+    async def start(self) -> None:
+        """Tell."""
+        self._seat.started = True
+
+    async def stop(self) -> None:
+        """Nothing to tell: the supervisor sees the process end."""
+
+
+def work(title: str, place: Place, seat: Seat, lifeline: int, compose: Compose) -> None:
+    """Serve until the supervisor stops, or is gone. Raises SettingsError for what the operator has to change."""
+    structlog.contextvars.bind_contextvars(worker=place.number)
+    runtime = Runtime(health=SharedHealth(seat))
+    services = [*compose(runtime, place.listener), Attendance(seat)]
+    listeners = OpsListeners(
+        f"{title}, worker {place.number}", {"admin": place.admin}, runtime.registry, runtime.health
+    )
+    serve(services, runtime, listeners, lifeline)
