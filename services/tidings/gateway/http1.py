@@ -16,6 +16,8 @@ MAX_FIELDS: Final = 100
 MAX_QUERY_FIELDS: Final = 50
 
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) ([\x21-\x7e]+) HTTP/(\d)\.(\d)")
+_TARGET = re.compile(r"(?:(?i:https?)://([^/?#]*))?(/[^?#]*|\*)?(?:\?([^#]*))?")
+_HOST = re.compile(r"(?:[A-Za-z0-9._~!$&'()*+,;=%-]+|\[[0-9A-Fa-fv:.]+\])(?::[0-9]*)?")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\x09\x20-\x7e\x80-\xff]*)")
 _SINGLETONS = frozenset(
     {
@@ -43,9 +45,14 @@ class Request:
     size: int
     """Bytes of the head, blank line included."""
 
+    def elements(self, name: str) -> list[str]:
+        """The elements of a header that is a comma-separated list; empty ones count for nothing."""
+        elements = (element.strip(" \t") for element in self.headers.get(name, "").split(","))
+        return [element for element in elements if element]
+
     def tokens(self, name: str) -> list[str]:
-        """The comma-separated tokens of a header, lower case."""
-        return [token.strip().lower() for token in self.headers.get(name, "").split(",") if token.strip()]
+        """The elements of a list of tokens that mean the same in any case, lower case."""
+        return [element.lower() for element in self.elements(name)]
 
 
 def _malformed(detail: str) -> RequestRejected:
@@ -53,17 +60,18 @@ def _malformed(detail: str) -> RequestRejected:
 
 
 def parse_request(data: bytes | bytearray, max_bytes: int = MAX_HEAD_BYTES) -> Request | None:
-    """Read a request head from the start of `data`; None while it is incomplete.
+    """Read a request head from the start of `data`, an empty line before it or not; None while it is incomplete.
 
-    Raises RequestRejected with 400 for what is not HTTP/1.x, 431 for a head over `max_bytes`.
+    Raises RequestRejected with 400 for what is not HTTP/1.x, 431 for a head over `max_bytes`, 505.
     """
-    end = data.find(b"\r\n\r\n")
+    start = 2 if data[:2] == b"\r\n" else 0
+    end = data.find(b"\r\n\r\n", start)
     if end < 0 or end > max_bytes - 4:
         if len(data) > max_bytes or end >= 0:
             raise RequestRejected(431, "head_too_large", f"the head exceeds {max_bytes} bytes")
-        _reject_early(data)
+        _reject_early(data, start)
         return None
-    lines = bytes(data[:end]).split(b"\r\n")
+    lines = bytes(data[start:end]).split(b"\r\n")
     match = _REQUEST_LINE.fullmatch(lines[0])
     if match is None:
         raise _malformed("the request line is malformed")
@@ -71,17 +79,30 @@ def parse_request(data: bytes | bytearray, max_bytes: int = MAX_HEAD_BYTES) -> R
     if version[0] != 1:
         raise RequestRejected(505, "http_version", "only HTTP/1.x is spoken here")
     headers = _fields(lines[1:])
-    if version >= (1, 1) and not headers.get("host"):
+    if "host" not in headers and version >= (1, 1):
         raise _malformed("Host is missing")
-    path, _, query = match[2].decode("ascii").partition("?")
+    path, query = _target(match[2].decode("ascii"), headers)
     return Request(match[1].decode("ascii"), path, _query(query), headers, version, end + 4)
 
 
-def _reject_early(data: bytes | bytearray) -> None:
+def _reject_early(data: bytes | bytearray, start: int) -> None:
     """Answer what can never become a head at once instead of at the deadline."""
-    line, newline, _ = bytes(data[:MAX_HEAD_BYTES]).partition(b"\n")
-    if newline and _REQUEST_LINE.fullmatch(line.removesuffix(b"\r")) is None:
+    line, newline, _ = bytes(data[start:MAX_HEAD_BYTES]).partition(b"\n")
+    if newline and not (line.endswith(b"\r") and _REQUEST_LINE.fullmatch(line[:-1])):
         raise _malformed("the request line is malformed")
+
+
+def _target(target: str, headers: dict[str, str]) -> tuple[str, str]:
+    """Path and query of a request target. The authority of an absolute one replaces Host (RFC 9112 section 3.2.2)."""
+    match = _TARGET.fullmatch(target)
+    if match is None or (match[1] is None and match[2] is None):
+        raise _malformed("the request target is malformed")
+    for host in (headers.get("host"), match[1]):
+        if host is not None and _HOST.fullmatch(host) is None:
+            raise _malformed("Host is malformed")
+    if match[1] is not None:
+        headers["host"] = match[1]
+    return match[2] or "/", match[3] or ""
 
 
 def _fields(lines: list[bytes]) -> dict[str, str]:

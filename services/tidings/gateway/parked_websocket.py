@@ -12,9 +12,10 @@ from zlib import crc32
 from tidings.errors import ConnectionFailed
 from tidings.gateway import jmap, websocket
 from tidings.gateway.connection import Connection
+from tidings.gateway.endpoint import Endpoint
 from tidings.gateway.http1 import Request
 from tidings.gateway.parked import REFRESH_SECONDS, Lot, Parked
-from tidings.gateway.websocket import CloseCode, Decoder, Message, Opcode
+from tidings.gateway.websocket import CloseCode, Message, Opcode
 
 WEBSOCKET_PATH: Final = "/jmap/ws"
 PING_SECONDS: Final = 25.0
@@ -44,9 +45,7 @@ class ParkedWebSocket(Parked):
 
     def __init__(self, lot: Lot, max_message: int, max_messages_per_second: int) -> None:
         super().__init__(lot)
-        self._decoders: dict[Connection, Decoder] = {}
-        self._max_message = max_message
-        self._spare = Decoder(max_message)
+        self._endpoint = Endpoint(lot.reactor.send, max_message, self._hear, self._end)
         self._max_talk = max_messages_per_second * TALK_SECONDS
         self._talk: Counter[Connection] = Counter()
         self._talk_since = time.monotonic()
@@ -62,39 +61,17 @@ class ParkedWebSocket(Parked):
             self.received(connection, rest)
 
     def received(self, connection: Connection, data: memoryview) -> None:
-        """Handle the messages in `data`; an unfinished one is kept beside the connection."""
+        """Whatever it is, the client is there."""
         connection.pinged = HEARD
-        decoder = self._decoders.pop(connection, None) or self._spare
-        if decoder is self._spare:
-            self._spare = Decoder(self._max_message)
-        try:
-            for message in decoder.feed(data):
-                self._handle(connection, message)
-                if connection.handler is not self:
-                    return
-        except ConnectionFailed as error:
-            self._end(connection, websocket.close_frame(error.code, error.detail), error.reason)
-            return
-        if decoder.idle:
-            self._spare = decoder
-        else:
-            self._decoders[connection] = decoder
+        self._endpoint.received(connection, data)
 
-    def _handle(self, connection: Connection, message: Message) -> None:
+    def _hear(self, connection: Connection, message: Message) -> None:
         self._count_talk(connection)
-        match message.opcode:
-            case Opcode.TEXT:
-                self._lot.counters.messages_in += 1
-                self._handle_text(connection, message.payload)
-            case Opcode.PING:
-                self._lot.reactor.send((connection,), websocket.frame(Opcode.PONG, message.payload))
-            case Opcode.CLOSE:
-                _, reply = websocket.close_reply(message.payload)
-                self._end(connection, reply, "client_closed")
-            case Opcode.BINARY:
-                raise ConnectionFailed(CloseCode.UNSUPPORTED_DATA, "binary", "JMAP is text (RFC 8887 section 4.2)")
-            case _:
-                pass
+        if message.opcode == Opcode.TEXT:
+            self._lot.counters.messages_in += 1
+            self._handle_text(connection, message.payload)
+        elif message.opcode == Opcode.BINARY:
+            raise ConnectionFailed(CloseCode.UNSUPPORTED_DATA, "binary", "JMAP is text (RFC 8887 section 4.2)")
 
     def _count_talk(self, connection: Connection) -> None:
         """Count what clients say, control frames too, in windows: only those that talk cost anything."""
@@ -147,7 +124,7 @@ class ParkedWebSocket(Parked):
     def closed(self, connection: Connection, reason: str) -> None:
         """Forget it."""
         super().closed(connection, reason)
-        self._decoders.pop(connection, None)
+        self._endpoint.forget(connection)
         self._talk.pop(connection, None)
 
     def shut_down(self, connection: Connection) -> None:

@@ -76,9 +76,11 @@ class _Unsent:
 class Reactor:
     """Owns every client connection's descriptor, from accept to close or hand-over."""
 
-    def __init__(self, listener: socket.socket) -> None:
+    def __init__(self, listener: socket.socket, max_unsent: int = MAX_UNSENT_BYTES) -> None:
+        """`max_unsent` bounds the bytes that replies may add to an unfinished write, whose own size is the caller's."""
         self.counters = ReactorCounters()
         self._listener = listener
+        self._max_unsent = max_unsent
         self._first: Handler = CLOSED
         self._blocked: Callable[[Connection], None] = CLOSED.unblocked
         self._epoll = select.epoll()
@@ -216,7 +218,7 @@ class Reactor:
 
     def _append(self, connection: Connection, frame: bytes) -> None:
         unsent = self._unsent[connection]
-        if len(unsent.data) + len(frame) > MAX_UNSENT_BYTES:
+        if len(unsent.data) + len(frame) > self._max_unsent:
             self.close(connection, "unread_replies")
         else:
             unsent.data += frame

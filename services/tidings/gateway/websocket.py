@@ -1,15 +1,13 @@
-"""The WebSocket protocol (RFC 6455), server side: handshake, frames, messages. Pure."""
+"""The WebSocket protocol (RFC 6455), server side: handshake, frames as they are sent, close codes. Pure."""
 
 from __future__ import annotations
 
-import codecs
+import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
-from collections.abc import Iterator
-from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import sha1
-from typing import Final
+from typing import Final, NamedTuple
 
 from tidings.errors import ConnectionFailed, RequestRejected
 from tidings.gateway.http1 import Request
@@ -17,6 +15,12 @@ from tidings.gateway.http1 import Request
 VERSION: Final = "13"
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX_CONTROL_BYTES: Final = 125
+
+# The grammars of RFC 6455 section 4.3. What is quoted has to be a token once it is not.
+_CHARACTER: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"
+_VALUE: Final = rf"(?:{_CHARACTER}+|\"(?:\\?{_CHARACTER})+\")"
+_PROTOCOL: Final = re.compile(rf"{_CHARACTER}+")
+_EXTENSION: Final = re.compile(rf"{_CHARACTER}+(?:[ \t]*;[ \t]*{_CHARACTER}+(?:[ \t]*=[ \t]*{_VALUE})?)*")
 
 
 class Opcode(IntEnum):
@@ -46,8 +50,7 @@ class CloseCode(IntEnum):
     TRY_AGAIN_LATER = 1013
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """A complete text or binary message, or a control frame."""
 
     opcode: Opcode
@@ -74,27 +77,36 @@ def check_upgrade(request: Request) -> None:
         raise RequestRejected(426, "websocket_version", "only WebSocket version 13 is spoken here")
     key = request.headers.get("sec-websocket-key", "")
     try:
-        valid = len(key) == 24 and len(b64decode(key, validate=True)) == 16
+        valid = len(b64decode(key, validate=True)) == 16
     except (Base64Error, ValueError):
         valid = False
     if not valid:
         raise RequestRejected(400, "bad_upgrade", "Sec-WebSocket-Key must be 16 bytes in base64")
+    for name, grammar in (("sec-websocket-protocol", _PROTOCOL), ("sec-websocket-extensions", _EXTENSION)):
+        if name in request.headers and not _is_list(request.elements(name), grammar):
+            raise RequestRejected(400, "bad_upgrade", f"{name} is malformed")
     if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
         raise RequestRejected(400, "bad_upgrade", "an upgrade has no body")
 
 
-def handshake(request: Request, subprotocol: str) -> bytes:
-    """The response that accepts a checked upgrade request (RFC 6455 section 4.2.2).
+def _is_list(elements: list[str], grammar: re.Pattern[str]) -> bool:
+    return bool(elements) and all(grammar.fullmatch(element) for element in elements)
 
-    Raises RequestRejected (400) when the client does not offer the subprotocol.
+
+def handshake(request: Request, subprotocol: str | None) -> bytes:
+    """The response that accepts a checked upgrade request (RFC 6455 section 4.2.2), without extensions.
+
+    Raises RequestRejected (400) when the client does not offer the subprotocol. None speaks no subprotocol.
     """
-    offered = [name.strip() for name in request.headers.get("sec-websocket-protocol", "").split(",")]
-    if subprotocol not in offered:
-        raise RequestRejected(400, "subprotocol", f"offer the subprotocol {subprotocol} (RFC 8887 section 4.1)")
+    chosen = ""
+    if subprotocol is not None:
+        if subprotocol not in request.elements("sec-websocket-protocol"):
+            raise RequestRejected(400, "subprotocol", f"offer the subprotocol {subprotocol} (RFC 8887 section 4.1)")
+        chosen = f"Sec-WebSocket-Protocol: {subprotocol}\r\n"
     accept = accept_value(request.headers["sec-websocket-key"])
     return (
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Accept: {accept}\r\nSec-WebSocket-Protocol: {subprotocol}\r\n\r\n"
+        f"Sec-WebSocket-Accept: {accept}\r\n{chosen}\r\n"
     ).encode("ascii")
 
 
@@ -108,8 +120,18 @@ def frame(opcode: Opcode, payload: bytes) -> bytes:
     return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
 
 
+def may_be_sent(code: int) -> bool:
+    """Whether a close frame may carry the code: not 1004 to 1006 and 1015, and nothing unassigned below 3000."""
+    return 1000 <= code <= 1003 or 1007 <= code <= 1014 or 3000 <= code < 5000
+
+
 def close_frame(code: int, reason: str = "") -> bytes:
-    """A close frame; the reason is cut to what a control frame holds, on a character boundary."""
+    """A close frame; the reason is cut to what a control frame holds, on a character boundary.
+
+    Raises ValueError for a code that only describes how a connection ended.
+    """
+    if not may_be_sent(code):
+        raise ValueError(f"close code {code} is never sent")
     text = reason.encode()[: MAX_CONTROL_BYTES - 2].decode(errors="ignore").encode()
     return frame(Opcode.CLOSE, code.to_bytes(2, "big") + text)
 
@@ -121,121 +143,12 @@ def close_reply(payload: bytes) -> tuple[int, bytes]:
     """
     if not payload:
         return CloseCode.NO_STATUS, frame(Opcode.CLOSE, b"")
-    code = int.from_bytes(payload[:2], "big")
-    if len(payload) < 2 or not (code in range(1000, 1004) or code in range(1007, 1015) or 3000 <= code < 5000):
-        raise ConnectionFailed(CloseCode.PROTOCOL_ERROR, "protocol_error", "impossible close code")
     try:
         payload[2:].decode()
     except UnicodeDecodeError:
         raise ConnectionFailed(CloseCode.INVALID_PAYLOAD, "invalid_utf8", "close reason is not UTF-8") from None
+    code = int.from_bytes(payload[:2], "big")
+    # One byte is not two that make a code: it is below 1000, whatever it is.
+    if not may_be_sent(code):
+        raise ConnectionFailed(CloseCode.PROTOCOL_ERROR, "protocol_error", "impossible close code")
     return code, frame(Opcode.CLOSE, payload[:2])
-
-
-def _protocol_error(detail: str) -> ConnectionFailed:
-    return ConnectionFailed(CloseCode.PROTOCOL_ERROR, "protocol_error", detail)
-
-
-def _unmask(payload: bytes, mask: bytes) -> bytes:
-    size = len(payload)
-    key = (mask * (size // 4 + 1))[:size]
-    return (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(size, "big")
-
-
-@dataclass(slots=True)
-class Decoder:
-    """Client bytes in, messages out, however they are split. Holds at most `max_message` bytes and a head."""
-
-    max_message: int
-    _buffer: bytearray = field(default_factory=bytearray)
-    _fragments: bytearray | None = None
-    _opcode: Opcode = Opcode.TEXT
-    _utf8: codecs.IncrementalDecoder | None = None
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing is kept: between two messages, on a frame boundary."""
-        return not self._buffer and self._fragments is None
-
-    def feed(self, data: bytes | bytearray | memoryview) -> Iterator[Message]:
-        """Take `data`, then yield the messages that it completes.
-
-        Raises ConnectionFailed with the close code that the RFC names, after the messages before the fault.
-        """
-        self._buffer += data
-        return self._messages()
-
-    def _messages(self) -> Iterator[Message]:
-        while (message := self._next_frame()) is not None:
-            opcode, fin, payload = message
-            if opcode >= Opcode.CLOSE:
-                yield Message(opcode, payload)
-                continue
-            complete = self._collect(opcode, fin, payload)
-            if complete is not None:
-                yield complete
-
-    def _next_frame(self) -> tuple[Opcode, bool, bytes] | None:
-        buffer = self._buffer
-        if len(buffer) < 2:
-            return None
-        first, second = buffer[0], buffer[1]
-        opcode = self._check_head(first, second)
-        size, at = second & 0x7F, 2
-        if size >= 126:
-            width = 2 if size == 126 else 8
-            at += width
-            if len(buffer) < at:
-                return None
-            size = int.from_bytes(buffer[2:at], "big")
-            if size < (126 if width == 2 else 65536) or size >> 63:
-                raise _protocol_error("the length is not minimal")
-        held = len(self._fragments) if self._fragments is not None else 0
-        if opcode < Opcode.CLOSE and held + size > self.max_message:
-            raise ConnectionFailed(CloseCode.MESSAGE_TOO_BIG, "message_too_big", f"over {self.max_message} bytes")
-        end = at + 4 + size
-        if len(buffer) < end:
-            return None
-        payload = _unmask(bytes(buffer[at + 4 : end]), bytes(buffer[at : at + 4]))
-        del buffer[:end]
-        return opcode, bool(first & 0x80), payload
-
-    def _check_head(self, first: int, second: int) -> Opcode:
-        if first & 0x70:
-            raise _protocol_error("reserved bits are set")
-        try:
-            opcode = Opcode(first & 0x0F)
-        except ValueError:
-            raise _protocol_error("reserved opcode") from None
-        if not second & 0x80:
-            raise _protocol_error("a client masks its frames")
-        if opcode >= Opcode.CLOSE:
-            if not first & 0x80 or second & 0x7F > MAX_CONTROL_BYTES:
-                raise _protocol_error("a control frame is short and whole")
-        elif (opcode == Opcode.CONTINUATION) != (self._fragments is not None):
-            raise _protocol_error("fragments out of order")
-        return opcode
-
-    def _collect(self, opcode: Opcode, fin: bool, payload: bytes) -> Message | None:
-        if opcode != Opcode.CONTINUATION:
-            self._opcode = opcode
-            self._utf8 = codecs.getincrementaldecoder("utf-8")() if opcode == Opcode.TEXT else None
-            if fin:
-                self._validate(payload, final=True)
-                return Message(opcode, payload)
-            self._fragments = bytearray()
-        fragments = self._fragments
-        assert fragments is not None  # noqa: S101 - _check_head admits a continuation only then
-        self._validate(payload, final=fin)
-        fragments += payload
-        if not fin:
-            return None
-        self._fragments = None
-        return Message(self._opcode, bytes(fragments))
-
-    def _validate(self, payload: bytes, *, final: bool) -> None:
-        if self._utf8 is None:
-            return
-        try:
-            self._utf8.decode(payload, final)
-        except UnicodeDecodeError:
-            raise ConnectionFailed(CloseCode.INVALID_PAYLOAD, "invalid_utf8", "text is not UTF-8") from None

@@ -51,6 +51,31 @@ def test_arbitrary_bytes_are_incomplete_or_rejected_or_a_request(data: bytes) ->
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\n folded: y\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost:\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: user@x\r\n\r\n", 400),
+        (b"GET / HTTP/1.0\r\nHost: a/b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x:http\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\n", 400),
+        (b"GET / HTTP/1.11\n", 400),
+        (b"GET / HTTP/1.1\nHost: x\n\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\nA: b\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\rHost: x\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nA: b\rc\r\n\r\n", 400),
+        (b"\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b" GET / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET  / HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET / http/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET /#top HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET ?account=a HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET page HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"CONNECT x:443 HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET ftp://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET http://user@x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET http:///jmap/ws HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+        (b"GET http://x/ HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nNo colon\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nHost: x\r\nA: \x00\r\n\r\n", 400),
         (b"GET /?a=%ff HTTP/1.1\r\nHost: x\r\n\r\n", 400),
@@ -62,6 +87,41 @@ def test_arbitrary_bytes_are_incomplete_or_rejected_or_a_request(data: bytes) ->
 )
 def test_rejects(head: bytes, code: int) -> None:
     assert rejected(head).code == code
+
+
+@pytest.mark.parametrize("host", ["localhost", "mail.example:8080", "[::1]:80", "127.0.0.1", "x:"])
+def test_takes_any_valid_host(host: str) -> None:
+    request = http1.parse_request(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    assert request is not None
+    assert request.headers["host"] == host
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        ("HTTP://mail.example:81/jmap/ws?account=a", "/jmap/ws", {"account": "a"}),
+        ("https://mail.example:81?account=a", "/", {"account": "a"}),
+    ],
+)
+def test_an_absolute_target_names_the_host(target: str, path: str, query: dict[str, str]) -> None:
+    request = http1.parse_request(f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    assert request is not None
+    assert (request.path, request.query) == (path, query)
+    assert request.headers["host"] == "mail.example:81"
+
+
+def test_an_empty_line_before_the_head_is_ignored() -> None:
+    assert http1.parse_request(b"\r\n") is None
+    request = http1.parse_request(b"\r\n" + HEAD + b"behind")
+    assert request is not None
+    assert (request.path, request.size) == ("/jmap/ws", 2 + len(HEAD))
+
+
+def test_the_elements_of_a_list_are_apart_by_comma_and_only_ascii_space_is_trimmed() -> None:
+    request = http1.parse_request(b"GET / HTTP/1.0\r\nA: x ,\t, Y\r\na: \xa0z\r\n\r\n")
+    assert request is not None
+    assert request.elements("a") == ["x", "Y", "\xa0z"]
+    assert request.tokens("a") == ["x", "y", "\xa0z"]
 
 
 def test_repeated_fields_are_joined() -> None:
