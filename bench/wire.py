@@ -12,13 +12,20 @@ _HEAD = (
 )
 
 
-def _masked(opcode: int, payload: bytes) -> bytes:
-    """A client's frame; masked with zeros, which leaves the payload as it is."""
-    return bytes((0x80 | opcode, 0x80 | len(payload))) + b"\0\0\0\0" + payload
+def masked(opcode: int, payload: bytes) -> bytes:
+    """A client's frame of at most 65,535 bytes; masked with zeros, which leaves the payload as it is."""
+    size = len(payload)
+    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
+    return bytes((0x80 | opcode,)) + length + b"\0\0\0\0" + payload
 
 
-SUBSCRIBE = _masked(1, b'{"@type":"WebSocketPushEnable","dataTypes":null}')
-PONG = _masked(10, b"")
+SUBSCRIBE = masked(1, b'{"@type":"WebSocketPushEnable","dataTypes":null}')
+PONG = masked(10, b"")
+
+
+def pong(payload: bytes) -> bytes:
+    """The answer to a ping."""
+    return masked(10, payload)
 
 
 def connect(port: int, query: str, source: str = "127.0.0.1") -> socket.socket:

@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -82,9 +83,17 @@ class Broker:
 
     A test takes a virtual host of its own from `fresh_url`; one that hurts the node takes its own Broker.
     The kernel kills the node when the *thread* that launched it ends, so launch it from the main thread.
+    `settings` are further lines of rabbitmq.conf, `schedulers` flags of the Erlang machine (two are plenty for tests).
     """
 
-    def __init__(self, vhosts: int = 1) -> None:
+    def __init__(
+        self,
+        vhosts: int = 1,
+        *,
+        plugins: Sequence[str] = (),
+        settings: Sequence[str] = (),
+        schedulers: str = "+S 2:2",
+    ) -> None:
         self._scripts = find_scripts()
         self._password = secrets.token_hex(8)
         self._home = Path(tempfile.mkdtemp(prefix="tidings-broker-"))
@@ -109,30 +118,39 @@ class Broker:
             "RABBITMQ_LOG_BASE": str(self._home / "log"),
             "RABBITMQ_NODENAME": self._node,
             "RABBITMQ_DIST_PORT": str(dist_port),
-            # Two schedulers are plenty here; distribution stays on loopback.
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 2:2 -kernel inet_dist_use_interface {127,0,0,1}",
+            # Distribution stays on loopback.
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{schedulers} -kernel inet_dist_use_interface {{127,0,0,1}}",
             # The script then becomes the Erlang machine instead of watching over it: one process to signal.
             "RUNNING_UNDER_SYSTEMD": "true",
             "RABBITMQ_SERVER_START_ARGS": "-noinput",
         }
-        self._write_configuration()
+        self._write_configuration(plugins, settings)
 
-    def _write_configuration(self) -> None:
+    def _write_configuration(self, plugins: Sequence[str], settings: Sequence[str]) -> None:
         (self._home / ".erlang.cookie").write_text(secrets.token_hex(16))
         (self._home / ".erlang.cookie").chmod(0o400)
-        (self._home / "enabled_plugins").write_text("[].\n")
+        (self._home / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
         (self._home / "advanced.config").write_text("[].\n")
         (self._home / "definitions.json").write_text(definitions(self._password, self._vhosts))
         (self._home / "rabbitmq.conf").write_text(
             f"listeners.tcp.local = 127.0.0.1:{self.port}\n"
             f"load_definitions = {self._home}/definitions.json\n"
-            "disk_free_limit.absolute = 1MB\n"
+            "disk_free_limit.absolute = 1MB\n" + "".join(f"{setting}\n" for setting in settings)
         )
 
     @property
     def url(self) -> str:
         """The URL of virtual host 0."""
         return self._url(0)
+
+    @property
+    def pid(self) -> int:
+        """The Erlang machine's process."""
+        return self._running().pid
+
+    def login(self) -> dict[str, str]:
+        """What a STOMP client's CONNECT frame names, for virtual host 0."""
+        return {"login": USER, "passcode": self._password, "host": "0"}
 
     def fresh_url(self) -> str:
         """The URL of a virtual host that nobody was given before."""
