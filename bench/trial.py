@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 
 from bench.crowd import Crowd, now_state
 from bench.peers import Peer, Server
-from bench.usage import cores, cpu_seconds, on_core, resident
+from bench.rate import Rate, timed
+from bench.usage import cores, on_core, resident
 
 SETTLE_SECONDS = 3.0
 FAN = 1_000
@@ -25,42 +26,6 @@ RATE = 1_000
 LATENCY_BATCH = 10
 LATENCY_SECONDS = 8.0
 WARM_SECONDS = 2.0
-
-
-@dataclass
-class Rate:
-    """How often something was done, in how much time: on the clock, of the server's core, of the load's core."""
-
-    count: int = 0
-    seconds: float = 0.0
-    server: float = 0.0
-    load: float = 0.0
-
-    @property
-    def per_core(self) -> float:
-        """Per second of the server's CPU time."""
-        return self.count / self.server
-
-    @property
-    def server_share(self) -> float:
-        """The share of a core that the server took."""
-        return self.server / self.seconds
-
-    @property
-    def load_share(self) -> float:
-        """The share of a core that the load took."""
-        return self.load / self.seconds
-
-
-@contextmanager
-def timed(server: Server) -> Iterator[Rate]:
-    """Measure what happens inside; its count is set there."""
-    rate = Rate()
-    start, before, load = time.monotonic(), cpu_seconds(server.pids), time.thread_time()
-    yield rate
-    rate.load = time.thread_time() - load
-    rate.server = cpu_seconds(server.pids) - before
-    rate.seconds = time.monotonic() - start
 
 
 @dataclass
@@ -121,7 +86,7 @@ def crowded(server: Server, crowd: Crowd, few: int, many: int) -> tuple[float, R
     crowd.open(requests[:few])
     crowd.idle(SETTLE_SECONDS)
     sizes[few] = resident(server.pids)
-    with timed(server) as upgrades:
+    with timed(server.pids) as upgrades:
         crowd.open(requests[few:])
         upgrades.count = many - few
     crowd.idle(SETTLE_SECONDS)
@@ -134,7 +99,7 @@ def told_distinct(server: Server, crowd: Crowd, accounts: int) -> Rate:
     order = random.Random(0).sample(range(accounts), accounts)  # noqa: S311 - the same order for everybody
     batches = [[account(number) for number in order[at : at + BATCH]] for at in range(0, accounts, BATCH)]
     due = crowd.told
-    with timed(server) as rate:
+    with timed(server.pids) as rate:
         end, turn = time.monotonic() + PUSH_SECONDS, 0
         while time.monotonic() < end:
             batch = batches[turn % len(batches)]
@@ -152,7 +117,7 @@ def told_one(server: Server, crowd: Crowd) -> Rate:
     crowd.open([server.opening(FAN_ACCOUNT)] * FAN)
     crowd.idle(1.0)
     due = crowd.told
-    with timed(server) as rate:
+    with timed(server.pids) as rate:
         end = time.monotonic() + PUSH_SECONDS
         while time.monotonic() < end:
             crowd.publish(server.changes([FAN_ACCOUNT], now_state()))
@@ -166,7 +131,7 @@ def at_rate(server: Server, crowd: Crowd, accounts: int) -> tuple[Rate, list[flo
     """Change random accounts at RATE, whatever comes of it; the latencies after the first WARM_SECONDS."""
     chance = random.Random(1)  # noqa: S311 - the same accounts for everybody
     due = crowd.told
-    with timed(server) as rate:
+    with timed(server.pids) as rate:
         start = time.monotonic()
         crowd.timing = True
         warm = 0

@@ -1,18 +1,30 @@
-"""Tidings itself: `tidings up`, the ingest included, on one core."""
+"""Tidings itself: the gateway alone, as its log feeds it, and everything in one process."""
 
 from __future__ import annotations
 
 import json
+import sys
+import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
+from secrets import token_bytes
 from tempfile import TemporaryDirectory
 
 from bench.peers import Server, post, upgrade
+from bench.peers.process import serving
 from bench.tokens import SECRET, token
 from bench.wire import SUBSCRIBE
+from tests.support.broker import free_ports
 from tests.support.processes import tidings
+from tidings.wire import batch
+from tidings.wire.change import Change
+from tidings.wire.shard import DEFAULT_SHARDS, shard_of
 
 INGEST_TOKEN = "bench"
+OPENED = b'"pushState"'
+"""In the first StateChange, from which on nothing is missed."""
 
 
 def _opening(account: str) -> tuple[bytes, bytes]:
@@ -20,7 +32,39 @@ def _opening(account: str) -> tuple[bytes, bytes]:
     return upgrade("/jmap/ws", *fields), SUBSCRIBE
 
 
-def _changes(accounts: Sequence[str], state: str) -> bytes:
+def _appended(accounts: Sequence[str], state: str) -> bytes:
+    """One batch for each shard, as publishers append them."""
+    shards: defaultdict[int, list[Change]] = defaultdict(list)
+    for number, account in enumerate(accounts):
+        change = Change(account, {"Email": state}, "FlagsSet", f"{state}-{number}", "bench")
+        shards[shard_of(account, DEFAULT_SHARDS)].append(change)
+    entries = bytearray()
+    for shard, changes in shards.items():
+        payload = batch.encode(token_bytes(batch.ID_BYTES), time.time(), tuple(changes))
+        entries += shard.to_bytes(4, "big") + len(payload).to_bytes(4, "big") + payload
+    return bytes(entries)
+
+
+class Gateway:
+    """The gateway's process, its log filled from a socket: what a core of gateways does. The bus client is not in it."""
+
+    name = "Tidings gateway"
+    few, many = 1_000, 15_000
+
+    def missing(self) -> str | None:
+        """Nothing."""
+        return None
+
+    @contextmanager
+    def running(self) -> Iterator[Server]:
+        """Start it with JWT and no coalescing."""
+        port, feed_port = free_ports(2)
+        command = (sys.executable, "-m", "bench.peers.fed_gateway", str(port), str(feed_port))
+        with TemporaryDirectory() as directory, serving(command, feed_port, Path(directory) / "output") as process:
+            yield Server((process.pid,), port, _opening, OPENED, feed_port, _appended)
+
+
+def _posted(accounts: Sequence[str], state: str) -> bytes:
     events = [
         {
             "specversion": "1.0",
@@ -36,10 +80,10 @@ def _changes(accounts: Sequence[str], state: str) -> bytes:
     return post("/v1/changes", json.dumps(events).encode(), *fields)
 
 
-class Tidings:
-    """The whole of it in one process, changes pushed at once."""
+class Whole:
+    """`tidings up`: ingest over HTTP, the log and the gateway in one process."""
 
-    name = "Tidings"
+    name = "Tidings, all in one process"
     few, many = 1_000, 15_000
 
     def missing(self) -> str | None:
@@ -55,5 +99,5 @@ class Tidings:
             with tidings("up", *flags, env=env) as process:
                 ports = process.ports
                 yield Server(
-                    (process.pid,), ports["gateway"], _opening, b'"pushState"', ports["ingest"], _changes
+                    (process.pid,), ports["gateway"], _opening, OPENED, ports["ingest"], _posted
                 )
