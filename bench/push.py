@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
+import gc
 import os
-import select
+import random
 import statistics
+import sys
 import time
-from multiprocessing.connection import Connection as Pipe
-from multiprocessing.sharedctypes import Synchronized
+import tracemalloc
+from collections.abc import Sequence
+from dataclasses import dataclass
 from secrets import token_bytes
+from typing import NamedTuple
 
 import uvloop
 
+from bench.inside import Clients, clients
 from bench.report import Row
-from bench.wire import connect
+from bench.tokens import SECRET
 from tests.support.gateway import RunningGateway, running_gateway
 from tidings.gateway.hub import HubCounters
 from tidings.gateway.parked_websocket import encode
@@ -24,102 +28,146 @@ from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
 
 CONNECTIONS = 1_000
-CHANGES = 200
+ROUNDS = 200
+PER_BATCH = 50
+"""Changes of distinct accounts that travel in one batch."""
 SETTLE_SECONDS = 0.02
-ACCOUNT = "user@mail.example"
 STATE = "0123456789abcdef"
+ONE = ("user@mail.example",)
+DISTINCT = tuple(f"user{number}@mail.example" for number in range(CONNECTIONS))
 
 
-def _readers(port: int, count: int, ready: Pipe, received: Synchronized[int]) -> None:
-    """Read and count whatever comes, as bytes."""
-    parked = select.epoll()
-    socks = {}
-    for _ in range(count):
-        sock = connect(port, f"account={ACCOUNT}")
-        socks[sock.fileno()] = sock
-        parked.register(sock.fileno(), select.EPOLLIN)
-    ready.send(count)
-    while True:
-        total = 0
-        for fd, _ in parked.poll(1.0):
-            total += len(socks[fd].recv(65536))
-        with received.get_lock():
-            received.value += total
+class Cost(NamedTuple):
+    """CPU seconds per push of ours and of the bare write, blocks kept per push, bytes at the peak, collections."""
+
+    ours: float
+    bare: float
+    kept: float
+    peak: float
+    collections: tuple[int, ...]
 
 
-async def _drained(received: Synchronized[int], expected: int) -> None:
-    async with asyncio.timeout(60):
-        while received.value < expected:
-            await asyncio.sleep(0.001)
+@dataclass(frozen=True)
+class _Bench:
+    """A gateway with its clients, and its inside: descriptors by account, its counters."""
+
+    gateway: RunningGateway
+    clients: Clients
+    fds: dict[str, list[int]]
+    counters: HubCounters
+
+    def batches(self, accounts: Sequence[str]) -> list[tuple[int, bytes]]:
+        """One change of each account as log entries, in random order."""
+        entries = []
+        order = random.Random(0).sample(accounts, len(accounts))  # noqa: S311 - the reference writes in this order
+        shards = self.gateway.log.shards
+        for shard in sorted({shard_of(account, shards) for account in order}):
+            told = [account for account in order if shard_of(account, shards) == shard]
+            for at in range(0, len(told), PER_BATCH):
+                changes = tuple(
+                    Change(account, {"Email": STATE}, "FlagsSet", "1", "bench") for account in told[at : at + PER_BATCH]
+                )
+                entries.append((shard, batch.encode(token_bytes(batch.ID_BYTES), time.time(), changes)))
+        return entries
+
+    async def push(self, entries: Sequence[tuple[int, bytes]]) -> float:
+        """CPU seconds from appending batches until they are written to everybody."""
+        due, start = self.counters.pushed + CONNECTIONS, time.thread_time()
+        for shard, payload in entries:
+            await self.gateway.log.append(shard, payload)
+        while self.counters.pushed < due:
+            await asyncio.sleep(0)
+        return time.thread_time() - start
+
+    def write(self, accounts: Sequence[str], frame: bytes) -> float:
+        """CPU seconds of the loop that could not do less."""
+        order = random.Random(0).sample(accounts, len(accounts))  # noqa: S311 - as in the batches
+        shards = self.gateway.log.shards
+        fds = [fd for account in sorted(order, key=lambda one: shard_of(one, shards)) for fd in self.fds[account]]
+        start = time.thread_time()
+        for fd in fds:
+            os.write(fd, frame)
+        return time.thread_time() - start
+
+    async def settled(self, before: int) -> None:
+        """Wait until all clients have read what a round tells them."""
+        await self.clients.wait_told(before + CONNECTIONS)
+        await asyncio.sleep(SETTLE_SECONDS)
 
 
-def _inside(gateway: RunningGateway) -> tuple[list[int], HubCounters]:
-    """The gateway's own descriptors, so that the reference writes to the very same sockets, and its counters."""
-    reactor, parked, _ = gateway.service._parts  # type: ignore[attr-defined]
-    return [connection.fd for connection in reactor.connections()], parked._hub.counters
+async def _cost(accounts: Sequence[str]) -> Cost:
+    settings = {"auth": "jwt", "jwt_secret": SECRET, "coalesce_ms": 0}
+    async with running_gateway(**settings) as gateway, clients(gateway.port) as crowd:
+        await crowd.prepare([accounts[number % len(accounts)] for number in range(CONNECTIONS)])
+        await crowd.open()
+        reactor, parked, _ = gateway.service._parts  # type: ignore[attr-defined]
+        fds: dict[str, list[int]] = {}
+        for connection in reactor.connections():
+            fds.setdefault(connection.accounts, []).append(connection.fd)
+        bench = _Bench(gateway, crowd, fds, parked._hub.counters)
+        frame = encode({accounts[0]: {"Email": STATE}}, "AQgHAYlcAYY")
+        bare, ours = [], []
+        collected = _collections()
+        async with asyncio.timeout(120):
+            for _ in range(ROUNDS):
+                told = crowd.told
+                bare.append(bench.write(accounts, frame))
+                await bench.settled(told)
+                entries = bench.batches(accounts)
+                ours.append(await bench.push(entries))
+                await bench.settled(told + CONNECTIONS)
+            collections = tuple(now - then for now, then in zip(_collections(), collected, strict=True))
+            kept, peak = await _allocated(bench, accounts)
+    return Cost(
+        statistics.median(ours) / CONNECTIONS, statistics.median(bare) / CONNECTIONS, kept, peak, collections
+    )
 
 
-async def _pushed(gateway: RunningGateway, counters: HubCounters, payload: bytes) -> float:
-    """CPU seconds from appending a batch until it is written to everybody."""
-    due, start = counters.pushed + CONNECTIONS, time.thread_time()
-    await gateway.log.append(shard_of(ACCOUNT, gateway.log.shards), payload)
-    while counters.pushed < due:
-        await asyncio.sleep(0)
-    return time.thread_time() - start
+def _collections() -> tuple[int, ...]:
+    return tuple(generation["collections"] for generation in gc.get_stats())
 
 
-def _written(fds: list[int], frame: bytes) -> float:
-    """CPU seconds of the loop that could not do less."""
-    start = time.thread_time()
-    for fd in fds:
-        os.write(fd, frame)
-    return time.thread_time() - start
+async def _allocated(bench: _Bench, accounts: Sequence[str]) -> tuple[float, float]:
+    """Blocks that stay allocated after a push (in the window of its shard), and bytes in use at the peak of one."""
+    entries = bench.batches(accounts)
+    told = bench.clients.told
+    before = sys.getallocatedblocks()
+    await bench.push(entries)
+    kept = sys.getallocatedblocks() - before
+    await bench.settled(told)
+    tracemalloc.start()
+    try:
+        start, _ = tracemalloc.get_traced_memory()
+        await bench.push(entries)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    return kept / CONNECTIONS, (peak - start) / CONNECTIONS
 
 
-def _payload() -> bytes:
-    return batch.encode(token_bytes(16), time.time(), (Change(ACCOUNT, {"Email": STATE}, "FlagsSet", "1", "bench"),))
-
-
-async def _run() -> tuple[float, float, float]:
-    context = multiprocessing.get_context("spawn")
-    received = context.Value("q", 0)
-    ours, theirs = context.Pipe()
-    async with running_gateway(coalesce_ms=0) as gateway:
-        arguments = (gateway.port, CONNECTIONS, theirs, received)
-        process = context.Process(target=_readers, args=arguments, daemon=True)
-        process.start()
-        try:
-            async with asyncio.timeout(60):
-                while not ours.poll(0):
-                    await asyncio.sleep(0.01)
-            fds, counters = _inside(gateway)
-            frame = encode({ACCOUNT: {"Email": STATE}}, "AQgHAYlcAYY")
-            expected = received.value
-            bare: list[float] = []
-            ours_cpu: list[float] = []
-            async with asyncio.timeout(300):
-                for _ in range(CHANGES):
-                    bare.append(_written(fds, frame))
-                    expected += CONNECTIONS * len(frame)
-                    await _drained(received, expected)
-                    ours_cpu.append(await _pushed(gateway, counters, _payload()))
-                    await asyncio.sleep(SETTLE_SECONDS)
-                    expected = received.value
-        finally:
-            process.terminate()
-            process.join()
-    mine, reference = statistics.median(ours_cpu), statistics.median(bare)
-    return mine / reference, mine / CONNECTIONS, reference / CONNECTIONS
+def _rows(what: str, target: str, cost: Cost) -> list[Row]:
+    return [
+        Row(
+            f"CPU per push, {what}, --coalesce-ms 0",
+            f"{cost.ours / cost.bare:.2f} x ({cost.ours * 1e6:.2f} us)",
+            target,
+            f"bare os.write over the same sockets in the same order: {cost.bare * 1e6:.2f} us",
+        ),
+        Row(
+            f"allocations per push, {what}",
+            f"{cost.kept:.2f} blocks kept, {cost.peak:.0f} B at the peak",
+            "",
+            f"collections of the three generations in {ROUNDS * CONNECTIONS:,} pushes: {cost.collections}",
+        ),
+    ]
 
 
 def measure() -> list[Row]:
-    """CPU per push to many connections of one account."""
-    ratio, mine, bare = uvloop.run(_run())
+    """CPU per push to many connections of one account, and to one connection of each of many."""
+    one = uvloop.run(_cost(ONE))
+    distinct = uvloop.run(_cost(DISTINCT))
     return [
-        Row(
-            f"CPU per push, {CONNECTIONS:,} connections of one account, --coalesce-ms 0",
-            f"{ratio:.2f} x ({mine * 1e6:.2f} us)",
-            "at most 1.25 x",
-            f"bare os.write over the same sockets: {bare * 1e6:.2f} us",
-        )
+        *_rows(f"{CONNECTIONS:,} connections of one account", "at most 1.25 x", one),
+        *_rows(f"each to another of {CONNECTIONS:,} accounts, {PER_BATCH} changes a batch", "at most 1.6 x", distinct),
     ]
+

@@ -27,7 +27,7 @@ OPENED = b'"pushState"'
 """In the first StateChange, from which on nothing is missed."""
 
 
-def _opening(account: str) -> tuple[bytes, bytes]:
+def opening(account: str) -> tuple[bytes, bytes]:
     fields = (f"Authorization: Bearer {token(account)}", "Sec-WebSocket-Protocol: jmap")
     return upgrade("/jmap/ws", *fields), SUBSCRIBE
 
@@ -61,7 +61,7 @@ class Gateway:
         port, feed_port = free_ports(2)
         command = (sys.executable, "-m", "bench.peers.fed_gateway", str(port), str(feed_port))
         with TemporaryDirectory() as directory, serving(command, feed_port, Path(directory) / "output") as process:
-            yield Server((process.pid,), port, _opening, OPENED, feed_port, _appended)
+            yield Server((process.pid,), port, opening, OPENED, feed_port, _appended)
 
 
 def _posted(accounts: Sequence[str], state: str) -> bytes:
@@ -99,5 +99,5 @@ class Whole:
             with tidings("up", *flags, env=env) as process:
                 ports = process.ports
                 yield Server(
-                    (process.pid,), ports["gateway"], _opening, OPENED, ports["ingest"], _posted
+                    (process.pid,), ports["gateway"], opening, OPENED, ports["ingest"], _posted
                 )
