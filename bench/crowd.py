@@ -8,6 +8,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from itertools import islice
 
 from bench.wire import frames, pong
@@ -92,10 +93,8 @@ class Crowd:
     def _send_unsent(self) -> None:
         assert self._publisher is not None
         if self._unsent:
-            try:
+            with suppress(BlockingIOError):
                 del self._unsent[: self._publisher.send(self._unsent)]
-            except BlockingIOError:
-                pass
         mask = select.EPOLLIN | (select.EPOLLOUT if self._unsent else 0)
         self._epoll.modify(self._publisher.fileno(), mask)
 

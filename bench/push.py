@@ -59,7 +59,7 @@ class _Bench:
     def batches(self, accounts: Sequence[str]) -> list[tuple[int, bytes]]:
         """One change of each account as log entries, in random order."""
         entries = []
-        order = random.Random(0).sample(accounts, len(accounts))  # noqa: S311 - the reference writes in this order
+        order = random.Random(0).sample(accounts, len(accounts))
         shards = self.gateway.log.shards
         for shard in sorted({shard_of(account, shards) for account in order}):
             told = [account for account in order if shard_of(account, shards) == shard]
@@ -81,7 +81,7 @@ class _Bench:
 
     def write(self, accounts: Sequence[str], frame: bytes) -> float:
         """CPU seconds of the loop that could not do less."""
-        order = random.Random(0).sample(accounts, len(accounts))  # noqa: S311 - as in the batches
+        order = random.Random(0).sample(accounts, len(accounts))
         shards = self.gateway.log.shards
         fds = [fd for account in sorted(order, key=lambda one: shard_of(one, shards)) for fd in self.fds[account]]
         start = time.thread_time()
@@ -96,8 +96,10 @@ class _Bench:
 
 
 async def _cost(accounts: Sequence[str]) -> Cost:
-    settings = {"auth": "jwt", "jwt_secret": SECRET, "coalesce_ms": 0}
-    async with running_gateway(**settings) as gateway, clients(gateway.port) as crowd:
+    async with (
+        running_gateway(auth="jwt", jwt_secret=SECRET, coalesce_ms=0) as gateway,
+        clients(gateway.port) as crowd,
+    ):
         await crowd.prepare([accounts[number % len(accounts)] for number in range(CONNECTIONS)])
         await crowd.open()
         reactor, parked, _ = gateway.service._parts  # type: ignore[attr-defined]
@@ -118,9 +120,7 @@ async def _cost(accounts: Sequence[str]) -> Cost:
                 await bench.settled(told + CONNECTIONS)
             collections = tuple(now - then for now, then in zip(_collections(), collected, strict=True))
             kept, peak = await _allocated(bench, accounts)
-    return Cost(
-        statistics.median(ours) / CONNECTIONS, statistics.median(bare) / CONNECTIONS, kept, peak, collections
-    )
+    return Cost(statistics.median(ours) / CONNECTIONS, statistics.median(bare) / CONNECTIONS, kept, peak, collections)
 
 
 def _collections() -> tuple[int, ...]:
@@ -170,4 +170,3 @@ def measure() -> list[Row]:
         *_rows(f"{CONNECTIONS:,} connections of one account", "at most 1.25 x", one),
         *_rows(f"each to another of {CONNECTIONS:,} accounts, {PER_BATCH} changes a batch", "at most 1.6 x", distinct),
     ]
-

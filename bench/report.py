@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 RESULTS = Path(__file__).parent / "results"
+README = Path(__file__).parent.parent / "README.md"
+_BEGIN, _END = "<!-- comparison: written by make bench ARGS=--save -->\n", "<!-- end of comparison -->\n"
 
 
 class Row(NamedTuple):
@@ -46,18 +48,20 @@ def machine() -> str:
     )
 
 
-def table(rows: Sequence[Row], seconds: float) -> str:
-    """The rows as a Markdown document."""
+def table(rows: Sequence[Row]) -> str:
+    """The rows as a Markdown table."""
     lines = [
-        f"# {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}",
-        "",
-        f"{machine()}; {seconds:.0f} s, `make bench`.",
-        "",
         "| what | measured | target | reference in the same run |",
         "|---|---|---|---|",
         *(f"| {row.what} | {row.value} | {row.target} | {row.reference} |" for row in rows),
     ]
     return "\n".join(lines) + "\n"
+
+
+def document(parts: Sequence[str], seconds: float) -> str:
+    """What a run measured as a Markdown document."""
+    head = f"# {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}\n"
+    return "\n".join([head, f"{machine()}; {seconds:.0f} s, `make bench`.\n", *parts])
 
 
 def save(text: str) -> Path:
@@ -66,3 +70,10 @@ def save(text: str) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path.write_text(text)
     return path
+
+
+def into_readme(text: str) -> None:
+    """Put the comparison between its marks in the README."""
+    before, _, rest = README.read_text().partition(_BEGIN)
+    _, _, after = rest.partition(_END)
+    README.write_text(f"{before}{_BEGIN}\n{text}\n{_END}{after}")

@@ -96,7 +96,7 @@ def crowded(server: Server, crowd: Crowd, few: int, many: int) -> tuple[float, R
 
 def told_distinct(server: Server, crowd: Crowd, accounts: int) -> Rate:
     """Change one account after the other, in random order, some of them ahead."""
-    order = random.Random(0).sample(range(accounts), accounts)  # noqa: S311 - the same order for everybody
+    order = random.Random(0).sample(range(accounts), accounts)
     batches = [[account(number) for number in order[at : at + BATCH]] for at in range(0, accounts, BATCH)]
     due = crowd.told
     with timed(server.pids) as rate:
@@ -129,7 +129,7 @@ def told_one(server: Server, crowd: Crowd) -> Rate:
 
 def at_rate(server: Server, crowd: Crowd, accounts: int) -> tuple[Rate, list[float]]:
     """Change random accounts at RATE, whatever comes of it; the latencies after the first WARM_SECONDS."""
-    chance = random.Random(1)  # noqa: S311 - the same accounts for everybody
+    chance = random.Random(1)
     due = crowd.told
     with timed(server.pids) as rate:
         start = time.monotonic()

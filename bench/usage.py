@@ -51,7 +51,5 @@ def _resident(pid: int) -> int:
 def children(pid: int) -> list[int]:
     """The processes that this one started and that still run."""
     return [
-        int(child)
-        for task in Path(f"/proc/{pid}/task").iterdir()
-        for child in (task / "children").read_text().split()
+        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
     ]

@@ -7,7 +7,16 @@ from collections import defaultdict
 from typing import Annotated
 
 import jwt
-from fastapi import Depends, FastAPI, Header, HTTPException, Response, WebSocket, WebSocketDisconnect, WebSocketException
+from fastapi import (
+    Depends,
+    FastAPI,
+    Header,
+    HTTPException,
+    Response,
+    WebSocket,
+    WebSocketDisconnect,
+    WebSocketException,
+)
 from starlette.requests import HTTPConnection
 
 from bench.tokens import SECRET
@@ -15,7 +24,7 @@ from bench.tokens import SECRET
 
 def account_of(connection: HTTPConnection) -> str:
     """The account that the Bearer token names."""
-    scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+    _, _, token = connection.headers.get("authorization", "").partition(" ")
     try:
         claims = jwt.decode(token, SECRET, algorithms=["HS256"], options={"require": ["exp", "sub"]})
     except jwt.PyJWTError:

@@ -32,8 +32,8 @@ async def main(port: int, feed_port: int) -> None:
         except asyncio.IncompleteReadError:
             writer.close()
 
-    settings = {"port": port, "auth": "jwt", "jwt_secret": SECRET, "coalesce_ms": 0}
-    async with running_gateway(log=log, **settings), await asyncio.start_server(fed, "127.0.0.1", feed_port) as feeder:
+    gateway = running_gateway(log=log, port=port, auth="jwt", jwt_secret=SECRET, coalesce_ms=0)
+    async with gateway, await asyncio.start_server(fed, "127.0.0.1", feed_port) as feeder:
         await feeder.serve_forever()
 
 

@@ -62,7 +62,9 @@ class Nchan:
 
     def missing(self) -> str | None:
         """The Debian package."""
-        return None if MODULE.exists() and shutil.which("nginx") else "not installed: apt-get install libnginx-mod-nchan"
+        return (
+            None if MODULE.exists() and shutil.which("nginx") else "not installed: apt-get install libnginx-mod-nchan"
+        )
 
     @contextmanager
     def running(self) -> Iterator[Server]:

@@ -20,7 +20,11 @@ def serving(
     """A process that listens on this port of 127.0.0.1; what it prints goes to `output`."""
     with output.open("wb") as stream:
         process = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *command], env=env, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
+            ["setpriv", "--pdeathsig", "TERM", *command],
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=stream,
         )
     try:
         _wait(process, port, output)

@@ -46,7 +46,7 @@ def _appended(accounts: Sequence[str], state: str) -> bytes:
 
 
 class Gateway:
-    """The gateway's process, its log filled from a socket: what a core of gateways does. The bus client is not in it."""
+    """The gateway's process, its log filled from a socket: what a core of gateways does, without the bus client."""
 
     name = "Tidings gateway"
     few, many = 1_000, 15_000
@@ -86,18 +86,19 @@ class Whole:
     name = "Tidings, all in one process"
     few, many = 1_000, 15_000
 
+    def __init__(self, flags: Sequence[str] = ("--coalesce-ms", "0")) -> None:
+        self._flags = flags
+
     def missing(self) -> str | None:
         """Nothing."""
         return None
 
     @contextmanager
     def running(self) -> Iterator[Server]:
-        """Start it with JWT and no coalescing."""
+        """Start it with JWT."""
         env = {"TIDINGS_JWT_SECRET": SECRET, "TIDINGS_INGEST_TOKENS": INGEST_TOKEN}
         with TemporaryDirectory() as state:
-            flags = ("--maildir", f"{state}/mail", "--state-dir", state, "--auth", "jwt", "--coalesce-ms", "0")
+            flags = ("--maildir", f"{state}/mail", "--state-dir", state, "--auth", "jwt", *self._flags)
             with tidings("up", *flags, env=env) as process:
                 ports = process.ports
-                yield Server(
-                    (process.pid,), ports["gateway"], opening, OPENED, ports["ingest"], _posted
-                )
+                yield Server((process.pid,), ports["gateway"], opening, OPENED, ports["ingest"], _posted)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from bench.peers import Server, state_change, upgrade
@@ -10,9 +10,9 @@ from bench.wire import masked
 from tests.support.broker import MISSING, Broker, BrokerError, find_scripts, free_ports
 
 
-def _frame(command: str, body: bytes = b"", **headers: str) -> bytes:
+def _frame(command: str, headers: Mapping[str, str], body: bytes = b"") -> bytes:
     """A STOMP 1.2 frame."""
-    lines = "".join(f"{name.replace('_', '-')}:{value}\n" for name, value in headers.items())
+    lines = "".join(f"{name}:{value}\n" for name, value in headers.items())
     return f"{command}\n{lines}\n".encode() + body + b"\0"
 
 
@@ -43,10 +43,10 @@ class WebStomp:
         )
         schedulers = "+S 1:1 +sbwt none +sbwtdcpu none +sbwtdio none"
         with Broker(plugins=("rabbitmq_web_stomp",), settings=settings, schedulers=schedulers) as broker:
-            login = _frame("CONNECT", accept_version="1.2", heart_beat="0,0", **broker.login())
+            login = _frame("CONNECT", {"accept-version": "1.2", "heart-beat": "0,0", **broker.login()})
 
             def opening(account: str) -> tuple[bytes, bytes]:
-                subscribe = _frame("SUBSCRIBE", id="0", destination=f"/topic/{account}", receipt="open")
+                subscribe = _frame("SUBSCRIBE", {"id": "0", "destination": f"/topic/{account}", "receipt": "open"})
                 return upgrade("/ws", "Sec-WebSocket-Protocol: v12.stomp"), masked(1, login) + masked(1, subscribe)
 
             yield Server((broker.pid,), web, opening, b"RECEIPT", stomp, _changes, login)
@@ -54,5 +54,5 @@ class WebStomp:
 
 def _changes(accounts: Sequence[str], state: str) -> bytes:
     return b"".join(
-        _frame("SEND", state_change(account, state), destination=f"/topic/{account}") for account in accounts
+        _frame("SEND", {"destination": f"/topic/{account}"}, state_change(account, state)) for account in accounts
     )
