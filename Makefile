@@ -34,8 +34,9 @@ check: .venv/package.stamp .venv/dev.stamp ## Check format, lint, types, import 
 	@$(BIN)/typos
 	@echo "All checks passed."
 
-bench: .venv/package.stamp .venv/dev.stamp ## Measure memory, CPU and latency; prints a table
+bench: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its references and its peers; prints tables
 	@scripts/apt-install rabbitmq-server
+	@scripts/apt-install libnginx-mod-nchan || echo "Going on: the comparison will list Nchan as missing." >&2
 	@$(BIN)/python -m bench $(ARGS)
 
 # uv resolves for every platform at once and writes no index host. It keeps the versions it finds locked;

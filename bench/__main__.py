@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 
@@ -51,4 +52,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    # However it is ended, the servers that it started are ended by their context managers.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("interrupted")

@@ -136,7 +136,7 @@ def notes(comparison: Comparison) -> str:
         "kernel's. Pushes: a StateChange of one data type; one account: the next change when all have been told; "
         f"distinct: up to {trial.AHEAD:,} ahead, {trial.BATCH} in one request where the peer takes several. Latency: "
         f"{trial.RATE:,} changes/s of random accounts, {trial.LATENCY_BATCH} at a time, from before the request to the "
-        "client's read. On each upgrade Tidings and FastAPI verify an HS256 token, Web-STOMP a password, Nchan nothing. "
+        "client's read. On an upgrade Tidings and FastAPI verify an HS256 token, Web-STOMP a password, Nchan nothing. "
         f"Tidings ran with --coalesce-ms 0; {Gateway.name}: batches come to the log in its process as the bus would "
         f"deliver them, the AMQP client is not in it; {Whole.name}: `tidings up`, validation of CloudEvents included.",
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import os
+import signal
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, closing
 from multiprocessing.connection import Connection as Pipe
@@ -17,6 +18,7 @@ from bench.usage import cores, on_core
 
 def _crowd(port: int, control: Pipe, told: Synchronized[int]) -> None:
     """Open connections of the accounts asked for; otherwise read, count and answer pings."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is the bench's, which ends this process
     os.sched_setaffinity(0, {cores()[1]})
     with closing(Crowd(port, OPENED)) as crowd:
         while True:

@@ -15,7 +15,7 @@ _TEXT: Final = "#7d8590"
 _OURS: Final = "#2f81f7"
 _THEIRS: Final = "#8b949e"
 _PANELS: Final[tuple[tuple[str, Callable[[Result], float]], ...]] = (
-    ("bytes per idle connection (log scale, less is better)", lambda result: result.memory),
+    ("bytes per idle connection (less is better)", lambda result: result.memory),
     ("upgrades/s", lambda result: result.upgrades.per_core),
     ("pushes/s, one account", lambda result: result.one.per_core),
     ("pushes/s, distinct accounts", lambda result: result.distinct.per_core),
@@ -37,10 +37,10 @@ def save(comparison: Comparison) -> Path:
         for place, (title, value) in enumerate(_PANELS):
             axes = figure.add_subplot(2, 2, place + 1)
             values = [value(measured[name]) for name in names]
-            bars = axes.barh(names, values, color=colors, height=0.6, log=place == 0)
+            bars = axes.barh(names, values, color=colors, height=0.6)
             axes.bar_label(bars, [f"{each:,.0f}" for each in values], padding=4, fontsize=9)
             axes.set_title(title, fontsize=10, loc="left")
-            axes.set_xlim(right=max(values) * (8 if place == 0 else 1.25))
+            axes.set_xlim(right=max(values) * 1.25)
             axes.xaxis.set_visible(False)
             axes.yaxis.set_tick_params(length=0, labelsize=9, labelleft=place % 2 == 0)
             axes.spines[:].set_visible(False)
