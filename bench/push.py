@@ -102,11 +102,11 @@ async def _cost(accounts: Sequence[str]) -> Cost:
     ):
         await crowd.prepare([accounts[number % len(accounts)] for number in range(CONNECTIONS)])
         await crowd.open()
-        reactor, parked, _ = gateway.service._parts  # type: ignore[attr-defined]
+        reactor, subscriptions = gateway.service._parts  # type: ignore[attr-defined]
         fds: dict[str, list[int]] = {}
         for connection in reactor.connections():
             fds.setdefault(connection.accounts, []).append(connection.fd)
-        bench = _Bench(gateway, crowd, fds, parked._hub.counters)
+        bench = _Bench(gateway, crowd, fds, subscriptions._hub.counters)
         frame = encode({accounts[0]: {"Email": STATE}}, "AQgHAYlcAYY")
         bare, ours = [], []
         collected = _collections()
