@@ -1,42 +1,71 @@
-"""`python -m bench.peers.fed_gateway PORT FEED_PORT`: a gateway whose log takes batches from a socket.
+"""`python -m bench.peers.fed_gateway FEED_PORT FLAG...`: `tidings gateway`, its log filled from a socket.
 
-A gateway process reads a log that others write; this one reads it in memory, filled as the bus would. What comes
-over the socket are entries: shard and size as 4 bytes each, then the batch.
+A gateway reads a log that others write; this one reads it in memory, filled as the bus would. What comes over the
+socket are entries: shard and size as 4 bytes each, then the batch.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Sequence
 
-import structlog
-import uvloop
-
-from bench.tokens import SECRET
-from tests.support.gateway import running_gateway
+import tidings.gateway.service
+from tidings.bus.log import ChangeLog
 from tidings.bus.memory import MemoryLog
-from tidings.wire.shard import DEFAULT_SHARDS
+from tidings.cli import LogService
+from tidings.gateway.settings import GatewaySettings
+from tidings.ops.lifecycle import Runtime, Service, run
+from tidings.ops.settings import parse
+
+READ_BYTES = 256 * 1024
 
 
-async def main(port: int, feed_port: int) -> None:
+class Feeder:
+    """Appends what comes over the socket."""
+
+    name = "feeder"
+
+    def __init__(self, log: ChangeLog, port: int) -> None:
+        self._log = log
+        self._port = port
+        self._server: asyncio.Server | None = None
+
+    async def start(self) -> None:
+        """Listen."""
+        self._server = await asyncio.start_server(self._feed, "127.0.0.1", self._port)
+
+    async def stop(self) -> None:
+        """Stop listening; who feeds is gone by now."""
+        if self._server is not None:
+            self._server.close()
+
+    async def _feed(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received = bytearray()
+        while data := await reader.read(READ_BYTES):
+            received += data
+            at = 0
+            while len(received) >= at + 8:
+                end = at + 8 + int.from_bytes(received[at + 4 : at + 8], "big")
+                if len(received) < end:
+                    break
+                await self._log.append(int.from_bytes(received[at : at + 4], "big"), bytes(received[at + 8 : end]))
+                at = end
+            del received[:at]
+        writer.close()
+
+
+def main(feed_port: int, flags: Sequence[str]) -> int:
     """Serve until ended."""
-    log = MemoryLog(shards=DEFAULT_SHARDS)
-    await log.open()
+    settings = parse(GatewaySettings, "fed_gateway", flags)
 
-    async def fed(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = await reader.readexactly(8)
-                batch = await reader.readexactly(int.from_bytes(head[4:], "big"))
-                await log.append(int.from_bytes(head[:4], "big"), batch)
-        except asyncio.IncompleteReadError:
-            writer.close()
+    def compose(runtime: Runtime) -> list[Service]:
+        log = MemoryLog(settings.shards)
+        gateway = tidings.gateway.service.compose(settings, log, runtime)
+        return [LogService(log), *gateway, Feeder(log, feed_port)]
 
-    gateway = running_gateway(log=log, port=port, auth="jwt", jwt_secret=SECRET, coalesce_ms=0)
-    async with gateway, await asyncio.start_server(fed, "127.0.0.1", feed_port) as feeder:
-        await feeder.serve_forever()
+    return run(settings, "Tidings gateway", compose)
 
 
 if __name__ == "__main__":
-    structlog.configure(logger_factory=structlog.ReturnLoggerFactory())
-    uvloop.run(main(int(sys.argv[1]), int(sys.argv[2])))
+    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))

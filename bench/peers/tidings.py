@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections import defaultdict
@@ -59,8 +60,10 @@ class Gateway:
     def running(self) -> Iterator[Server]:
         """Start it with JWT and no coalescing."""
         port, feed_port = free_ports(2)
-        command = (sys.executable, "-m", "bench.peers.fed_gateway", str(port), str(feed_port))
-        with TemporaryDirectory() as directory, serving(command, feed_port, Path(directory) / "output") as process:
+        flags = ("--port", str(port), "--admin-port", "0", "--probe-port", "0", "--auth", "jwt", "--coalesce-ms", "0")
+        command = (sys.executable, "-m", "bench.peers.fed_gateway", str(feed_port), *flags)
+        env = {**os.environ, "TIDINGS_JWT_SECRET": SECRET}
+        with TemporaryDirectory() as directory, serving(command, feed_port, Path(directory) / "output", env) as process:
             yield Server((process.pid,), port, opening, OPENED, feed_port, _appended)
 
 
