@@ -31,7 +31,6 @@ CONNECTIONS = 1_000
 ROUNDS = 200
 PER_BATCH = 50
 """Changes of distinct accounts that travel in one batch."""
-SETTLE_SECONDS = 0.02
 STATE = "0123456789abcdef"
 ONE = ("user@mail.example",)
 DISTINCT = tuple(f"user{number}@mail.example" for number in range(CONNECTIONS))
@@ -89,11 +88,6 @@ class _Bench:
             os.write(fd, frame)
         return time.thread_time() - start
 
-    async def settled(self, before: int) -> None:
-        """Wait until all clients have read what a round tells them."""
-        await self.clients.wait_told(before + CONNECTIONS)
-        await asyncio.sleep(SETTLE_SECONDS)
-
 
 async def _cost(accounts: Sequence[str]) -> Cost:
     async with (
@@ -112,12 +106,11 @@ async def _cost(accounts: Sequence[str]) -> Cost:
         collected = _collections()
         async with asyncio.timeout(120):
             for _ in range(ROUNDS):
-                told = crowd.told
                 bare.append(bench.write(accounts, frame))
-                await bench.settled(told)
+                await crowd.read(CONNECTIONS)
                 entries = bench.batches(accounts)
                 ours.append(await bench.push(entries))
-                await bench.settled(told + CONNECTIONS)
+                await crowd.read(CONNECTIONS)
             collections = tuple(now - then for now, then in zip(_collections(), collected, strict=True))
             kept, peak = await _allocated(bench, accounts)
     return Cost(statistics.median(ours) / CONNECTIONS, statistics.median(bare) / CONNECTIONS, kept, peak, collections)
@@ -130,11 +123,10 @@ def _collections() -> tuple[int, ...]:
 async def _allocated(bench: _Bench, accounts: Sequence[str]) -> tuple[float, float]:
     """Blocks that stay allocated after a push (in the window of its shard), and bytes in use at the peak of one."""
     entries = bench.batches(accounts)
-    told = bench.clients.told
     before = sys.getallocatedblocks()
     await bench.push(entries)
     kept = sys.getallocatedblocks() - before
-    await bench.settled(told)
+    await bench.clients.read(CONNECTIONS)
     tracemalloc.start()
     try:
         start, _ = tracemalloc.get_traced_memory()
