@@ -31,8 +31,7 @@ def save(comparison: Comparison) -> Path:
     measured = {name: result for name, result in comparison.results.items() if isinstance(result, Result)}
     names = list(measured)[::-1]
     colors = [_OURS if name.startswith("Tidings") else _THEIRS for name in names]
-    look = {"svg.fonttype": "none", "svg.hashsalt": "tidings", "text.color": _TEXT, "ytick.color": _TEXT}
-    with rc_context(look):
+    with rc_context({"svg.fonttype": "none", "svg.hashsalt": "tidings", "text.color": _TEXT, "ytick.color": _TEXT}):
         figure = Figure(figsize=(10, 4.4), layout="constrained")
         for place, (title, value) in enumerate(_PANELS):
             axes = figure.add_subplot(2, 2, place + 1)
