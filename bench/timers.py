@@ -17,7 +17,7 @@ FEW, MANY = 100, 18_900
 """A process that may open 20,000 files takes 19,000 connections."""
 ROUNDED = 20_000
 SETTLE_SECONDS = 10.0
-FEW_SECONDS = 15.0
+FEW_SECONDS = 10.0
 MANY_SECONDS = 141.0
 """Six times around (a ping every 23.5 s on average): a cursor is refreshed with the first ping after 120 s, so once."""
 

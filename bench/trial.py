@@ -14,18 +14,18 @@ from bench.peers import Peer, Server
 from bench.rate import Rate, timed
 from bench.usage import cores, on_core, resident
 
-SETTLE_SECONDS = 3.0
+SETTLE_SECONDS = 2.0
 FAN = 1_000
 """Connections of the one account that has many."""
 BATCH = 250
 """Accounts that one request changes where the peer can take several."""
 AHEAD = 1_000
 """Changes that are under way at once when the accounts are distinct."""
-PUSH_SECONDS = 4.0
+PUSH_SECONDS = 3.0
 RATE = 1_000
 LATENCY_BATCH = 10
-LATENCY_SECONDS = 8.0
-WARM_SECONDS = 2.0
+LATENCY_SECONDS = 7.0
+WARM_SECONDS = 1.0
 
 
 @dataclass
