@@ -52,7 +52,7 @@ def _measured(peer: Peer) -> Result | str:
     try:
         return trial.measure(peer)
     except (OSError, RuntimeError, AssertionError, BrokerError) as error:
-        return f"failed: {(str(error) or type(error).__name__).splitlines()[0]}"
+        return f"failed: {(str(error).strip() or type(error).__name__).splitlines()[-1]}"
 
 
 def _row(*cells: str) -> str:

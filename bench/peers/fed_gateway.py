@@ -1,4 +1,4 @@
-"""`python -m bench.peers.fed_gateway FEED_PORT FLAG...`: `tidings gateway`, its log filled from a socket.
+"""`python -m bench.peers.fed_gateway gateway FLAG...`: `tidings gateway`, its log filled from a socket.
 
 A gateway reads a log that others write; this one reads it in memory, filled as the bus would. What comes over the
 socket are entries: shard and size as 4 bytes each, then the batch.
@@ -10,6 +10,8 @@ import asyncio
 import sys
 from collections.abc import Sequence
 
+import structlog
+
 import tidings.gateway.service
 from tidings.bus.log import ChangeLog
 from tidings.bus.memory import MemoryLog
@@ -20,20 +22,23 @@ from tidings.ops.settings import parse
 
 READ_BYTES = 256 * 1024
 
+_log = structlog.get_logger("tidings.feeder")
+"""Of others than tidings only warnings are logged."""
+
 
 class Feeder:
     """Appends what comes over the socket."""
 
     name = "feeder"
 
-    def __init__(self, log: ChangeLog, port: int) -> None:
+    def __init__(self, log: ChangeLog) -> None:
         self._log = log
-        self._port = port
         self._server: asyncio.Server | None = None
 
     async def start(self) -> None:
-        """Listen."""
-        self._server = await asyncio.start_server(self._feed, "127.0.0.1", self._port)
+        """Listen on any free port, which is logged."""
+        self._server = await asyncio.start_server(self._feed, "127.0.0.1", 0)
+        _log.info("listening", service=self.name, port=self._server.sockets[0].getsockname()[1])
 
     async def stop(self) -> None:
         """Stop listening; who feeds is gone by now."""
@@ -55,17 +60,17 @@ class Feeder:
         writer.close()
 
 
-def main(feed_port: int, flags: Sequence[str]) -> int:
+def main(flags: Sequence[str]) -> int:
     """Serve until ended."""
     settings = parse(GatewaySettings, "fed_gateway", flags)
 
     def compose(runtime: Runtime) -> list[Service]:
         log = MemoryLog(settings.shards)
         gateway = tidings.gateway.service.compose(settings, log, runtime)
-        return [LogService(log), *gateway, Feeder(log, feed_port)]
+        return [LogService(log), *gateway, Feeder(log)]
 
     return run(settings, "Tidings gateway", compose)
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), sys.argv[2:]))
+    sys.exit(main(sys.argv[2:]))

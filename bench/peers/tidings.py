@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from secrets import token_bytes
 from tempfile import TemporaryDirectory
 
 from bench.peers import Server, post, upgrade
-from bench.peers.process import serving
 from bench.tokens import SECRET, token
 from bench.wire import SUBSCRIBE
-from tests.support.broker import free_ports
 from tests.support.processes import tidings
 from tidings.wire import batch
 from tidings.wire.change import Change
@@ -59,12 +54,11 @@ class Gateway:
     @contextmanager
     def running(self) -> Iterator[Server]:
         """Start it with JWT and no coalescing."""
-        port, feed_port = free_ports(2)
-        flags = ("--port", str(port), "--admin-port", "0", "--probe-port", "0", "--auth", "jwt", "--coalesce-ms", "0")
-        command = (sys.executable, "-m", "bench.peers.fed_gateway", str(feed_port), *flags)
-        env = {**os.environ, "TIDINGS_JWT_SECRET": SECRET}
-        with TemporaryDirectory() as directory, serving(command, feed_port, Path(directory) / "output", env) as process:
-            yield Server((process.pid,), port, opening, OPENED, feed_port, _appended)
+        flags = ("--auth", "jwt", "--coalesce-ms", "0")
+        env = {"TIDINGS_JWT_SECRET": SECRET}
+        with tidings("gateway", *flags, env=env, module="bench.peers.fed_gateway") as process:
+            ports = process.ports
+            yield Server((process.pid,), ports["gateway"], opening, OPENED, ports["feeder"], _appended)
 
 
 def _posted(accounts: Sequence[str], state: str) -> bytes:

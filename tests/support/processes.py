@@ -24,9 +24,14 @@ FREE_PORTS = {
 
 
 class Tidings:
-    """A running command. `logs` are its log events, `ports` those it listens on, by listener."""
+    """A running command, of `tidings` or of a module with the same command line.
 
-    def __init__(self, command: str, *flags: str, env: Mapping[str, str] | None = None) -> None:
+    `logs` are its log events, `ports` those it listens on, by listener.
+    """
+
+    def __init__(
+        self, command: str, *flags: str, env: Mapping[str, str] | None = None, module: str = "tidings"
+    ) -> None:
         self.logs: list[dict[str, Any]] = []
         self.ports: dict[str, int] = {}
         self.stray: list[str] = []
@@ -34,7 +39,7 @@ class Tidings:
         ports = [part for flag in FREE_PORTS[command] if flag not in flags for part in (flag, "0")]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tidings", command, *ports, "--log-format", "json", *flags],
+            [sys.executable, "-m", module, command, *ports, "--log-format", "json", *flags],
             stderr=subprocess.PIPE,
             text=True,
             env={**inherited, **(env or {})},
@@ -108,9 +113,11 @@ class Tidings:
 
 
 @contextmanager
-def tidings(command: str, *flags: str, env: Mapping[str, str] | None = None) -> Iterator[Tidings]:
+def tidings(
+    command: str, *flags: str, env: Mapping[str, str] | None = None, module: str = "tidings"
+) -> Iterator[Tidings]:
     """A command that has started, and is stopped afterwards."""
-    running = Tidings(command, *flags, env=env)
+    running = Tidings(command, *flags, env=env, module=module)
     try:
         running.wait_started()
         yield running
