@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from secrets import token_bytes
@@ -62,13 +62,19 @@ def told_of(batch: Batch, position: Position, clock_offset: float) -> list[Told]
     A change without a state gets one from (offset, index, batch id): the same in every gateway, with no clock.
     `clock_offset` is what the monotonic clock shows at Unix time 0.
     """
-    check = position.check.hex()
-    told: list[Told] = []
-    for index, change in enumerate(batch.changes):
-        made = f"{position.offset:x}-{index:x}-{check}"
-        changed = {name: made if state is None else state for name, state in change.changed.items()}
-        told.append(Told(change.account, changed, None if change.time is None else change.time + clock_offset))
-    return told
+    return [
+        Told(
+            change.account,
+            change.changed if None not in change.changed.values() else _filled(change.changed, position, index),  # type: ignore[arg-type]
+            None if change.time is None else change.time + clock_offset,
+        )
+        for index, change in enumerate(batch.changes)
+    ]
+
+
+def _filled(changed: Mapping[str, str | None], position: Position, index: int) -> Mapping[str, str]:
+    made = f"{position.offset:x}-{index:x}-{position.check.hex()}"
+    return {name: made if state is None else state for name, state in changed.items()}
 
 
 class Feed:

@@ -42,6 +42,9 @@ class Sink(Protocol):
     def send(self, connections: Sequence[Connection], frame: bytes) -> None:
         """Write to each. One that cannot take all of it now is blocked until the hub hears `unblocked`."""
 
+    def send_each(self, connections: Sequence[Connection], frames: Sequence[bytes]) -> None:
+        """Write to each its own frame, in the same way."""
+
     def finish(self, connections: Sequence[Connection], *, changed: bool) -> None:
         """End connections that have been told what they wait for: something that changed, or that nothing did."""
 
@@ -60,6 +63,9 @@ class Observer(Protocol):
 
     def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
         """`count` clients were told at `now` of something consumed and changed at these times."""
+
+    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
+        """As many clients were told at `now`, each of something else that changed at its time."""
 
 
 @dataclass(slots=True)
@@ -96,6 +102,42 @@ class _Rest:
         return self._connections[start : self._taken], self._taken >= len(self._connections)
 
 
+class _Singles:
+    """The usual case: one idle connection of one account, told of the last change of that account in a batch.
+
+    All of them get the same cursor, that of their shard after the batch, and need no groups.
+    """
+
+    __slots__ = ("_cursor", "connections", "consumed", "frames", "told")
+
+    def __init__(self, after: str, consumed: float) -> None:
+        self._cursor = after
+        self.consumed = consumed
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew."""
+        self.connections: list[Connection] = []
+        self.frames: list[bytes] = []
+        self.told: list[Told] = []
+
+    def take(self, connection: Connection, change: Told) -> bool:
+        """Encode the change for it, unless it is none of these."""
+        form = connection.form
+        if connection.pending is not None or form is None or form.ends is not _NEVER:
+            return False
+        if connection.accounts.__class__ is not str:
+            return False
+        changed = change.changed if form.types is None else _wanted(change.changed, form)
+        if not changed:
+            return False
+        self.connections.append(connection)
+        self.frames.append(form.encode({change.account: changed}, self._cursor))
+        self.told.append(change)
+        return True
+
+
+_NEVER: Final = Ends.NEVER
 _Merges = dict[tuple[int, Form], tuple[Pending, Pending, bool]]
 """What waits, by identity and form, to itself (which keeps the identity valid), what it becomes, and whether that was
 too much: a crowd that waits for the same shares one object, and one merge."""
@@ -232,8 +274,9 @@ class Hub:
         if self._interval == 0:
             # Each by itself while there is time for it: a batch can hold a thousand changes of a crowded account.
             changes = changes[self._tell_each(changes, {shard: entry}, consumed, deadline, hurry=True) :]
-        merged = _merge_told(changes) if len(changes) > 1 else changes
-        self._tell_each(merged, {shard: entry}, consumed, deadline, hurry=False)
+        if changes:
+            merged = _merge_told(changes) if len(changes) > 1 else changes
+            self._tell_each(merged, {shard: entry}, consumed, deadline, hurry=False)
         self._entries[shard] = entry
 
     def _tell_each(
@@ -241,11 +284,21 @@ class Hub:
     ) -> int:
         """Tell of one change after the other; of how many, since in a `hurry` it ends with the deadline."""
         last = {change.account: index for index, change in enumerate(changes)}
+        find = self._by_account.get
+        (moved,) = entry.values()
+        singles = _Singles(cursor.join(self._shards, moved), consumed)
+        late = False
         for index, change in enumerate(changes):
-            if hurry and index and self._clock() >= deadline:
+            if late:
+                self._tell_singles(singles, deadline)
                 return index
-            found = self._by_account.get(change.account)
+            found = find(change.account)
             if found is None:
+                continue
+            if found.__class__ is Connection and last[change.account] == index and singles.take(found, change):
+                if len(singles.connections) == CHUNK:
+                    self._tell_singles(singles, deadline)
+                    late = hurry and self._clock() >= deadline
                 continue
             for (form, accounts), group in self._match(found, change, consumed).items():
                 if not group:
@@ -255,7 +308,26 @@ class Hub:
                 frame = form.encode(changed, self._cursor(accounts, entry if final else {}))
                 message = _Message(form, Pending(changed, consumed, change.changed_at), frame)
                 self._tell(group, message, deadline)
+            late = hurry and self._clock() >= deadline
+        self._tell_singles(singles, deadline)
         return len(changes)
+
+    def _tell_singles(self, singles: _Singles, deadline: float) -> None:
+        connections, told = singles.connections, singles.told
+        now = self._clock()
+        if now >= deadline:
+            for connection, change in zip(connections, told, strict=True):
+                form = cast("Form", connection.form)
+                changed = {change.account: _wanted(change.changed, form)}
+                connection.pending = Pending(changed, singles.consumed, change.changed_at)
+            self._later(connections)
+        elif connections:
+            self._sink.send_each(connections, singles.frames)
+            self._observer.written_each(self._clock(), singles.consumed, [change.changed_at for change in told])
+            self.counters.pushed += len(connections)
+            self._cool(connections, now)
+        self.counters.matched += len(connections)
+        singles.clear()
 
     def _match(
         self, found: Connection | dict[Connection, None], change: Told, consumed: float
@@ -318,6 +390,14 @@ class Hub:
         if pending.changed:
             self.counters.pushed += len(group)
             self._observer.written(len(group), self._clock(), pending.consumed, pending.changed_at)
+        self._cool(group, now)
+        if form.ends is Ends.AT_ONCE or (form.ends is Ends.WITH_CHANGE and pending.changed):
+            # Those the write has found gone have no form any more.
+            there = [connection for connection in group if connection.form is form]
+            self._sink.finish(there, changed=bool(pending.changed))
+
+    def _cool(self, group: list[Connection], now: float) -> None:
+        """Note that these have been written to: the next change waits until their interval is over."""
         if self._interval == 0:
             for connection in group:
                 connection.pushed_at = now
@@ -331,10 +411,6 @@ class Hub:
             if not self._cooling or self._cooling[-1][0] != due:
                 self._cooling.append((due, []))
             self._cooling[-1][1].append(group)
-        if form.ends is Ends.AT_ONCE or (form.ends is Ends.WITH_CHANGE and pending.changed):
-            # Those the write has found gone have no form any more.
-            there = [connection for connection in group if connection.form is form]
-            self._sink.finish(there, changed=bool(pending.changed))
 
     def blocked(self, connection: Connection) -> None:
         """A write to it is unfinished: from now on changes wait."""

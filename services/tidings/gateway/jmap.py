@@ -38,6 +38,11 @@ class Reply(NamedTuple):
     failed: bool
 
 
+class _StateChange(msgspec.Struct, tag_field="@type", tag="StateChange", omit_defaults=True, gc=False):
+    changed: Changed
+    pushState: str | None = None  # noqa: N815 - its name in JMAP
+
+
 _encode = msgspec.json.Encoder().encode
 _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any = msgspec.json.Decoder()
@@ -48,8 +53,7 @@ def state_change(changed: Changed, push_state: str | None = None) -> bytes:
 
     An empty `changed` only moves the client's cursor.
     """
-    cursor = {} if push_state is None else {"pushState": push_state}
-    return _encode({"@type": "StateChange", "changed": changed, **cursor})
+    return _encode(_StateChange(changed, push_state))
 
 
 def request_error(kind: str, detail: str, request_id: str | None = None, **members: object) -> Reply:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from prometheus_client import CollectorRegistry
 
 from tidings.gateway.feed import FeedCounters
@@ -46,6 +48,13 @@ class GatewayMetrics:
         self._observe(self._consume_to_write, now - consumed, count)
         if changed_at is not None:
             self._observe(self._change_to_write, now - changed_at, count)
+
+    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
+        """Clients were told, each of something else; see hub.Observer."""
+        self._observe(self._consume_to_write, now - consumed, len(changed_at))
+        for at in changed_at:
+            if at is not None:
+                self._observe(self._change_to_write, now - at, 1)
 
     def _observe(self, plain: PlainHistogram, seconds: float, count: int) -> None:
         if seconds < 0:

@@ -24,12 +24,13 @@ TALK_SECONDS: Final = 10.0
 """What the messages of one client are averaged over."""
 HEARD: Final = -1.0
 """In place of the time of a ping: something came from the client since."""
+_TEXT: Final = Opcode.TEXT
 _PING: Final = websocket.frame(Opcode.PING, b"")
 
 
 def encode(changed: Mapping[str, Mapping[str, str]], cursor: str) -> bytes:
     """A StateChange as a WebSocket text frame."""
-    return websocket.frame(Opcode.TEXT, jmap.state_change(changed, cursor))
+    return websocket.frame(_TEXT, jmap.state_change(changed, cursor))
 
 
 def session_state(accounts: tuple[str, ...]) -> str:

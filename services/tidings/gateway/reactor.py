@@ -20,8 +20,9 @@ import os
 import select
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final, Protocol
 
 import structlog
@@ -190,12 +191,15 @@ class Reactor:
         connection.handler.received(connection, self._view[:count])
 
     def send(self, connections: Sequence[Connection], frame: bytes) -> None:
-        """Write one frame to each; what a socket does not take waits for it, and the connection is blocked."""
-        size = len(frame)
+        """Write one frame to each; see `send_each`."""
+        self.send_each(connections, repeat(frame))
+
+    def send_each(self, connections: Sequence[Connection], frames: Iterable[bytes]) -> None:
+        """Write to each its frame; what a socket does not take waits for it, and the connection is blocked."""
         write = os.write
         unsent = self._unsent
         sent = 0
-        for connection in connections:
+        for connection, frame in zip(connections, frames, strict=False):
             if unsent and connection in unsent:
                 self._append(connection, frame)
                 continue
@@ -207,7 +211,7 @@ class Reactor:
                 self.close(connection, "reset")
                 continue
             sent += count
-            if count != size:
+            if count != len(frame):
                 self._block(connection, frame[count:])
         self.counters.bytes_out += sent
 

@@ -7,6 +7,7 @@ from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
 from enum import IntEnum
 from hashlib import sha1
+from struct import Struct
 from typing import Final, NamedTuple
 
 from tidings.errors import ConnectionFailed, RequestRejected
@@ -15,6 +16,7 @@ from tidings.gateway.http1 import Request
 VERSION: Final = "13"
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 MAX_CONTROL_BYTES: Final = 125
+_MEDIUM_HEAD: Final = Struct("!BBH").pack
 
 # The grammars of RFC 6455 section 4.3. What is quoted has to be a token once it is not.
 _CHARACTER: Final = r"[!#$%&'*+.^_`|~0-9A-Za-z-]"
@@ -116,7 +118,7 @@ def frame(opcode: Opcode, payload: bytes) -> bytes:
     if size < 126:
         return bytes((0x80 | opcode, size)) + payload
     if size < 65536:
-        return bytes((0x80 | opcode, 126)) + size.to_bytes(2, "big") + payload
+        return _MEDIUM_HEAD(0x80 | opcode, 126, size) + payload
     return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
 
 

@@ -54,6 +54,10 @@ class Wires:
                 assert self.hub is not None
                 self.hub.blocked(connection)
 
+    def send_each(self, connections: Sequence[Connection], frames: Sequence[bytes]) -> None:
+        for connection, frame in zip(connections, frames, strict=True):
+            self.send([connection], frame)
+
     def finish(self, connections: Sequence[Connection], *, changed: bool) -> None:
         assert self.hub is not None
         for connection in connections:
@@ -71,6 +75,10 @@ class Wires:
 
     def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
         self.latencies.append((count, now, consumed, changed_at))
+
+    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
+        for at in changed_at:
+            self.written(1, now, consumed, at)
 
 
 class World:
@@ -337,6 +345,28 @@ def test_a_fan_out_beyond_its_budget_marks_the_rest_and_goes_on_later() -> None:
         assert world.changes(connection)[-1] == {A: {"Email": "2"}}
         assert offset(world.wires.frames[connection][-1], A) == 1
     assert world.changes(gone) == []
+
+
+@pytest.mark.parametrize("interval", [0.0, 0.1])
+@pytest.mark.parametrize("step", [0.0, 0.0045, 0.011])
+def test_a_batch_of_many_accounts_is_told_to_all_of_them_within_the_budget_or_later(
+    interval: float, step: float
+) -> None:
+    world = World(interval, budget=0.01)
+    names = together(150)
+    crowd = {name: world.connect(name) for name in names}
+    world.settle()
+    world.clock.now += 1
+    world.clock.step = step
+    world.publish(*[(name, {"Email": name}) for name in names])
+    told = sum(bool(world.changes(connection)) for connection in crowd.values())
+    assert told == {0.0: 150, 0.0045: 64, 0.011: 0}[step]
+    world.clock.step = 0.0
+    world.settle()
+    for name, connection in crowd.items():
+        assert world.changes(connection) == [{name: {"Email": name}}]
+        assert offset(world.wires.frames[connection][-1], name) == 1
+    assert world.hub.counters.matched == 150
 
 
 def test_a_crowd_on_one_account_does_not_hold_up_another() -> None:

@@ -79,6 +79,10 @@ class World:
         for connection in connections:
             self.frames[connection].append(json.loads(frame))
 
+    def send_each(self, connections: Sequence[Connection], frames: Sequence[bytes]) -> None:
+        for connection, frame in zip(connections, frames, strict=True):
+            self.send([connection], frame)
+
     def finish(self, connections: Sequence[Connection], *, changed: bool) -> None:
         for connection in connections:
             self.subscriptions.unsubscribe(connection)
@@ -93,6 +97,9 @@ class World:
         raise AssertionError("no coalescing here")
 
     def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
+        pass
+
+    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
         pass
 
     def reader(self, account: str) -> Reader:
