@@ -150,8 +150,8 @@ async def test_it_subscribes_and_tells_changes_then_cursors(blank: Page, gateway
     await push(connection, "c2", alice={"Email": "s1"})
     await until(blank, "client.cursor === 'c2' && told.at(-1).cursor === 'c2'")
     assert await told(blank) == [
-        {"state": "connecting"},
-        {"state": "connected", "resumed": False},
+        {"state": "connecting", "transport": "websocket"},
+        {"state": "connected", "resumed": False, "transport": "websocket"},
         {"cursor": "c1"},
         {"changed": {"alice": {"Email": "s1"}}},
         {"cursor": "c2"},
@@ -174,7 +174,7 @@ async def test_after_a_service_restart_it_resumes_from_the_newest_cursor(blank: 
     await push(connection, "c4", alice={"Email": "s2"})
     await state(blank, "connected")
     assert (await told(blank))[-3:] == [
-        {"state": "connected", "resumed": True},
+        {"state": "connected", "resumed": True, "transport": "websocket"},
         {"changed": {"alice": {"Email": "s2"}}},
         {"cursor": "c4"},
     ]

@@ -18,11 +18,12 @@ _ALWAYS: Final = {
 
 
 def page_policy(gateway_url: str | None) -> str:
-    """The page's Content-Security-Policy: its own files, its own API, the gateway's WebSocket, nothing else."""
+    """The page's Content-Security-Policy: its own files, its own API, the gateway, nothing else."""
     connect = "'self'"
     if gateway_url is not None:
         parts = urlsplit(gateway_url)
-        connect += f" {'wss' if parts.scheme == 'https' else 'ws'}://{parts.netloc}"
+        secure = "s" if parts.scheme == "https" else ""
+        connect += f" ws{secure}://{parts.netloc} http{secure}://{parts.netloc}"
     return (
         f"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src {connect}; "
         "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "

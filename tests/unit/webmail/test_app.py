@@ -131,7 +131,7 @@ async def test_the_page_may_connect_to_its_gateway_only(
     same = (await http.get("/")).headers["content-security-policy"]
     other = (await tokens_http.get("/")).headers["content-security-policy"]
     assert "connect-src 'self';" in same
-    assert "connect-src 'self' wss://push.example;" in other
+    assert "connect-src 'self' wss://push.example https://push.example;" in other
 
 
 async def test_the_session_says_who_and_where(http: httpx.AsyncClient, tokens_http: httpx.AsyncClient) -> None:

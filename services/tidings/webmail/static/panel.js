@@ -4,6 +4,13 @@
 
 const POLL_MS = 30_000;
 
+/** @type {Record<import("/client/tidings.js").Transport, string>} */
+const CONNECTED = {
+  websocket: "Connected",
+  eventsource: "Connected (event stream)",
+  poll: "Connected (long polls)",
+};
+
 /** The connection indicator. The countdown is not spoken: it would not end. */
 export class ConnectionView {
   #element;
@@ -24,7 +31,7 @@ export class ConnectionView {
         return this.#say("connecting", this.#lost ? "Reconnecting…" : "Connecting…");
       case "connected":
         this.#lost = false;
-        return this.#say("connected", "Connected");
+        return this.#say("connected", CONNECTED[status.transport]);
       case "stopped":
         return this.#say("stopped", status.error ? `Not connected: ${status.error}` : "Not connected");
       case "waiting":
