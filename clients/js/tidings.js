@@ -126,6 +126,18 @@ export function backoff(failures, random = Math.random) {
   return random() * Math.min(BACKOFF_CAP_MS, BACKOFF_BASE_MS * 2 ** failures);
 }
 
+/**
+ * How long to be content with a lesser transport before the better ones are tried again. When what was blocked for
+ * everybody is so no more, not everybody comes at once.
+ *
+ * @param {number} tried how often they were, in vain
+ * @param {() => number} [random] in [0, 1)
+ * @returns {number} milliseconds
+ */
+export function betterIn(tried, random = Math.random) {
+  return Math.min(BETTER_CAP_MS, BETTER_MS * 2 ** tried) * (1 - random() / 2);
+}
+
 /** Keeps one connection, for as long as it is not stopped. It starts at once. */
 export class TidingsClient {
   #url;
@@ -334,7 +346,7 @@ export class TidingsClient {
     this.#chosen++;
     this.#blocked = 0;
     this.#trials = 0;
-    this.#postponeTrial();
+    this.#betterAt = Date.now() + betterIn(this.#trials++, this.#random);
   }
 
   /**
@@ -364,12 +376,6 @@ export class TidingsClient {
     this.#link?.close();
     this.#link = link;
     this.#chosen = link.index;
-  }
-
-  #postponeTrial() {
-    const most = Math.min(BETTER_CAP_MS, BETTER_MS * 2 ** this.#trials++);
-    // When something that was blocked for everybody is so no more, not everybody comes at once.
-    this.#betterAt = Date.now() + most * (1 - this.#random() / 2);
   }
 
   /**
@@ -432,7 +438,7 @@ export class TidingsClient {
       else this.#lost(BROKEN);
     } else this.#doubt(slept ? DOUBT_MS : SILENT_MS);
     if (this.#chosen > 0 && this.#status.state === "connected" && !this.#trial && now >= this.#betterAt) {
-      this.#postponeTrial();
+      this.#betterAt = Date.now() + betterIn(this.#trials++, this.#random);
       this.#try(0);
     }
   }

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest_asyncio
@@ -16,32 +15,19 @@ from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
+from tests.browser.clientpage import content, start, state, told, until
 from tests.browser.conftest import DEADLINE_MS
 from tests.support.broker import free_ports
 
-CLIENT = Path(__file__).parents[2] / "clients" / "js" / "tidings.js"
 LOADED = datetime(2030, 1, 1, tzinfo=UTC)
-START = """async ({ options, fails }) => {
-    const { TidingsClient } = await import("/tidings.js");
-    window.told = [];
-    window.client = new TidingsClient({
-        ...options,
-        onChange: (changed) => { told.push({ changed }); if (fails) throw new Error("of the page"); },
-        onStatus: (status) => told.push(status),
-        onCursor: (cursor) => told.push({ cursor }),
-        ...(options.url === undefined && { url: () => { told.push("url"); return window.address; } }),
-        ...(options.jitter !== undefined && { random: () => options.jitter }),
-    });
-}"""
 
 
 def serve_page(connection: ServerConnection, request: Request) -> Response | None:
     """The client and a page for it, from the gateway's own origin: Chromium lets no other page call this machine."""
     if request.path == "/jmap/ws":
         return None
-    is_client = request.path == "/tidings.js"
-    body = CLIENT.read_bytes() if is_client else b"<!doctype html><link rel=icon href='data:,'>"
-    headers = Headers({"Content-Type": "text/javascript" if is_client else "text/html", "Connection": "close"})
+    body, content_type = content(request.path)
+    headers = Headers({"Content-Type": content_type, "Connection": "close"})
     return Response(200, "OK", headers, body)
 
 
@@ -115,25 +101,6 @@ async def blank(page: Page, gateway: Gateway) -> Page:
     return page
 
 
-async def start(page: Page, *, fails: bool = False, **options: object) -> None:
-    await page.evaluate(START, {"options": options, "fails": fails})
-
-
-async def told(page: Page) -> list[Any]:
-    """What the client has called back with, so far."""
-    found = await page.evaluate("told")
-    assert isinstance(found, list)
-    return found
-
-
-async def until(page: Page, expression: str) -> None:
-    await page.wait_for_function(expression, timeout=DEADLINE_MS)
-
-
-async def state(page: Page, name: str) -> None:
-    await until(page, f"client.status.state === '{name}'")
-
-
 async def connected(page: Page, gateway: Gateway, cursor: str = "c1") -> ServerConnection:
     connection = await gateway.accept()
     await receive(connection)
@@ -195,6 +162,17 @@ async def test_backoff_has_full_jitter_below_a_doubling_bound_of_at_most_30_s(bl
     )
     most = [1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000, 30000]
     assert bounds == [[0] * 9, [bound / 2 for bound in most], most]
+
+
+async def test_better_transports_are_tried_less_and_less_often_and_not_in_step(blank: Page) -> None:
+    pauses = await blank.evaluate(
+        """async () => {
+            const { betterIn } = await import("/tidings.js");
+            return [0, 0.5, 1].map((jitter) => [0, 1, 2, 3, 4, 50, 2000].map((tried) => betterIn(tried, () => jitter)));
+        }"""
+    )
+    most = [minutes * 60_000 for minutes in (5, 10, 20, 40, 60, 60, 60)]
+    assert pauses == [most, [pause * 3 / 4 for pause in most], [pause / 2 for pause in most]]
 
 
 async def test_it_waits_longer_after_each_failure_and_asks_for_the_url_each_time(blank: Page, gateway: Gateway) -> None:

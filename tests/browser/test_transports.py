@@ -1,0 +1,350 @@
+"""clients/js in Chromium, behind what lets not every transport pass; the gateway is real."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import jwt
+import pytest
+import pytest_asyncio
+from playwright.async_api import Page
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from tests.browser.clientpage import content, start, state, told, until
+from tests.browser.conftest import eventually
+from tests.browser.middlebox import Middlebox, Rule, middlebox
+from tests.support.gateway import SECRET, RunningGateway, running_gateway
+from tidings.bus.memory import MemoryLog
+
+WEBSOCKET = "/jmap/ws"
+STREAM = "/jmap/eventsource"
+POLL = "/jmap/changes"
+TRANSPORTS = {"websocket": WEBSOCKET, "eventsource": STREAM, "poll": POLL}
+OPEN_MS = 15_000
+BETTER_MS = 300_000
+TICK_MS = 10_000
+
+
+async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
+    body, media_type = content(scope["path"])
+    await Response(body, media_type=media_type)(scope, receive, send)
+
+
+@dataclass
+class Site:
+    """A page that has loaded the client, its gateway, and what is between them."""
+
+    page: Page
+    gateway: RunningGateway
+    box: Middlebox
+
+    async def start(self, address: str = f"{WEBSOCKET}?account=alice", **options: Any) -> None:
+        await self.move(address)
+        await start(self.page, jitter=0.01, **options)
+
+    async def move(self, address: str) -> None:
+        """Give the client another URL for its next attempt."""
+        await self.page.evaluate("(address) => { window.address = address; }", address)
+
+    async def connected(self, transport: str) -> None:
+        status = "client.status.state === 'connected' && client.status.transport"
+        await until(self.page, f"{status} === '{transport}'")
+
+    async def publish(self, state: str) -> None:
+        await self.gateway.publish("alice", {"Email": state})
+
+    async def shows(self, state: str) -> None:
+        """Wait until the page has been told of a state."""
+        await until(self.page, f"told.some((it) => it.changed?.alice?.Email === '{state}')")
+
+    async def parked(self, transport: str, connections: int = 1) -> None:
+        """Wait until the gateway has so many connections of a transport."""
+        await self.counts(connections, "tidings_connections_open", format=transport)
+
+    async def counts(self, number: int, metric: str, **labels: str) -> None:
+        await eventually(lambda: (self.gateway.registry.get_sample_value(metric, labels) or 0) == number)
+
+    async def statuses(self) -> list[dict[str, Any]]:
+        return [one for one in await told(self.page) if isinstance(one, dict) and "state" in one]
+
+    async def states(self) -> list[str]:
+        """The states that the page was told of, in their order."""
+        return [one["changed"]["alice"]["Email"] for one in await told(self.page) if "changed" in one]
+
+
+@asynccontextmanager
+async def opened(page: Page, **settings: Any) -> AsyncIterator[Site]:
+    async with running_gateway(fallback=serve_page, **settings) as gateway, middlebox(gateway.port) as box:
+        # It runs, and the test can move it forward.
+        await page.clock.install()
+        await page.goto(f"http://127.0.0.1:{box.port}/")
+        await page.evaluate("import('/tidings.js').then(() => undefined)")
+        box.requests.clear()
+        yield Site(page, gateway, box)
+        # Polls that wait would keep the gateway's end waiting for the page's.
+        await page.evaluate("window.client?.stop()")
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def site(page: Page) -> AsyncIterator[Site]:
+    async with opened(page) as site:
+        yield site
+
+
+async def test_where_upgrades_are_refused_an_event_stream_does(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.REFUSE}
+    await site.start()
+    await site.connected("eventsource")
+    assert site.box.requests == [WEBSOCKET, POLL, WEBSOCKET, POLL, STREAM]
+    for number in ("1", "2"):
+        await site.publish(number)
+        await site.shows(number)
+    assert [one["state"] for one in await site.statuses()] == [
+        *("connecting", "waiting", "connecting", "waiting"),
+        *("connecting", "connected"),
+    ]
+
+
+async def test_where_upgrades_hang_an_event_stream_does_after_one_attempt(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.HANG}
+    await site.start()
+    await eventually(lambda: site.box.count(WEBSOCKET) == 1)
+    await site.page.clock.fast_forward(OPEN_MS)
+    await site.connected("eventsource")
+    assert site.box.requests == [WEBSOCKET, POLL, STREAM]
+
+
+@pytest.mark.parametrize("rule", [Rule.HOLD, Rule.HANG])
+async def test_where_streams_are_held_back_long_polls_do(site: Site, rule: Rule) -> None:
+    site.box.rules = {WEBSOCKET: Rule.REFUSE, STREAM: rule}
+    await site.start()
+    await eventually(lambda: site.box.count(STREAM) == 1)
+    await site.page.clock.fast_forward(OPEN_MS)
+    await site.connected("poll")
+    await site.parked("poll")
+    for number in ("1", "2", "3"):
+        await site.publish(number)
+        await site.shows(number)
+    assert await site.states() == ["1", "2", "3"]
+
+
+async def test_one_cursor_goes_through_all_transports_and_back(site: Site) -> None:
+    await site.start()
+    await site.connected("websocket")
+    await site.publish("1")
+    await site.shows("1")
+
+    site.box.rules = {WEBSOCKET: Rule.REFUSE}
+    site.box.vanish()
+    await until(site.page, "told.some((it) => it.state === 'waiting')")
+    await site.publish("2")
+    await site.box.listen()
+    await site.connected("eventsource")
+    await site.shows("2")
+
+    site.box.rules |= {STREAM: Rule.REFUSE}
+    site.box.vanish()
+    await site.publish("3")
+    await site.box.listen()
+    await site.connected("poll")
+    await site.shows("3")
+    await site.publish("4")
+    await site.shows("4")
+
+    site.box.rules = {}
+    await site.page.clock.fast_forward(BETTER_MS)
+    await site.connected("websocket")
+    await site.publish("5")
+    await site.shows("5")
+    assert list(dict.fromkeys(await site.states())) == ["1", "2", "3", "4", "5"]
+    assert not any("resync" in told for told in await site.states())
+    connected = [one for one in await site.statuses() if one["state"] == "connected"]
+    assert [one["transport"] for one in connected] == ["websocket", "eventsource", "poll", "websocket"]
+    assert [one["resumed"] for one in connected] == [False, True, True, True]
+
+
+async def test_a_better_transport_is_tried_beside_the_one_that_works(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.REFUSE}
+    await site.start()
+    await site.connected("eventsource")
+    tried = site.box.count(WEBSOCKET)
+    before = await site.statuses()
+
+    site.box.rules = {WEBSOCKET: Rule.HANG}
+    await site.page.clock.fast_forward(BETTER_MS)
+    await eventually(lambda: site.box.count(WEBSOCKET) == tried + 1)
+    await site.publish("1")
+    await site.shows("1")
+    assert await site.statuses() == before
+    assert site.box.count(STREAM) == 1
+
+    await site.page.clock.fast_forward(OPEN_MS)
+    site.box.rules = {}
+    await site.page.clock.fast_forward(2 * BETTER_MS)
+    await site.connected("websocket")
+
+
+async def test_from_polls_an_event_stream_is_tried_where_upgrades_are_still_blocked(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.REFUSE, STREAM: Rule.REFUSE}
+    await site.start()
+    await site.connected("poll")
+    site.box.rules = {WEBSOCKET: Rule.REFUSE}
+    await site.page.clock.fast_forward(BETTER_MS)
+    await site.connected("eventsource")
+    await site.parked("poll", 0)
+
+
+async def test_another_network_is_tried_for_better_transports_at_once(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.REFUSE}
+    await site.start()
+    await site.connected("eventsource")
+    site.box.rules = {}
+    await site.page.evaluate("dispatchEvent(new Event('online'))")
+    await site.page.clock.fast_forward(TICK_MS)
+    await site.connected("websocket")
+
+
+async def test_what_worked_comes_first_after_a_break(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.REFUSE}
+    await site.start()
+    await site.connected("eventsource")
+    site.box.requests.clear()
+    site.box.hang_up(STREAM)
+    await eventually(lambda: site.box.count(STREAM) == 1)
+    await site.connected("eventsource")
+    assert site.box.requests == [STREAM]
+
+
+async def test_a_server_that_is_away_is_no_blocked_transport(site: Site) -> None:
+    await site.start()
+    await site.connected("websocket")
+    site.box.vanish()
+    await until(site.page, "told.filter((it) => it.state === 'waiting').length > 5")
+    await site.box.listen()
+    await site.connected("websocket")
+    assert {one["transport"] for one in await site.statuses() if "transport" in one} == {"websocket"}
+
+
+async def test_while_the_log_is_away_the_connection_is_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.parked_poll.LOG_SECONDS", 0.1)
+    log = MemoryLog(shards=8)
+    async with opened(page, log=log) as site:
+        await site.start()
+        await site.parked("websocket")
+        await site.page.clock.fast_forward(OPEN_MS)
+        await site.counts(1, "tidings_polls_answered_total", status="503")
+        assert await page.evaluate("client.status.state") == "connecting"
+        await log.open()
+        await site.connected("websocket")
+        assert site.box.count(WEBSOCKET) == 1
+    await log.close()
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_client_that_is_refused_stops_with_the_reason(page: Page, transport: str) -> None:
+    paths = list(TRANSPORTS.values())
+    async with opened(page, auth="jwt", jwt_secret=SECRET) as site:
+        site.box.rules = dict.fromkeys(paths[: paths.index(TRANSPORTS[transport])], Rule.REFUSE)
+        token = jwt.encode({"sub": "alice", "exp": time.time() + 600}, SECRET, "HS256")
+        await site.start(f"{WEBSOCKET}?access_token={token}")
+        await site.connected(transport)
+        await site.parked(transport)
+        await site.move(WEBSOCKET)
+        site.box.hang_up()
+        await state(page, "stopped")
+        stopped = {"state": "stopped", "error": "a token is required", "httpStatus": 401}
+        assert (await site.statuses())[-1] == stopped
+
+
+async def test_an_account_of_somebody_else_stops_it(page: Page) -> None:
+    async with opened(page, auth="jwt", jwt_secret=SECRET) as site:
+        token = jwt.encode({"sub": "alice", "exp": time.time() + 600}, SECRET, "HS256")
+        await site.start(f"{WEBSOCKET}?access_token={token}&account=bob")
+        await state(page, "stopped")
+        assert (await site.statuses())[-1]["httpStatus"] == 403
+
+
+@pytest.mark.parametrize(("transport", "rules"), [("eventsource", 1), ("poll", 2)])
+async def test_a_restart_of_the_gateway_is_told_by_every_transport(page: Page, transport: str, rules: int) -> None:
+    log = MemoryLog(shards=8)
+    await log.open()
+    async with opened(page, log=log) as site:
+        site.box.rules = dict.fromkeys(list(TRANSPORTS.values())[:rules], Rule.REFUSE)
+        await site.start()
+        await site.connected(transport)
+        await site.parked(transport)
+        await site.page.evaluate("told.length = 0")
+        await site.gateway.service.stop()
+        await until(page, "told.some((it) => it.state === 'waiting')")
+        waiting = next(one for one in await site.statuses() if one["state"] == "waiting")
+        assert waiting["code"] == 1012
+        assert waiting["retryInMs"] < 5_000
+    await log.close()
+
+
+@pytest.mark.parametrize(("transport", "rules"), [("eventsource", 1), ("poll", 2)])
+async def test_no_transport_outlives_the_page(site: Site, transport: str, rules: int) -> None:
+    site.box.rules = dict.fromkeys(list(TRANSPORTS.values())[:rules], Rule.REFUSE)
+    await site.start()
+    await site.connected(transport)
+    await site.parked(transport)
+    await site.page.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
+    await site.parked(transport, 0)
+    await site.publish("1")
+    await site.page.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    await site.shows("1")
+    assert (await site.statuses())[-1] == {"state": "connected", "resumed": True, "transport": transport}
+
+
+@pytest.mark.parametrize(("transport", "rules"), [("eventsource", 1), ("poll", 2)])
+async def test_one_that_went_silent_is_replaced(site: Site, transport: str, rules: int) -> None:
+    path = TRANSPORTS[transport]
+    site.box.rules = dict.fromkeys(list(TRANSPORTS.values())[:rules], Rule.REFUSE)
+    await site.start()
+    await site.connected(transport)
+    await site.parked(transport)
+    site.box.go_deaf(path)
+    asked = site.box.count(path)
+    for _ in range(6):
+        await site.page.clock.fast_forward(TICK_MS)
+    await eventually(lambda: site.box.count(path) > asked)
+
+
+async def test_only_the_types_that_were_asked_for_are_told(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.REFUSE}
+    await site.start(types=["Email", "Mailbox"])
+    await site.connected("eventsource")
+    await site.gateway.publish("alice", {"Thread": "t"})
+    await site.gateway.publish("alice", {"Email": "1", "Thread": "t2"})
+    await site.shows("1")
+    site.box.rules |= {STREAM: Rule.REFUSE}
+    site.box.hang_up(STREAM)
+    await site.connected("poll")
+    await site.gateway.publish("alice", {"Email": "2", "Thread": "t3"})
+    await site.shows("2")
+    changed = [one["changed"]["alice"] for one in await told(site.page) if "changed" in one]
+    assert changed == [{"Email": "1"}, {"Email": "2"}]
+
+
+async def test_a_stream_is_read_however_it_is_cut_and_its_lines_end(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.REFUSE, STREAM: Rule.DRIBBLE}
+    await site.start()
+    await site.connected("eventsource")
+    for number in ("grüße", "2"):
+        await site.publish(number)
+        await site.shows(number)
+    assert await site.states() == ["grüße", "2"]
+
+
+async def test_a_subscription_that_is_refused_stops_an_event_stream(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.REFUSE}
+    await site.start(types=["no such thing"])
+    await state(site.page, "stopped")
+    stopped = (await site.statuses())[-1]
+    assert stopped["httpStatus"] == 400
+    assert "types" in stopped["error"]
