@@ -11,6 +11,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 LOCKS := requirements/run.txt requirements/build.txt requirements/dev.txt
 CODE := services tests bench
+JAM := tests/integration/jmap-jam
+NPM := npm --prefix $(JAM) --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
@@ -19,8 +21,8 @@ help: ## Show this list
 run: .venv/package.stamp ## Run everything in one process: http://127.0.0.1:8080, mail in var/mail
 	@exec $(BIN)/tidings up --maildir var/mail --state-dir var/state $(ARGS)
 
-test: .venv/package.stamp .venv/dev.stamp ## Install what the tests need, run all of them, check coverage
-	@scripts/apt-install rabbitmq-server chromium
+test: .venv/package.stamp .venv/dev.stamp $(JAM)/node_modules/.package-lock.json ## Install what the tests need, run all of them, check coverage
+	@scripts/apt-install rabbitmq-server chromium openssl
 	@$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
 	$(if $(ARGS),,@echo "Coverage of the pure modules, branches included:")
 	$(if $(ARGS),,@pure=$$($(BIN)/python scripts/pure_modules.py) && \
@@ -52,9 +54,11 @@ lock: ## Resolve the dependencies of pyproject.toml into requirements/*.txt
 	for group in build dev; do \
 		$(UV_COMPILE) --group $$group --constraint requirements/run.txt --output-file requirements/$$group.txt; \
 	done
+	@scripts/apt-install nodejs npm
+	@$(NPM) $(if $(filter --upgrade,$(ARGS)),update,install) --package-lock-only --omit-lockfile-registry-resolved >/dev/null
 
 clean: ## Remove .venv, caches and build results; the mail in var/ stays
-	@rm -rf .venv build dist .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf .venv build dist $(JAM)/node_modules .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find $(wildcard $(CODE) scripts) -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -e var ]; then echo "Kept var/ (mail and state of make run). To forget it: rm -r var"; fi
 
@@ -76,4 +80,11 @@ clean: ## Remove .venv, caches and build results; the mail in var/ stays
 .venv/dev.stamp: .venv/run.stamp | .venv/package.stamp
 	@echo "Installing development tools into .venv ..."
 	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@touch $@
+
+# npm writes this file last.
+$(JAM)/node_modules/.package-lock.json: $(JAM)/package.json $(JAM)/package-lock.json
+	@scripts/apt-install nodejs npm
+	@echo "Installing $(JAM) ..."
+	@$(NPM) ci >/dev/null
 	@touch $@

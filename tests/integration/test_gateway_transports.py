@@ -45,7 +45,7 @@ async def first_cursor(gateway: RunningGateway) -> str:
 
 async def test_an_event_stream_begins_with_its_cursor_and_tells_every_change() -> None:
     async with running_gateway() as gateway, event_stream(stream_url(gateway)) as stream:
-        assert stream.response.headers["content-type"] == "text/event-stream"
+        assert stream.response.headers["content-type"] == "text/event-stream; charset=utf-8"
         assert stream.response.headers["cache-control"] == "no-store"
         hello = await stream.event()
         assert hello is not None

@@ -46,7 +46,9 @@ def read_request(request: Request) -> Asked:
 def opening(fields: Mapping[str, str]) -> bytes:
     """The response's head. The body ends with the connection."""
     # A proxy that buffers would hold events back; nginx, the usual one, is told so by a field of its own.
-    return http1.head(200, {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no", **fields})
+    # An event stream is UTF-8; libraries that know only HTTP would take a text without a charset for Latin-1.
+    content_type = "text/event-stream; charset=utf-8"
+    return http1.head(200, {"Content-Type": content_type, "X-Accel-Buffering": "no", **fields})
 
 
 def encode(changed: jmap.Changed, cursor: str) -> bytes:

@@ -85,7 +85,7 @@ def test_the_answer_is_not_to_be_stored_nor_buffered() -> None:
     head = eventsource.opening({"Vary": "Origin"}).decode()
     assert head.startswith("HTTP/1.1 200 OK\r\n")
     for field in (
-        "Content-Type: text/event-stream",
+        "Content-Type: text/event-stream; charset=utf-8",
         "Cache-Control: no-store",
         "X-Accel-Buffering: no",
         "Vary: Origin",

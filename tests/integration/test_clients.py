@@ -1,0 +1,164 @@
+"""JMAP clients of others, as their users install them: PyPI's jmapc and npm's jmap-jam receive state changes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shutil
+import sys
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import jwt
+import pytest
+
+from tests.support.broker import free_ports
+from tests.support.gateway import SECRET, RunningGateway, running_gateway
+from tests.support.tls import CERTIFICATE, make_certificate, terminated
+
+JAM = Path(__file__).parent / "jmap-jam"
+DEADLINE = 30.0
+"""Seconds that a client may take to start, or to come back after an end that it did not expect."""
+
+
+def token(*accounts: str) -> str:
+    return jwt.encode({"sub": accounts[0], "accounts": accounts[1:], "exp": time.time() + 600}, SECRET, "HS256")
+
+
+class Receiver:
+    """A client in a process of its own."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None
+        self._lines = process.stdout
+
+    async def receive(self) -> Any:
+        """The next thing that it was told."""
+        async with asyncio.timeout(DEADLINE):
+            # What is no JSON are remarks of its libraries.
+            while not (line := await self._lines.readline()).startswith(b"{"):
+                assert line, "the client has ended"
+        return json.loads(line)
+
+
+@asynccontextmanager
+async def running(*command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> AsyncIterator[Receiver]:
+    process = await asyncio.create_subprocess_exec(*command, cwd=cwd, env=env, stdout=asyncio.subprocess.PIPE)
+    try:
+        yield Receiver(process)
+    finally:
+        process.kill()
+        await process.communicate()
+
+
+async def listened_to(gateway: RunningGateway) -> None:
+    """Wait until an event stream has been opened."""
+    async with asyncio.timeout(DEADLINE):
+        while not gateway.registry.get_sample_value("tidings_connections_opened_total", {"format": "eventsource"}):
+            await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def opened(**settings: object) -> AsyncIterator[RunningGateway]:
+    """A gateway with tokens that follows alice's shard already: nothing published from here on is too early."""
+    async with running_gateway(auth="jwt", jwt_secret=SECRET, **settings) as gateway, httpx.AsyncClient() as client:
+        url = gateway.http_url("/jmap/changes", f"access_token={token('alice')}")
+        assert (await client.get(url, timeout=DEADLINE)).status_code == 200
+        yield gateway
+
+
+def jam(gateway: RunningGateway, bearer: str, **options: object) -> Any:
+    node = shutil.which("node") or shutil.which("nodejs")
+    assert node, "node is needed: `make test` installs it"
+    assert (JAM / "node_modules").is_dir(), "jmap-jam is needed: `make test` installs it"
+    url = f"http://127.0.0.1:{gateway.port}/.well-known/jmap"
+    return running(node, "receive.mjs", url, bearer, json.dumps(options), cwd=JAM)
+
+
+async def test_jmap_jam_is_told_of_every_change() -> None:
+    async with opened() as gateway, jam(gateway, token("alice"), types="*", ping=0) as client:
+        await listened_to(gateway)
+        cursors = set()
+        for changed in ({"Email": "s1"}, {"Mailbox": "grüße", "Thread": "t1"}):
+            await gateway.publish("alice", changed)
+            told = await client.receive()
+            assert told["type"] == "state"
+            assert told["data"] == {"@type": "StateChange", "changed": {"alice": changed}}
+            cursors.add(told["id"])
+        assert len(cursors) == 2
+
+
+async def test_jmap_jam_is_told_of_the_types_it_asks_for_and_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.eventsource.MIN_PING_SECONDS", 1)
+    options = {"types": ["Email", "Mailbox"], "ping": 1}
+    async with opened(head_seconds=0.5) as gateway, jam(gateway, token("alice"), **options) as client:
+        await listened_to(gateway)
+        await gateway.publish("alice", {"Thread": "t1"})
+        await gateway.publish("alice", {"Email": "s1", "Thread": "t2"})
+        told = [await client.receive()]
+        while {one["type"] for one in told} < {"state", "ping"}:
+            told.append(await client.receive())
+        (state,) = (one["data"] for one in told if one["type"] == "state")
+        assert state["changed"] == {"alice": {"Email": "s1"}}
+        assert all(one["data"] == {"interval": 1} for one in told if one["type"] == "ping")
+
+
+async def test_jmap_jam_misses_nothing_between_streams_that_close_after_one_state() -> None:
+    async with opened() as gateway:
+        async with jam(gateway, token("alice"), types="*", ping=0, closeafter="state") as client:
+            await listened_to(gateway)
+            await gateway.publish("alice", {"Email": "1"})
+            assert (await client.receive())["data"]["changed"] == {"alice": {"Email": "1"}}
+            await gateway.publish("alice", {"Email": "2"})
+            await gateway.publish("alice", {"Mailbox": "3"})
+            assert (await client.receive())["data"]["changed"] == {"alice": {"Email": "2", "Mailbox": "3"}}
+
+
+@asynccontextmanager
+async def opened_with_tls(directory: Path) -> AsyncIterator[tuple[RunningGateway, str]]:
+    """jmapc speaks only https."""
+    (port,) = free_ports(1)
+    async with terminated(port, make_certificate(directory)) as tls_port:
+        host = f"127.0.0.1:{tls_port}"
+        async with opened(port=port, public_url=f"https://{host}") as gateway:
+            yield gateway, host
+
+
+def jmapc(host: str, directory: Path, bearer: str, *options: str) -> Any:
+    command = (sys.executable, "-m", "tests.support.jmapc_receiver", host, bearer, *options)
+    path = ":".join(part for part in sys.path if part)
+    return running(*command, env={"REQUESTS_CA_BUNDLE": str(directory / CERTIFICATE), "PYTHONPATH": path})
+
+
+async def test_jmapc_is_told_of_every_change(tmp_path: Path) -> None:
+    async with opened_with_tls(tmp_path) as (gateway, host):
+        async with jmapc(host, tmp_path, token("alice", "team"), "*", "no", "0") as client:
+            await listened_to(gateway)
+            await gateway.publish("alice", {"Email": "s1", "Thread": "t1"})
+            told = await client.receive()
+            assert told["changed"] == {"alice": states(email="s1", thread="t1")}
+            await gateway.publish("alice", {"Mailbox": "grüße"})
+            assert (await client.receive())["changed"] == {"alice": states(mailbox="grüße")}
+        async with jmapc(host, tmp_path, token("alice", "team"), "Mailbox", "no", "30", told["id"]) as client:
+            assert (await client.receive())["changed"] == {"alice": states(mailbox="grüße")}
+
+
+async def test_jmapc_misses_nothing_between_streams_that_close_after_one_state(tmp_path: Path) -> None:
+    async with opened_with_tls(tmp_path) as (gateway, host):
+        async with jmapc(host, tmp_path, token("alice"), "Email,Mailbox", "state", "0") as client:
+            await listened_to(gateway)
+            await gateway.publish("alice", {"Thread": "not asked for"})
+            await gateway.publish("alice", {"Email": "1"})
+            assert (await client.receive())["changed"] == {"alice": states(email="1")}
+            await gateway.publish("alice", {"Email": "2"})
+            await gateway.publish("alice", {"Mailbox": "3", "Thread": "not asked for"})
+            assert (await client.receive())["changed"] == {"alice": states(email="2", mailbox="3")}
+
+
+def states(**known: str) -> dict[str, str | None]:
+    """The states of an account as jmapc has them."""
+    return {**dict.fromkeys(("calendar_event", "mailbox", "email", "email_delivery", "thread")), **known}
