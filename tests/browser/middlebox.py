@@ -27,8 +27,8 @@ class Rule(Enum):
 class Middlebox:
     """Forwards to the gateway from `port`, one request per connection. `requests` are the paths asked for."""
 
-    def __init__(self, upstream: int) -> None:
-        self.port = 0
+    def __init__(self, upstream: int, port: int = 0) -> None:
+        self.port = port
         self.rules: dict[str, Rule] = {}
         self.requests: list[str] = []
         self._upstream = upstream
@@ -122,8 +122,8 @@ async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def middlebox(upstream: int) -> AsyncIterator[Middlebox]:
-    box = Middlebox(upstream)
+async def middlebox(upstream: int, port: int = 0) -> AsyncIterator[Middlebox]:
+    box = Middlebox(upstream, port)
     await box.listen()
     try:
         yield box

@@ -18,6 +18,7 @@ from starlette.types import Receive, Scope, Send
 from tests.browser.clientpage import content, start, state, told, until
 from tests.browser.conftest import eventually
 from tests.browser.middlebox import Middlebox, Rule, middlebox
+from tests.support.broker import free_ports
 from tests.support.gateway import SECRET, RunningGateway, running_gateway
 from tidings.bus.memory import MemoryLog
 
@@ -329,6 +330,26 @@ async def test_only_the_types_that_were_asked_for_are_told(site: Site) -> None:
     await site.shows("2")
     changed = [one["changed"]["alice"] for one in await told(site.page) if "changed" in one]
     assert changed == [{"Email": "1"}, {"Email": "2"}]
+
+
+async def test_every_transport_crosses_origins(page: Page) -> None:
+    (port,) = free_ports(1)
+    origin = f"http://127.0.0.1:{port}"
+    async with opened(page, allow_origin=[origin]) as site, middlebox(site.gateway.port, port):
+        await page.goto(origin)
+        site.box.rules = {WEBSOCKET: Rule.REFUSE}
+        await site.start(f"http://127.0.0.1:{site.box.port}{WEBSOCKET}?account=alice")
+        await site.connected("eventsource")
+        site.box.hang_up(STREAM)
+        await site.publish("1")
+        await site.shows("1")
+        site.box.rules |= {STREAM: Rule.REFUSE}
+        site.box.hang_up(STREAM)
+        await site.connected("poll")
+        for number in ("2", "3"):
+            await site.publish(number)
+            await site.shows(number)
+        assert await site.states() == ["1", "2", "3"]
 
 
 async def test_a_stream_is_read_however_it_is_cut_and_its_lines_end(site: Site) -> None:

@@ -14,6 +14,7 @@ from playwright.async_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.conftest import Seen, eventually, storage
 from tests.browser.maildirs import Maildirs
+from tests.browser.middlebox import Rule, middlebox
 from tests.support.broker import free_ports
 from tests.support.processes import Tidings
 from tests.support.processes import tidings as running
@@ -181,6 +182,17 @@ async def test_a_restart_shows_in_the_indicator_and_what_changed_meanwhile_in_th
         await expect(row(page, "Old")).to_have_count(0)
         maildirs.deliver("alice", "Afterwards")
         await expect(row(page, "Afterwards")).to_be_visible()
+
+
+async def test_where_upgrades_are_blocked_it_says_so_and_is_told_all_the_same(
+    page: Page, seen: Seen, tidings: Tidings, maildirs: Maildirs, account: str
+) -> None:
+    async with middlebox(tidings.ports["gateway"]) as box:
+        box.rules = {"/jmap/ws": Rule.REFUSE}
+        await page.goto(f"http://127.0.0.1:{box.port}/?account={account}")
+        await expect(page.locator("#connection")).to_have_text("Connected (event stream)")
+        maildirs.deliver(account, "Told over a stream")
+        await expect(row(page, "Told over a stream")).to_be_visible()
 
 
 async def test_an_account_whose_name_is_html_is_shown_as_text(
