@@ -9,6 +9,7 @@ from enum import Enum, auto
 
 HEAD_END = b"\r\n\r\n"
 CHUNK = 65536
+CR = 13
 
 
 class Rule(Enum):
@@ -21,7 +22,7 @@ class Rule(Enum):
     HOLD = auto()
     """Pass the answer's head, and hold the body back until it is complete."""
     DRIBBLE = auto()
-    """Pass the answer byte by byte, with other line ends in its body."""
+    """Pass the answer byte by byte, with other line ends in its body and a pause within each."""
 
 
 class Middlebox:
@@ -103,7 +104,7 @@ class Middlebox:
                 for byte in line.replace(b"\n", b"\r\n"):
                     writer.write(bytes((byte,)))
                     await writer.drain()
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0.02 if byte == CR else 0)
         else:
             while data := await answer.read(CHUNK):
                 if path not in self._deaf:

@@ -19,6 +19,7 @@ from tests.browser.clientpage import content, start, state, told, until
 from tests.browser.conftest import eventually
 from tests.browser.middlebox import Middlebox, Rule, middlebox
 from tests.support.broker import free_ports
+from tests.support.clients import jmap_client
 from tests.support.gateway import SECRET, RunningGateway, running_gateway
 from tidings.bus.memory import MemoryLog
 
@@ -89,6 +90,14 @@ async def opened(page: Page, **settings: Any) -> AsyncIterator[Site]:
         yield Site(page, gateway, box)
         # Polls that wait would keep the gateway's end waiting for the page's.
         await page.evaluate("window.client?.stop()")
+
+
+@asynccontextmanager
+async def opened_log(shards: int) -> AsyncIterator[MemoryLog]:
+    log = MemoryLog(shards)
+    await log.open()
+    yield log
+    await log.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
@@ -208,6 +217,12 @@ async def test_another_network_is_tried_for_better_transports_at_once(site: Site
     await site.page.evaluate("dispatchEvent(new Event('online'))")
     await site.page.clock.fast_forward(TICK_MS)
     await site.connected("websocket")
+    await site.parked("eventsource", 0)
+    site.box.requests.clear()
+    site.box.hang_up(WEBSOCKET)
+    await site.publish("1")
+    await site.shows("1")
+    assert site.box.requests == [WEBSOCKET]
 
 
 async def test_what_worked_comes_first_after_a_break(site: Site) -> None:
@@ -229,6 +244,39 @@ async def test_a_server_that_is_away_is_no_blocked_transport(site: Site) -> None
     await site.box.listen()
     await site.connected("websocket")
     assert {one["transport"] for one in await site.statuses() if "transport" in one} == {"websocket"}
+
+
+async def test_a_server_that_is_full_is_no_blocked_transport_and_is_left_alone(page: Page) -> None:
+    async with opened(page, max_connections_per_account=1) as site, jmap_client(site.gateway.url()):
+        await site.parked("websocket")
+        await site.start()
+        await state(page, "waiting")
+        # By itself it would come back at once; the server asked for more.
+        assert (await site.statuses())[-1]["retryInMs"] >= 1_000
+        assert site.box.requests == [WEBSOCKET, POLL]
+
+
+async def test_a_last_transport_that_is_gone_makes_all_be_tried_anew(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.REFUSE, STREAM: Rule.REFUSE}
+    await site.start()
+    await site.connected("poll")
+    await site.parked("poll")
+    site.box.rules = {POLL: Rule.REFUSE}
+    site.box.hang_up(POLL)
+    await site.connected("websocket")
+
+
+async def test_a_poll_that_tells_nothing_moves_the_cursor(page: Page) -> None:
+    async with opened_log(shards=1) as log, opened(page, log=log) as site:
+        site.box.rules = {WEBSOCKET: Rule.REFUSE, STREAM: Rule.REFUSE}
+        await site.start()
+        await site.connected("poll")
+        await site.parked("poll")
+        cursor = await page.evaluate("client.cursor")
+        await site.gateway.publish("bob", {"Email": "1"})
+        site.box.hang_up(POLL)
+        await until(page, f"client.cursor !== '{cursor}'")
+        assert await site.states() == []
 
 
 async def test_while_the_log_is_away_the_connection_is_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,9 +320,7 @@ async def test_an_account_of_somebody_else_stops_it(page: Page) -> None:
 
 @pytest.mark.parametrize(("transport", "rules"), [("eventsource", 1), ("poll", 2)])
 async def test_a_restart_of_the_gateway_is_told_by_every_transport(page: Page, transport: str, rules: int) -> None:
-    log = MemoryLog(shards=8)
-    await log.open()
-    async with opened(page, log=log) as site:
+    async with opened_log(shards=8) as log, opened(page, log=log) as site:
         site.box.rules = dict.fromkeys(list(TRANSPORTS.values())[:rules], Rule.REFUSE)
         await site.start()
         await site.connected(transport)
@@ -285,7 +331,6 @@ async def test_a_restart_of_the_gateway_is_told_by_every_transport(page: Page, t
         waiting = next(one for one in await site.statuses() if one["state"] == "waiting")
         assert waiting["code"] == 1012
         assert waiting["retryInMs"] < 5_000
-    await log.close()
 
 
 @pytest.mark.parametrize(("transport", "rules"), [("eventsource", 1), ("poll", 2)])
@@ -335,10 +380,13 @@ async def test_only_the_types_that_were_asked_for_are_told(site: Site) -> None:
 async def test_every_transport_crosses_origins(page: Page) -> None:
     (port,) = free_ports(1)
     origin = f"http://127.0.0.1:{port}"
-    async with opened(page, allow_origin=[origin]) as site, middlebox(site.gateway.port, port):
+    tokens = {"auth": "jwt", "jwt_secret": SECRET}
+    async with opened(page, allow_origin=[origin], **tokens) as site, middlebox(site.gateway.port, port):
+        token = jwt.encode({"sub": "alice", "exp": time.time() + 600}, SECRET, "HS256")
+        await page.context.add_cookies([{"name": "tidings_token", "value": token, "url": origin}])
         await page.goto(origin)
         site.box.rules = {WEBSOCKET: Rule.REFUSE}
-        await site.start(f"http://127.0.0.1:{site.box.port}{WEBSOCKET}?account=alice")
+        await site.start(f"http://127.0.0.1:{site.box.port}{WEBSOCKET}")
         await site.connected("eventsource")
         site.box.hang_up(STREAM)
         await site.publish("1")
