@@ -64,6 +64,11 @@ class Site:
         """Wait until the page has been told of a state."""
         await until(self.page, f"told.some((it) => it.changed?.alice?.Email === '{state}')")
 
+    async def wait(self) -> dict[str, Any]:
+        """The status of the first wait, once there was one."""
+        await until(self.page, "told.some((it) => it.state === 'waiting')")
+        return next(one for one in await self.statuses() if one["state"] == "waiting")
+
     async def parked(self, transport: str, connections: int = 1) -> None:
         """Wait until the gateway has so many connections of a transport."""
         await self.counts(connections, "tidings_connections_open", format=transport)
@@ -151,7 +156,7 @@ async def test_one_cursor_goes_through_all_transports_and_back(site: Site) -> No
 
     site.box.rules = {WEBSOCKET: Rule.REFUSE}
     site.box.vanish()
-    await until(site.page, "told.some((it) => it.state === 'waiting')")
+    await site.wait()
     await site.publish("2")
     await site.box.listen()
     await site.connected("eventsource")
@@ -250,10 +255,22 @@ async def test_a_server_that_is_full_is_no_blocked_transport_and_is_left_alone(p
     async with opened(page, max_connections_per_account=1) as site, jmap_client(site.gateway.url()):
         await site.parked("websocket")
         await site.start()
-        await state(page, "waiting")
         # By itself it would come back at once; the server asked for more.
-        assert (await site.statuses())[-1]["retryInMs"] >= 1_000
-        assert site.box.requests == [WEBSOCKET, POLL]
+        assert (await site.wait())["retryInMs"] >= 1_000
+        assert STREAM not in site.box.requests
+
+
+async def test_an_event_stream_comes_back_when_a_full_server_says(page: Page) -> None:
+    async with opened(page, max_connections_per_account=1) as site:
+        site.box.rules = {WEBSOCKET: Rule.REFUSE}
+        await site.start()
+        await site.connected("eventsource")
+        site.box.vanish()
+        await site.parked("eventsource", 0)
+        async with jmap_client(site.gateway.url()):
+            await site.box.listen()
+            await until(page, "told.some((it) => it.code === 1013)")
+            assert any(one["retryInMs"] >= 1_000 for one in await site.statuses() if one.get("code") == 1013)
 
 
 async def test_a_last_transport_that_is_gone_makes_all_be_tried_anew(site: Site) -> None:
@@ -327,8 +344,7 @@ async def test_a_restart_of_the_gateway_is_told_by_every_transport(page: Page, t
         await site.parked(transport)
         await site.page.evaluate("told.length = 0")
         await site.gateway.service.stop()
-        await until(page, "told.some((it) => it.state === 'waiting')")
-        waiting = next(one for one in await site.statuses() if one["state"] == "waiting")
+        waiting = await site.wait()
         assert waiting["code"] == 1012
         assert waiting["retryInMs"] < 5_000
 
