@@ -226,7 +226,9 @@ class Hub:
         self._resuming.discard(connection)
         pending = connection.pending or NOTHING
         merged = {account: {**states, **pending.changed.get(account, {})} for account, states in missed.items()}
-        connection.pending = pending._replace(changed={**pending.changed, **merged})
+        # How long ago the missed was consumed says nothing about us: it waited for the client.
+        consumed = pending.consumed if pending.changed else self._clock()
+        connection.pending = Pending({**pending.changed, **merged}, consumed, pending.changed_at)
         form = connection.form
         self._flush([connection], only_changes=form is not None and not form.greets)
         if self._sink.is_blocked(connection):
