@@ -74,6 +74,11 @@ class GatewayMetrics:
         )
         formats = ["format"]
         metrics.labelled_gauge("tidings_connections_open", "Parked connections", formats, lambda: parked.open)
+        gauge(
+            "tidings_connections_blocked",
+            "Client sockets that do not take what is written to them",
+            lambda: reactor.blocked,
+        )
         gauge("tidings_requests_open", "Requests handed over to the HTTP application", lambda: len(hand_over))
         counter("tidings_accepts", "Connections accepted", lambda: reactor.counters.accepted)
         counter(

@@ -99,6 +99,11 @@ class Reactor:
     def __len__(self) -> int:
         return len(self._table)
 
+    @property
+    def blocked(self) -> int:
+        """How many connections have an unfinished write."""
+        return len(self._unsent)
+
     def start(self, first: Handler, blocked: Callable[[Connection], None]) -> None:
         """Accept and serve from now on; `first` handles a new connection, `blocked` hears of unfinished writes."""
         self._first = first

@@ -26,7 +26,8 @@ from tidings.wire.shard import shard_of
 SHARDS = 2
 CHECK = b"\0\0\0\0"
 START = 1000.0
-STEP = 0.0005
+TICK, STEP = 1e-6, 0.0005
+"""What passes between two looks at the clock, and where the hub is to run out of time."""
 SLACK = 20 * STEP
 """Writes of one call share the time that it looked up at its beginning."""
 Key = tuple[str, str]
@@ -83,7 +84,7 @@ class Model(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.now, self.step = START, 0.0
+        self.now, self.step = START, TICK
         self.number = 0
         self.log: dict[int, list[list[tuple[str, str, int]]]] = {shard: [[]] for shard in range(SHARDS)}
         self.clients: dict[Connection, Client] = {}
@@ -100,7 +101,7 @@ class Model(RuleBasedStateMachine):
     @initialize(interval=st.sampled_from([0.0, 0.1]), budget=st.sampled_from([STEP, 2 * STEP, 1.0]), slow=st.booleans())
     def start(self, interval: float, budget: float, slow: bool) -> None:
         self.interval = interval
-        self.step = STEP if slow else 0.0
+        self.step = STEP if slow else TICK
         self.hub = Hub(
             shards=SHARDS,
             interval=interval,
@@ -244,7 +245,7 @@ class Model(RuleBasedStateMachine):
 
     def settle(self) -> None:
         """Everybody reads, and time passes; then everybody has been told everything, and nothing waits."""
-        self.step = 0.0
+        self.step = TICK
         self.filling.clear()
         self.dying.clear()
         for client in list(self.clients.values()):
@@ -358,7 +359,7 @@ class Model(RuleBasedStateMachine):
 
     def is_ready(self, client: Client) -> bool:
         """Whether nothing puts off what it is told."""
-        unhindered = not (client.muted or client.resuming or self.deferred or self.step)
+        unhindered = not (client.muted or client.resuming or self.deferred or self.step == STEP)
         sound = not {client.connection} & (self.blocked | self.filling | self.dying)
         return unhindered and sound and self.now - client.pushed_at > self.interval + SLACK
 
