@@ -74,7 +74,7 @@ class Client:
     def wants(self, account: str, name: str) -> bool:
         return account in self.accounts and (self.form.types is None or name in self.form.types)
 
-    def keys(self) -> Iterator[Key]:
+    def asked_for(self) -> Iterator[Key]:
         names = ("Email", "Mailbox", "Thread")
         return ((account, name) for account in self.accounts for name in names if self.wants(account, name))
 
@@ -199,7 +199,8 @@ class Model(RuleBasedStateMachine):
         """Whether a client has been told everything up to some offsets that it has to be told."""
         newest = self.newest(offsets)
         return all(
-            newest.get(key, 0) < client.first[key] or client.told.get(key, 0) >= newest[key] for key in client.keys()
+            newest.get(key, 0) < client.first[key] or client.told.get(key, 0) >= newest[key]
+            for key in client.asked_for()
         )
 
     def tail(self) -> dict[int, int]:
@@ -217,7 +218,7 @@ class Model(RuleBasedStateMachine):
 
     def owe(self, client: Client) -> None:
         """From now on, or from its cursor on, it has to be told of what it asks for and did not ask for before."""
-        for account, name in client.keys():
+        for account, name in client.asked_for():
             shard = shard_of(account, SHARDS)
             since = 0
             if client.since is None:
@@ -314,7 +315,7 @@ class Model(RuleBasedStateMachine):
         if client.form.ends is not Ends.NEVER:
             return
         client.form = form
-        client.first = {key: state for key, state in client.first.items() if key in set(client.keys())}
+        client.first = {key: state for key, state in client.first.items() if key in set(client.asked_for())}
         client.resynchronised = {key: state for key, state in client.resynchronised.items() if key in client.first}
         client.since = client.cursor if resumes and client.cursor else None
         client.muted, client.resuming = False, True
@@ -373,7 +374,7 @@ class Model(RuleBasedStateMachine):
         at_least = self.number + 1
         self.hub.resync(self.hub.accounts(shard))
         for client in self.clients.values():
-            for account, name in client.keys():
+            for account, name in client.asked_for():
                 if not client.muted and shard_of(account, SHARDS) == shard and name in RESYNC_TYPES:
                     client.resynchronised[account, name] = at_least
 
