@@ -8,6 +8,7 @@ Where the kernel surprises:
   so closing waits for the end of the wake-up, and nobody but this module ever holds a descriptor.
 - A close with unread bytes in the receive buffer sends RST, which can overtake the answer just written. `finish`
   therefore shuts down the sending side, reads on, and closes at the peer's FIN or by timer.
+- Where nobody can open a file any more, nobody can answer a probe. Accepting stops before that.
 - SO_SNDBUF is set on the listening socket and inherited. Without it megabytes wait in the kernel for a client that
   does not read, and it reads stale states first.
 """
@@ -17,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import resource
 import select
 import socket
 import time
@@ -37,6 +39,8 @@ MAX_EVENTS: Final = 512
 MAX_ACCEPTS: Final = 64
 MAX_UNSENT_BYTES: Final = 256 * 1024
 ACCEPT_PAUSE_SECONDS: Final = 1.0
+RESERVED_FILES: Final = 32
+"""Files that no client gets: a probe that cannot connect would end the process, and everybody's connection with it."""
 BACKLOG: Final = 4096
 
 _log = structlog.get_logger()
@@ -159,7 +163,7 @@ class Reactor:
                 return
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                    self._pause_accepting(error)
+                    self._pause_accepting(os.strerror(error.errno))
                     return
                 continue
             accepted.setblocking(False)
@@ -169,18 +173,33 @@ class Reactor:
             self._epoll.register(fd, select.EPOLLIN)
             self.counters.accepted += 1
             self._schedule(connection)
+            if _is_reserved(fd):
+                self._pause_accepting("only the reserved files are left")
+                return
 
-    def _pause_accepting(self, error: OSError) -> None:
-        _log.warning("accepting paused", reason=error.strerror, seconds=ACCEPT_PAUSE_SECONDS, open=len(self))
+    def _pause_accepting(self, reason: str) -> None:
+        _log.warning("accepting paused", reason=reason, open=len(self))
         self.counters.accept_pauses += 1
         self._epoll.unregister(self._listener.fileno())
         self._accepting = False
         self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._resume_accepting)
 
     def _resume_accepting(self) -> None:
-        if self._listener.fileno() >= 0 and not self._accepting and not self._epoll.closed:
-            self._epoll.register(self._listener.fileno(), select.EPOLLIN)
-            self._accepting = True
+        if self._listener.fileno() < 0 or self._accepting or self._epoll.closed:
+            return
+        if not self._has_files():
+            self._loop.call_later(ACCEPT_PAUSE_SECONDS, self._resume_accepting)
+            return
+        self._epoll.register(self._listener.fileno(), select.EPOLLIN)
+        self._accepting = True
+
+    def _has_files(self) -> bool:
+        try:
+            fd = os.dup(self._listener.fileno())
+        except OSError:
+            return False
+        os.close(fd)
+        return not _is_reserved(fd)
 
     def _read(self, connection: Connection) -> None:
         try:
@@ -321,6 +340,12 @@ class Reactor:
         self._timer = self._loop.call_later(self._wheel.resolution, self._tick)
         for connection in self._wheel.advance(time.monotonic()):
             self._schedule(connection)
+
+
+def _is_reserved(fd: int) -> bool:
+    """Whether hardly any files are left: the kernel gives the lowest number that is free."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return fd >= most - RESERVED_FILES
 
 
 class _Closed:

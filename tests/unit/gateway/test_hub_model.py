@@ -315,9 +315,12 @@ class Model(RuleBasedStateMachine):
         if client.form.ends is not Ends.NEVER:
             return
         client.form = form
+        client.since = client.cursor if resumes and client.cursor else None
+        if client.resuming and client.since is None:
+            # It has given up what it missed, before it was told.
+            client.first.clear()
         client.first = {key: state for key, state in client.first.items() if key in set(client.asked_for())}
         client.resynchronised = {key: state for key, state in client.resynchronised.items() if key in client.first}
-        client.since = client.cursor if resumes and client.cursor else None
         client.muted, client.resuming = False, True
         self.owe(client)
         self.hub.add(client.connection, form)

@@ -1,0 +1,88 @@
+"""No files left: who is connected is served, probes are answered, and accepting goes on when files are freed."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.changelog import eventually
+from tests.support.clients import jmap_client
+from tests.support.processes import Tidings, tidings
+
+FILES = 64
+"""That a client may still open, before the reserve."""
+EVENT = {"specversion": "1.0", "source": "test", "type": "mail.MessageNew"}
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Tidings]:
+    flags = ("--maildir", f"{tmp_path}/mail", "--state-dir", f"{tmp_path}/state", "--coalesce-ms", "0")
+    with tidings("up", *flags, env={"TIDINGS_INGEST_TOKENS": "secret"}) as process:
+        yield process
+    assert process.events("accepting paused")
+    assert not process.stray
+    assert [event for event in process.logs if event.get("level") in ("error", "critical")] == []
+
+
+def open_files(process: Tidings) -> int:
+    return sum(1 for _ in Path(f"/proc/{process.pid}/fd").iterdir())
+
+
+@contextmanager
+def connections(port: int, count: int) -> Iterator[list[socket.socket]]:
+    """Connections that say nothing."""
+    socks: list[socket.socket] = []
+    try:
+        for _ in range(count):
+            socks.append(socket.create_connection(("127.0.0.1", port)))  # noqa: PERF401 - closed if one fails
+        yield socks
+    finally:
+        for sock in socks:
+            sock.close()
+
+
+async def test_without_files_left_nobody_notices_but_newcomers(running: Tidings) -> None:
+    port = running.ports["gateway"]
+    async with httpx.AsyncClient(headers={"Authorization": "Bearer secret"}) as http:
+
+        async def metric(name: str) -> float:
+            text = (await http.get(running.url("probe", "/metrics"))).text
+            return next(float(line.split()[1]) for line in text.splitlines() if line.startswith(f"{name} "))
+
+        async def publish(number: int) -> None:
+            event = {**EVENT, "id": str(number), "subject": "alice", "data": {"changed": {"Email": str(number)}}}
+            posted = await http.post(
+                running.url("ingest", "/v1/changes"),
+                json=event,
+                headers={"Content-Type": "application/cloudevents+json"},
+            )
+            assert posted.status_code == 202
+
+        url = f"ws://127.0.0.1:{port}/jmap/ws?account=alice"
+        async with jmap_client(url) as client:
+            assert await client.subscribe() == {}
+            limit = open_files(running) + FILES
+            resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (limit, limit))
+            with connections(port, 2 * FILES):
+                running.wait(lambda: running.events("accepting paused"))
+                for number in range(3):
+                    # Past the pause: files do not become fewer by trying again.
+                    await asyncio.sleep(1.1)
+                    async with httpx.AsyncClient() as kubelet:
+                        assert (await kubelet.get(running.url("probe", "/livez"))).status_code == 200
+                        assert (await kubelet.get(running.url("admin", "/readyz"))).status_code == 200
+                    await publish(number)
+                    assert await client.changed() == {"alice": {"Email": str(number)}}
+                assert open_files(running) < limit
+                assert len(running.events("accepting paused")) == await metric("tidings_accept_pauses_total") == 1
+            async with jmap_client(url) as newcomer:
+                assert await newcomer.subscribe() == {}
+                await publish(3)
+                assert await client.changed() == await newcomer.changed() == {"alice": {"Email": "3"}}
