@@ -12,7 +12,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.changelog import eventually
 from tests.support.clients import jmap_client
 from tests.support.processes import Tidings, tidings
 

@@ -20,6 +20,18 @@ REQUEST_SECONDS: Final = 60.0
 _log = structlog.get_logger()
 
 
+class _Protocol(HttpToolsProtocol):
+    """uvicorn's, with a deadline that ends with the connection: else a timer would keep each for as long as it runs."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._deadline = self.loop.call_later(REQUEST_SECONDS, transport.abort)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._deadline.cancel()
+        super().connection_lost(exc)
+
+
 class HandOver:
     """Serves `app` on sockets that somebody else accepted.
 
@@ -56,16 +68,15 @@ class HandOver:
     async def _take(self, sock: socket.socket, received: bytes) -> None:
         loop = asyncio.get_running_loop()
         try:
-            transport, protocol = await loop.connect_accepted_socket(self._protocol, sock)
+            _, protocol = await loop.connect_accepted_socket(self._protocol, sock)
         except OSError as error:
             _log.info("hand-over failed", reason=str(error))
             sock.close()
             return
         protocol.data_received(received)
-        loop.call_later(REQUEST_SECONDS, transport.abort)
 
-    def _protocol(self) -> HttpToolsProtocol:
-        return HttpToolsProtocol(config=self._config, server_state=self._state, app_state={})
+    def _protocol(self) -> _Protocol:
+        return _Protocol(config=self._config, server_state=self._state, app_state={})
 
     async def stop(self, seconds: float) -> None:
         """Let running requests end, for at most this long."""

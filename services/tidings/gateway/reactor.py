@@ -206,8 +206,8 @@ class Reactor:
             count = os.readv(connection.fd, [self._buffer])
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
-            self.close(connection, "reset")
+        except OSError as error:
+            self.close(connection, _reason(error))
             return
         if count == 0:
             self.close(connection, "eof")
@@ -231,8 +231,8 @@ class Reactor:
                 count = write(connection.fd, frame)
             except (BlockingIOError, InterruptedError):
                 count = 0
-            except OSError:
-                self.close(connection, "reset")
+            except OSError as error:
+                self.close(connection, _reason(error))
                 continue
             sent += count
             if count != len(frame):
@@ -257,8 +257,8 @@ class Reactor:
             count = os.write(connection.fd, unsent.data)
         except (BlockingIOError, InterruptedError):
             return
-        except OSError:
-            self.close(connection, "reset")
+        except OSError as error:
+            self.close(connection, _reason(error))
             return
         self.counters.bytes_out += count
         del unsent.data[:count]
@@ -340,6 +340,11 @@ class Reactor:
         self._timer = self._loop.call_later(self._wheel.resolution, self._tick)
         for connection in self._wheel.advance(time.monotonic()):
             self._schedule(connection)
+
+
+def _reason(error: OSError) -> str:
+    """What the end of a connection that failed is counted as; the kernel has a deadline for what it sends."""
+    return "write_deadline" if error.errno == errno.ETIMEDOUT else "reset"
 
 
 def _is_reserved(fd: int) -> bool:

@@ -22,7 +22,7 @@ from tidings.gateway.front import Front, Route
 from tidings.gateway.handover import HandOver
 from tidings.gateway.hub import Hub
 from tidings.gateway.metrics import GatewayMetrics
-from tidings.gateway.parked import Lot, Parked
+from tidings.gateway.parked import WRITE_SECONDS, Lot, Parked
 from tidings.gateway.parked_eventsource import EVENTSOURCE_PATH, EventSourceRoute
 from tidings.gateway.parked_poll import POLL_PATH, PollRoute
 from tidings.gateway.parked_websocket import WEBSOCKET_PATH, ParkedWebSocket
@@ -78,13 +78,17 @@ def room_for(files: int) -> int:
 
 
 def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket whose accepted sockets have no Nagle delay and a small send buffer.
+    """A listening socket whose accepted sockets have no Nagle delay, a small send buffer and a deadline for writes.
+
+    The deadline of the kernel is that of a write it has taken: without it, a client that is gone without a FIN, and
+    answers no pings because it speaks none, would be there for a quarter of an hour.
 
     Raises SettingsError when the address cannot be had.
     """
     listener = bind(host, port, shared=shared)
     listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(WRITE_SECONDS * 1000))
     listener.setblocking(False)
     listener.listen(BACKLOG)
     return listener

@@ -52,4 +52,6 @@ def configure(log_format: Literal["auto", "json", "console"], log_level: str) ->
     root.handlers[:] = [handler]
     root.setLevel(max(level, logging.WARNING))
     logging.getLogger("tidings").setLevel(level)
+    # Its warnings are about what peers send: anybody could fill the log with them.
+    logging.getLogger("uvicorn.error").setLevel(max(level, logging.ERROR))
     logging.captureWarnings(True)

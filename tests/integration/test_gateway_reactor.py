@@ -1,0 +1,181 @@
+"""The reactor by itself, where what the kernel does with descriptors matters."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import resource
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.support.changelog import eventually
+from tidings.gateway.connection import Connection
+from tidings.gateway.reactor import RESERVED_FILES, Reactor
+
+
+class Witness:
+    """A handler that remembers what it saw, and does what it is told when bytes come."""
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Connection, bytes]] = []
+        self.ended: list[tuple[Connection, str]] = []
+        self.visits: list[Connection] = []
+        self.then: dict[bytes, Callable[[], None]] = {}
+
+    def received(self, connection: Connection, data: memoryview) -> None:
+        said = bytes(data)
+        self.heard.append((connection, said))
+        self.then.get(said, lambda: None)()
+
+    def timed(self, connection: Connection, now: float) -> float | None:
+        self.visits.append(connection)
+        return None
+
+    def unblocked(self, connection: Connection) -> None:
+        pass
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        self.ended.append((connection, reason))
+
+
+class Running:
+    """A reactor that serves, and clients of it."""
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener.setblocking(False)
+        self.reactor = Reactor(self.listener)
+        self.witness = Witness()
+        self.socks: list[socket.socket] = []
+        self.reactor.start(self.witness, lambda connection: None)
+
+        # Made beforehand: a number that becomes free is then the reactor's, and not a client's.
+        self._spare = [socket.socket() for _ in range(8)]
+        self.socks += self._spare
+
+    def connect(self) -> socket.socket:
+        """Connected in the kernel only, as long as nothing is awaited."""
+        sock = self._spare.pop()
+        sock.connect(self.listener.getsockname())
+        sock.setblocking(False)
+        return sock
+
+    async def accepted(self) -> tuple[socket.socket, Connection]:
+        known = set(self.reactor.connections())
+        sock = self.connect()
+        await eventually(lambda: len(self.reactor) > len(known))
+        (connection,) = set(self.reactor.connections()) - known
+        return sock, connection
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Running]:
+    one = Running()
+    try:
+        yield one
+    finally:
+        for sock in one.socks:
+            sock.close()
+        one.reactor.stop_accepting()
+        one.reactor.stop()
+
+
+async def test_an_event_of_a_connection_that_was_closed_in_the_same_wake_up_is_nobodys() -> None:
+    async with running() as one:
+        (first, closer), (second, victim) = await one.accepted(), await one.accepted()
+        number = victim.fd
+        one.witness.then[b"close the other"] = lambda: one.reactor.close(victim, "told")
+        # Nothing is awaited in between: one wake-up finds all three, in this order.
+        first.sendall(b"close the other")
+        newcomer = one.connect()
+        newcomer.sendall(b"new here")
+        second.sendall(b"meant for who is closed")
+        await eventually(lambda: len(one.witness.heard) == 2)
+        assert one.witness.ended == [(victim, "told")]
+        assert victim.fd == -1
+        (_, said), (arrived, new) = one.witness.heard
+        assert (said, new) == (b"close the other", b"new here")
+        assert set(one.reactor.connections()) == {closer, arrived}
+        # The number was not free before all events of that wake-up were handled; now it is.
+        assert arrived.fd != number
+        _, later = await one.accepted()
+        assert later.fd == number
+
+
+async def test_a_descriptor_that_is_used_again_is_another_connection_to_everybody() -> None:
+    async with running() as one:
+        _, former = await one.accepted()
+        number = former.fd
+        one.reactor.reschedule(former, 0.0)
+        one.reactor.close(former, "told")
+        await asyncio.sleep(0)
+        assert former.fd == -1
+        sock, present = await one.accepted()
+        assert present.fd == number
+        one.witness.visits.clear()
+        # What was planned, asked or begun for the former one reaches nobody.
+        one.reactor.close(former, "again")
+        assert one.reactor.blocked_since(former) is None
+        await asyncio.sleep(0.6)
+        assert one.witness.visits == []
+        sock.sendall(b"still here")
+        await eventually(lambda: one.witness.heard == [(present, b"still here")])
+        assert one.witness.ended == [(former, "told")]
+
+
+@contextmanager
+def file_limit(files: int) -> Iterator[None]:
+    """Fewer files than there may be now."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@contextmanager
+def no_gaps() -> Iterator[int]:
+    """The number of the next file, while all below are taken."""
+    highest = max(map(int, os.listdir("/proc/self/fd")))
+    fillers = [os.dup(0)]
+    while fillers[-1] < highest:
+        fillers.append(os.dup(0))
+    try:
+        yield fillers[-1] + 1
+    finally:
+        for filler in fillers:
+            os.close(filler)
+
+
+async def test_what_others_need_is_not_accepted_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.reactor.ACCEPT_PAUSE_SECONDS", 0.05)
+    async with running() as one:
+        waiting = [one.connect() for _ in range(5)]
+        with capture_logs() as logs, no_gaps() as next_file:
+            with file_limit(next_file + 2 + RESERVED_FILES):
+                await eventually(lambda: one.reactor.counters.accept_pauses)
+                await asyncio.sleep(0.2)
+                assert len(one.reactor) == 3
+                assert one.reactor.counters.accept_pauses == 1
+            await eventually(lambda: len(one.reactor) == len(waiting))
+        assert [line["event"] for line in logs] == ["accepting paused"]
+
+
+async def test_a_process_that_has_none_at_all_goes_on_when_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.reactor.ACCEPT_PAUSE_SECONDS", 0.05)
+    async with running() as one:
+        sock = one.connect()
+        with file_limit(3):
+            with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+                os.dup(0)
+            await eventually(lambda: one.reactor.counters.accept_pauses == 1)
+            await asyncio.sleep(0.2)
+        sock.sendall(b"hello")
+        await eventually(lambda: [said for _, said in one.witness.heard] == [b"hello"])
+        assert one.reactor.counters.accept_pauses == 1
