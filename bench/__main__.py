@@ -9,7 +9,7 @@ import time
 
 import structlog
 
-from bench import compare, latency, memory, plot, push, timers, upgrades
+from bench import compare, latency, memory, plot, push, slow, timers, upgrades
 from bench.report import document, into_readme, machine, save, table
 
 SECTIONS = {
@@ -18,6 +18,7 @@ SECTIONS = {
     "upgrades": upgrades.measure,
     "timers": timers.measure,
     "latency": latency.measure,
+    "slow": slow.measure,
 }
 
 

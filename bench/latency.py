@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from bench.report import Row
 from bench.wire import PONG, connect, frames
@@ -103,11 +104,21 @@ async def _load(port: int, seconds: float) -> tuple[int, int]:
     return sent, sum(await asyncio.gather(*posters))
 
 
-def _percentile(sorted_values: list[float], share: float) -> float:
-    return sorted_values[min(len(sorted_values) - 1, int(len(sorted_values) * share))]
+class Sample(NamedTuple):
+    """Seconds from a change to its client, ascending, and what was sent to get them."""
+
+    seconds: list[float]
+    told: int
+    sent: int
+    refused: int
+
+    def milliseconds(self, share: float) -> float:
+        """The latency that this share of the changes did not exceed."""
+        return self.seconds[min(len(self.seconds) - 1, int(len(self.seconds) * share))] * 1000
 
 
-def _through(what: str, gateway_port: int, ingest_port: int, target: str) -> Row:
+def sample(gateway_port: int, ingest_port: int) -> Sample:
+    """Load these ports and take the latencies once it runs steadily."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     listener = context.Process(target=_listen, args=(gateway_port, theirs), daemon=True)
@@ -125,13 +136,17 @@ def _through(what: str, gateway_port: int, ingest_port: int, target: str) -> Row
         listener.terminate()
         listener.join()
     latencies = sorted(took for changed, took in taken if changed >= start + WARM_SECONDS)
-    p50, p99 = _percentile(latencies, 0.5) * 1000, _percentile(latencies, 0.99) * 1000
+    return Sample(latencies, len(taken), sent, refused)
+
+
+def _through(what: str, gateway_port: int, ingest_port: int, target: str) -> Row:
+    taken = sample(gateway_port, ingest_port)
     return Row(
         f"change to client, {RATE:,} changes/s in POSTs of {EVENTS_PER_REQUEST}, {CLIENTS:,} clients, "
         f"--coalesce-ms 0, {what}",
-        f"p50 {p50:.1f} ms, p99 {p99:.1f} ms",
+        f"p50 {taken.milliseconds(0.5):.1f} ms, p99 {taken.milliseconds(0.99):.1f} ms",
         target,
-        f"{len(taken):,} of {sent:,} changes told, {refused} requests refused",
+        f"{taken.told:,} of {taken.sent:,} changes told, {taken.refused} requests refused",
     )
 
 

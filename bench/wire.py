@@ -28,11 +28,16 @@ def pong(payload: bytes) -> bytes:
     return masked(10, payload)
 
 
+def request(query: str) -> bytes:
+    """An upgrade."""
+    return _HEAD.format(query=query).encode()
+
+
 def connect(port: int, query: str, source: str = "127.0.0.1") -> socket.socket:
     """An upgraded and subscribed connection that has been told its first cursor."""
     sock = socket.create_connection(("127.0.0.1", port), timeout=30, source_address=(source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.sendall(_HEAD.format(query=query).encode() + SUBSCRIBE)
+    sock.sendall(request(query) + SUBSCRIBE)
     received = b""
     while b'"pushState"' not in received or not received.endswith(b"}"):
         data = sock.recv(4096)
