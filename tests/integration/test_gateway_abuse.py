@@ -24,7 +24,7 @@ from tests.support.clients import jmap_client, masked, raw_client, upgrade
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.processes import tidings
 from tidings.gateway.connection import Connection
-from tidings.gateway.websocket import Decoder
+from tidings.gateway.decoder import Decoder
 
 TEXT, CLOSE, PING, PONG = 1, 8, 9, 10
 SUBSCRIBE = masked(TEXT, b'{"@type":"WebSocketPushEnable","dataTypes":null}')
@@ -173,8 +173,8 @@ async def test_ten_thousand_that_come_and_go_leave_nothing(monkeypatch: pytest.M
         await eventually(lambda: gateway.value("tidings_accepts_total") == 10_001)
         await eventually(lambda: not gateway.value("tidings_sockets_open"))
         await eventually(lambda: not kept(Connection, HttpToolsProtocol, asyncio.Transport), seconds=30)
-        # One decoder is kept for whoever speaks next.
-        assert kept(Decoder) == 1
+        # One decoder at most is kept, for whoever speaks next.
+        assert kept(Decoder) <= 1
         assert len(os.listdir("/proc/self/fd")) == fds
 
 

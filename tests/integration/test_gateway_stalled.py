@@ -73,9 +73,10 @@ async def stalled_clients(wire_format: str, gateway: Lone) -> AsyncIterator[list
 
 
 def unsent_in_kernel(port: int) -> list[int]:
-    """Bytes in the send buffer of each connection that was accepted on this port."""
+    """Bytes in the send buffers of the connections on this port that do not read: they have the most."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
-    return [int(row[4].split(":")[0], 16) for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
+    unsent = [int(row[4].split(":")[0], 16) for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
+    return sorted(unsent)[-CLIENTS:]
 
 
 async def states(sock: socket.socket, last: str) -> list[str]:

@@ -141,6 +141,11 @@ class Model(RuleBasedStateMachine):
                 self.blocked.add(connection)
                 self.hub.blocked(connection)
 
+    def send_each(self, connections: Sequence[Connection], frames: Sequence[bytes]) -> None:
+        assert len(connections) == len(frames)
+        for connection, frame in zip(connections, frames, strict=True):
+            self.send([connection], frame)
+
     def finish(self, connections: Sequence[Connection], *, changed: bool) -> None:
         for connection in connections:
             ends = self.clients[connection].form.ends
@@ -160,6 +165,10 @@ class Model(RuleBasedStateMachine):
         assert count > 0
         assert START <= consumed <= now, "the latency of something that was never consumed"
         assert changed_at is None or changed_at < consumed
+
+    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
+        for at in changed_at:
+            self.written(1, now, consumed, at)
 
     # What the model knows.
 
