@@ -1,7 +1,7 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench lock clean
+.PHONY: help run test check bench bench-million lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
@@ -15,7 +15,7 @@ JAM := tests/integration/jmap-jam
 NPM := npm --prefix $(JAM) --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 	@echo "  ARGS=... passes arguments on, PYTHON=... chooses the interpreter (3.11 or newer)."
 
 run: .venv/package.stamp ## Run everything in one process: http://127.0.0.1:8080, mail in var/mail
@@ -40,6 +40,10 @@ bench: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its referen
 	@scripts/apt-install rabbitmq-server
 	@scripts/apt-install libnginx-mod-nchan || echo "Going on: the comparison will list Nchan as missing." >&2
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-million: .venv/package.stamp .venv/dev.stamp ## Hold a million connections on this machine (24 GiB, 10 minutes)
+	@scripts/apt-install rabbitmq-server
+	@$(BIN)/python -m bench.million $(ARGS)
 
 # uv resolves for every platform at once and writes no index host. It keeps the versions it finds locked;
 # `make lock ARGS=--upgrade` takes the newest.

@@ -58,10 +58,10 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def document(parts: Sequence[str], seconds: float) -> str:
+def document(parts: Sequence[str], seconds: float, command: str = "make bench") -> str:
     """What a run measured as a Markdown document."""
     head = f"# {dt.datetime.now(dt.UTC):%Y-%m-%d %H:%M} UTC, commit {_commit()}\n"
-    return "\n".join([head, f"{machine()}; {seconds:.0f} s, `make bench`.\n", *parts])
+    return "\n".join([head, f"{machine()}; {seconds:.0f} s, `{command}`.\n", *parts])
 
 
 def save(text: str) -> Path:

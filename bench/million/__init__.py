@@ -1,0 +1,1 @@
+"""A million parked connections on one machine: `make bench-million`."""

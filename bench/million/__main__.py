@@ -1,0 +1,190 @@
+"""`python -m bench.million`: hold a million connections on this machine, push to some of them, and say what it cost."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import random
+import resource
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from secrets import token_bytes
+
+from tqdm import tqdm
+
+from bench.crowd import now_state
+from bench.million import memory
+from bench.million.clients import account
+from bench.million.crowds import Crowds, crowds
+from bench.million.memory import Memory
+from bench.report import Row, document, save, table
+from bench.tokens import SECRET
+from tests.support.broker import Broker
+from tests.support.processes import tidings
+from tidings.bus.rabbitmq import RabbitMQLog
+from tidings.wire import batch
+from tidings.wire.change import Change
+from tidings.wire.shard import DEFAULT_SHARDS, shard_of
+
+FILES = 20_000
+PER_PROCESS = 18_000
+"""Connections of a client process."""
+BYTES_PER_CONNECTION = 12 * 1024
+"""What a connection takes here, both its ends and the kernel's part."""
+BATCH = 250
+OPEN_SECONDS = 3_600.0
+TELL_SECONDS = 300.0
+SETTLE_SECONDS = 15.0
+
+
+def missing(connections: int) -> list[str]:
+    """What keeps this machine from holding so many."""
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    faults = []
+    if files < FILES:
+        faults.append(f"a process may open {files:,} files here: ulimit -Hn {FILES}")
+    if int(Path("/proc/sys/fs/file-max").read_text()) < 2.2 * connections:
+        faults.append(f"fs.file-max is too low: sysctl -w fs.file-max={int(2.5 * connections)}")
+    needed, available = BYTES_PER_CONNECTION * connections, memory.read(()).available
+    if available < needed:
+        faults.append(f"{available / 2**30:.1f} GiB are available, about {needed / 2**30:.1f} GiB are needed")
+    return faults
+
+
+async def publish(url: str, chosen: Sequence[int], bar: tqdm[None]) -> None:
+    """Append a change to each of these accounts, in batches, as publishers do."""
+    shards: defaultdict[int, list[str]] = defaultdict(list)
+    for number in chosen:
+        shards[shard_of(account(number), DEFAULT_SHARDS)].append(account(number))
+    log = RabbitMQLog(url, DEFAULT_SHARDS)
+    await log.open()
+    while not log.can_append:
+        await asyncio.sleep(0.05)
+
+    async def fill(shard: int, names: list[str]) -> None:
+        for start in range(0, len(names), BATCH):
+            some, state = names[start : start + BATCH], now_state()
+            changes = tuple(Change(name, {"Email": state}, "FlagsSet", state, "bench", None) for name in some)
+            await log.append(shard, batch.encode(token_bytes(batch.ID_BYTES), time.time(), changes))
+            bar.update(len(some))
+
+    await asyncio.gather(*(fill(shard, names) for shard, names in shards.items()))
+    await log.close()
+
+
+def connected(crowd: Crowds, connections: int) -> float:
+    """Seconds until all of them are subscribed."""
+    start = time.monotonic()
+    with tqdm(total=connections, desc="connecting", unit="conn", smoothing=0.05) as bar:
+        crowd.wait(lambda: crowd.sum("open") == connections, OPEN_SECONDS, lambda: update(bar, crowd.sum("open")))
+    return time.monotonic() - start
+
+
+def update(bar: tqdm[None], now: int) -> None:
+    """Move a bar to where things are."""
+    bar.update(now - bar.n)
+
+
+def run(connections: int, workers: int, pushes: int) -> tuple[list[Row], bool]:
+    """Start everything, connect, push; what it cost, and whether every change arrived. All is gone afterwards."""
+    with ExitStack() as stack:
+        broker = Broker()
+        stack.callback(broker.close)
+        broker.launch()
+        broker.wait_ready()
+        url = broker.fresh_url()
+        flags = ("--workers", str(workers), "--bus", url, "--auth", "jwt", "--coalesce-ms", "0")
+        gateway = stack.enter_context(tidings("gateway", *flags, env={"TIDINGS_JWT_SECRET": SECRET}))
+        time.sleep(SETTLE_SECONDS)
+        empty = memory.read(memory.tree(gateway.pid))
+        crowd = stack.enter_context(crowds(gateway.ports["gateway"], connections, PER_PROCESS))
+        seconds = connected(crowd, connections)
+        full = memory.read(memory.tree(gateway.pid))
+        chosen = random.sample(range(connections), pushes)
+        with tqdm(total=pushes, desc="publishing", unit="change") as bar:
+            asyncio.run(publish(url, chosen, bar))
+        with tqdm(total=pushes, desc="told", unit="push") as bar:
+            crowd.wait(lambda: crowd.sum("told") >= pushes, TELL_SECONDS, lambda: update(bar, crowd.sum("told")))
+        told = crowd.report(TELL_SECONDS, lambda: None)
+        arrived = {number for number, _ in told} == set(chosen)
+        return rows(connections, workers, seconds, empty, full, chosen, told), arrived
+
+
+def rows(
+    connections: int,
+    workers: int,
+    seconds: float,
+    empty: Memory,
+    full: Memory,
+    chosen: Sequence[int],
+    told: Sequence[tuple[int, float]],
+) -> list[Row]:
+    """What it cost, and whether everybody was told once of what was theirs."""
+    latencies = sorted(latency for _, latency in told)
+    heard = {number for number, _ in told}
+    lost, twice = len(set(chosen) - heard), len(told) - len(heard)
+    user, kernel = full.user - empty.user, full.kernel - empty.kernel
+    return [
+        Row("connections: JWT, subscribed, distinct accounts", f"{connections:,}", "", f"{workers} workers"),
+        Row("connected and subscribed in", f"{seconds:.0f} s", "", f"{connections / seconds:,.0f}/s, clients included"),
+        Row("user memory of the gateway", gib(full.user), "", f"{gib(empty.user)} before the first connection"),
+        Row("per connection, of the gateway's user memory", f"{user / connections:.0f} B", "at most 512 B"),
+        Row(
+            "kernel memory, both ends of each connection",
+            gib(full.kernel),
+            "",
+            f"{kernel / connections:,.0f} B per connection, {gib(empty.kernel)} before",
+        ),
+        Row("memory of the machine, clients included", gib(empty.available - full.available), "24 GiB", "marginal"),
+        Row(
+            f"pushed to {len(chosen):,} random accounts through RabbitMQ",
+            f"{len(heard & set(chosen)):,} told",
+            f"{len(chosen):,}",
+            f"{lost} lost, {twice} told twice, {len(heard - set(chosen))} told without a change",
+        ),
+        Row(
+            "from append to the client",
+            f"p50 {latencies[len(latencies) // 2]:.2f} s, p99 {latencies[int(len(latencies) * 0.99)]:.2f} s",
+            "",
+            f"the last after {latencies[-1]:.2f} s; all appended at once, --coalesce-ms 0",
+        ),
+    ]
+
+
+def gib(size: int) -> str:
+    """Bytes for people."""
+    return f"{size / 2**30:.2f} GiB"
+
+
+def main() -> int:
+    """The exit code: 2 for a machine that cannot hold so many, 1 for a change that did not arrive."""
+    parser = argparse.ArgumentParser(prog="python -m bench.million", description="Hold a million connections.")
+    parser.add_argument("--connections", type=int, default=1_000_000)
+    parser.add_argument("--workers", type=int, default=57, help="gateway processes; each holds at most 19,000")
+    parser.add_argument("--pushes", type=int, default=100_000, help="accounts that are changed")
+    parser.add_argument("--save", action="store_true", help="keep the table under bench/results/")
+    given = parser.parse_args()
+    faults = missing(given.connections)
+    for fault in faults:
+        sys.stderr.write(f"{fault}\n")
+    if faults:
+        return 2
+    start = time.monotonic()
+    try:
+        found, arrived = run(given.connections, given.workers, given.pushes)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nstopped\n")
+        return 130
+    text = document([table(found)], time.monotonic() - start, "make bench-million")
+    sys.stdout.write(text)
+    if given.save:
+        sys.stderr.write(f"kept as {save(text)}\n")
+    return 0 if arrived else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
