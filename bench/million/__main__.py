@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from secrets import token_bytes
+from typing import Never
 
 from tqdm import tqdm
 
@@ -55,7 +56,7 @@ def missing(connections: int) -> list[str]:
     return faults
 
 
-async def publish(url: str, chosen: Sequence[int], bar: tqdm[None]) -> None:
+async def publish(url: str, chosen: Sequence[int], bar: tqdm[Never]) -> None:
     """Append a change to each of these accounts, in batches, as publishers do."""
     shards: defaultdict[int, list[str]] = defaultdict(list)
     for number in chosen:
@@ -84,7 +85,7 @@ def connected(crowd: Crowds, connections: int) -> float:
     return time.monotonic() - start
 
 
-def update(bar: tqdm[None], now: int) -> None:
+def update(bar: tqdm[Never], now: int) -> None:
     """Move a bar to where things are."""
     bar.update(now - bar.n)
 

@@ -75,11 +75,11 @@ class Clients:
             data = os.read(fd, 4096)
             if not data:
                 raise ConnectionError(f"connection {self._number_of[fd]} was closed after {self._heads.get(fd)!r}")
-            if fd in self._heads:
-                self._read_head(fd, data)
-                continue
             if PING in data:
                 os.write(fd, PONG)
+            if fd in self._heads:
+                self._read_head(fd, data.replace(PING, b""))
+                continue
             for number, state in _TOLD.findall(data):
                 if int(number) != self._number_of[fd]:
                     raise RuntimeError(f"connection {self._number_of[fd]} was told of account {int(number)}")
