@@ -6,6 +6,8 @@ import argparse
 import asyncio
 import random
 import resource
+import signal
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -29,7 +31,7 @@ from tests.support.processes import tidings
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.wire import batch
 from tidings.wire.change import Change
-from tidings.wire.shard import DEFAULT_SHARDS, shard_of
+from tidings.wire.shard import shard_of
 
 FILES = 20_000
 PER_PROCESS = 18_000
@@ -56,12 +58,12 @@ def missing(connections: int) -> list[str]:
     return faults
 
 
-async def publish(url: str, chosen: Sequence[int], bar: tqdm[Never]) -> None:
+async def publish(url: str, shard_count: int, chosen: Sequence[int], bar: tqdm[Never]) -> None:
     """Append a change to each of these accounts, in batches, as publishers do."""
     shards: defaultdict[int, list[str]] = defaultdict(list)
     for number in chosen:
-        shards[shard_of(account(number), DEFAULT_SHARDS)].append(account(number))
-    log = RabbitMQLog(url, DEFAULT_SHARDS)
+        shards[shard_of(account(number), shard_count)].append(account(number))
+    log = RabbitMQLog(url, shard_count)
     await log.open()
     while not log.can_append:
         await asyncio.sleep(0.05)
@@ -90,7 +92,7 @@ def update(bar: tqdm[Never], now: int) -> None:
     bar.update(now - bar.n)
 
 
-def run(connections: int, workers: int, pushes: int) -> tuple[list[Row], bool]:
+def run(connections: int, workers: int, shards: int, pushes: int) -> tuple[list[Row], bool]:
     """Start everything, connect, push; what it cost, and whether every change arrived. All is gone afterwards."""
     with ExitStack() as stack:
         broker = Broker()
@@ -98,8 +100,9 @@ def run(connections: int, workers: int, pushes: int) -> tuple[list[Row], bool]:
         broker.launch()
         broker.wait_ready()
         url = broker.fresh_url()
-        flags = ("--workers", str(workers), "--bus", url, "--auth", "jwt", "--coalesce-ms", "0")
+        flags = f"--workers {workers} --shards {shards} --bus {url} --auth jwt --coalesce-ms 0".split()
         gateway = stack.enter_context(tidings("gateway", *flags, env={"TIDINGS_JWT_SECRET": SECRET}))
+        stack.callback(stop_now, gateway.process)
         time.sleep(SETTLE_SECONDS)
         empty = memory.read(memory.tree(gateway.pid))
         crowd = stack.enter_context(crowds(gateway.ports["gateway"], connections, PER_PROCESS))
@@ -107,17 +110,24 @@ def run(connections: int, workers: int, pushes: int) -> tuple[list[Row], bool]:
         full = memory.read(memory.tree(gateway.pid))
         chosen = random.sample(range(connections), pushes)
         with tqdm(total=pushes, desc="publishing", unit="change") as bar:
-            asyncio.run(publish(url, chosen, bar))
+            asyncio.run(publish(url, shards, chosen, bar))
         with tqdm(total=pushes, desc="told", unit="push") as bar:
             crowd.wait(lambda: crowd.sum("told") >= pushes, TELL_SECONDS, lambda: update(bar, crowd.sum("told")))
         told = crowd.report(TELL_SECONDS, lambda: None)
         arrived = {number for number, _ in told} == set(chosen)
-        return rows(connections, workers, seconds, empty, full, chosen, told), arrived
+        return rows(connections, f"{workers} workers, {shards} shards", seconds, empty, full, chosen, told), arrived
+
+
+def stop_now(gateway: subprocess.Popen[str]) -> None:
+    """Have it stop without a million farewells: a second signal means now."""
+    gateway.terminate()
+    time.sleep(0.5)
+    gateway.terminate()
 
 
 def rows(
     connections: int,
-    workers: int,
+    workers: str,
     seconds: float,
     empty: Memory,
     full: Memory,
@@ -130,7 +140,7 @@ def rows(
     lost, twice = len(set(chosen) - heard), len(told) - len(heard)
     user, kernel = full.user - empty.user, full.kernel - empty.kernel
     return [
-        Row("connections: JWT, subscribed, distinct accounts", f"{connections:,}", "", f"{workers} workers"),
+        Row("connections: JWT, subscribed, distinct accounts", f"{connections:,}", "", workers),
         Row("connected and subscribed in", f"{seconds:.0f} s", "", f"{connections / seconds:,.0f}/s, clients included"),
         Row("user memory of the gateway", gib(full.user), "", f"{gib(empty.user)} before the first connection"),
         Row("per connection, of the gateway's user memory", f"{user / connections:.0f} B", "at most 512 B"),
@@ -166,6 +176,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.million", description="Hold a million connections.")
     parser.add_argument("--connections", type=int, default=1_000_000)
     parser.add_argument("--workers", type=int, default=57, help="gateway processes; each holds at most 19,000")
+    parser.add_argument("--shards", type=int, default=8, help="every worker reads each of them")
     parser.add_argument("--pushes", type=int, default=100_000, help="accounts that are changed")
     parser.add_argument("--save", action="store_true", help="keep the table under bench/results/")
     given = parser.parse_args()
@@ -174,9 +185,11 @@ def main() -> int:
         sys.stderr.write(f"{fault}\n")
     if faults:
         return 2
+    # So that everything that was started is ended by that too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     start = time.monotonic()
     try:
-        found, arrived = run(given.connections, given.workers, given.pushes)
+        found, arrived = run(given.connections, given.workers, given.shards, given.pushes)
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped\n")
         return 130

@@ -39,7 +39,20 @@ class Tidings:
         ports = [part for flag in FREE_PORTS[command] if flag not in flags for part in (flag, "0")]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
         self.process = subprocess.Popen(
-            [sys.executable, "-m", module, command, *ports, "--log-format", "json", *flags],
+            # Gone with whoever started it, also when that is killed.
+            [
+                "setpriv",
+                "--pdeathsig",
+                "TERM",
+                sys.executable,
+                "-m",
+                module,
+                command,
+                *ports,
+                "--log-format",
+                "json",
+                *flags,
+            ],
             stderr=subprocess.PIPE,
             text=True,
             env={**inherited, **(env or {})},
