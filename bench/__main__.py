@@ -9,7 +9,7 @@ import time
 
 import structlog
 
-from bench import compare, latency, memory, plot, push, slow, timers, upgrades
+from bench import compare, fairness, latency, memory, plot, push, slow, timers, upgrades
 from bench.report import document, into_readme, machine, save, table
 
 SECTIONS = {
@@ -19,6 +19,7 @@ SECTIONS = {
     "timers": timers.measure,
     "latency": latency.measure,
     "slow": slow.measure,
+    "fairness": fairness.measure,
 }
 
 
