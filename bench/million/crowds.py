@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 STOP_SECONDS = 30.0
+START_PAUSE_SECONDS = 0.5
+"""Between two processes: starting one takes a core for a while."""
 
 
 class Crowds:
@@ -36,6 +38,7 @@ class Crowds:
             assert process.stdout is not None
             self._lines.register(process.stdout, selectors.EVENT_READ, len(self._processes))
             self._processes.append(process)
+            time.sleep(START_PAUSE_SECONDS)
             self.said.append({})
             self._unfinished.append(b"")
 

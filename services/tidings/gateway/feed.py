@@ -27,6 +27,8 @@ MARKER_SECONDS: Final = 2.0
 QUIET_SECONDS: Final = (2.0, 3.0)
 """Shard silence after which a marker is appended, jittered so that gateways rarely do it together."""
 RETRY_SECONDS: Final = (0.2, 1.0)
+MAX_PATIENCE: Final = 8
+"""What the times of a feed that fails to attach again and again are multiplied by at the most."""
 
 _log = structlog.get_logger()
 
@@ -100,6 +102,7 @@ class Feed:
         self._verified = False
         self._marker = b""
         self._heard = 0.0
+        self._patience = 1
         self._arrival = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
@@ -126,7 +129,9 @@ class Feed:
                     _log.warning("feed lost", shard=self.shard, reason=reason)
                     self._counters.lost += 1
                 self.live = False
-            await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - jitter
+            await asyncio.sleep(random.uniform(*RETRY_SECONDS) * self._patience)  # noqa: S311 - jitter
+            # Many gateways that attach at once can be what makes a broker slow: then trying sooner is no help.
+            self._patience = min(self._patience * 2, MAX_PATIENCE)
 
     def _start(self) -> Start:
         position = self.window.position
@@ -154,8 +159,9 @@ class Feed:
             sent = await self._append_marker()
             while sent and (not self.live or self._heard < sent):
                 self._arrival.clear()
+                due = max(sent, self._heard) + MARKER_SECONDS * self._patience
                 try:
-                    async with asyncio.timeout(max(0.0, max(sent, self._heard) + MARKER_SECONDS - time.monotonic())):
+                    async with asyncio.timeout(max(0.0, due - time.monotonic())):
                         await self._arrival.wait()
                 except TimeoutError:
                     if not self._verified:
@@ -203,6 +209,7 @@ class Feed:
             self._events.batch(self.shard, position, told, consumed)
         if batch.id == self._marker and not self.live:
             self.live = self._primed = True
+            self._patience = 1
             self._events.live(self.shard, position)
         if self._gap and self._primed:
             self._gap = False
