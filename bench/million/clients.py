@@ -72,9 +72,13 @@ class Clients:
     def turn(self, seconds: float) -> None:
         """Wait so long at most for something to read; answer pings, and note what was told."""
         for fd, _ in self._epoll.poll(seconds, 1024):
-            data = os.read(fd, 4096)
+            try:
+                data = os.read(fd, 4096)
+            except ConnectionResetError:
+                data = b""
             if not data:
-                raise ConnectionError(f"connection {self._number_of[fd]} was closed after {self._heads.get(fd)!r}")
+                said = self._heads.get(fd, b"it was open")
+                raise ConnectionError(f"connection {self._number_of[fd]} was closed; the last was {said!r}")
             if PING in data:
                 os.write(fd, PONG)
             if fd in self._heads:
@@ -102,8 +106,9 @@ def say(**what: object) -> None:
 
 
 def main() -> None:
-    """Open, then listen until standard input has a line: then report and end."""
+    """At a line of standard input open all, then listen until there is another: then report and end."""
     gc.disable()
+    sys.stdin.readline()
     port, first, count = map(int, sys.argv[1:])
     clients = Clients(port, first, count)
     spoken = 0.0

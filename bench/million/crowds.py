@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 STOP_SECONDS = 30.0
-START_PAUSE_SECONDS = 0.5
-"""Between two processes: starting one takes a core for a while."""
+AT_ONCE = 4
+"""Processes that connect at the same time; all of them answer pings."""
 
 
 class Crowds:
@@ -22,6 +22,8 @@ class Crowds:
 
     def __init__(self, port: int, connections: int, per_process: int) -> None:
         self.said: list[dict[str, Any]] = []
+        self._counts: list[int] = []
+        self._started = 0
         self._unfinished: list[bytes] = []
         self._lines = selectors.DefaultSelector()
         self._processes: list[subprocess.Popen[bytes]] = []
@@ -38,7 +40,7 @@ class Crowds:
             assert process.stdout is not None
             self._lines.register(process.stdout, selectors.EVENT_READ, len(self._processes))
             self._processes.append(process)
-            time.sleep(START_PAUSE_SECONDS)
+            self._counts.append(count)
             self.said.append({})
             self._unfinished.append(b"")
 
@@ -50,11 +52,25 @@ class Crowds:
         """Hear them until something is so. Raises TimeoutError, or RuntimeError when one of them fails."""
         deadline = time.monotonic() + seconds
         while not until():
+            self._start_some()
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not there after {seconds:.0f} s")
             for key, _ in self._lines.select(0.25):
                 self._hear(key.data)
             look()
+
+    def _start_some(self) -> None:
+        done = sum(said.get("open") == count for said, count in zip(self.said, self._counts, strict=True))
+        while self._started < min(len(self._processes), done + AT_ONCE):
+            self._tell(self._processes[self._started])
+            self._started += 1
+
+    @staticmethod
+    def _tell(process: subprocess.Popen[bytes]) -> None:
+        """Have it do the next it can do."""
+        assert process.stdin is not None
+        process.stdin.write(b"\n")
+        process.stdin.flush()
 
     def _hear(self, index: int) -> None:
         process = self._processes[index]
@@ -72,9 +88,7 @@ class Crowds:
     def report(self, seconds: float, look: Callable[[], None]) -> list[tuple[int, float]]:
         """End them; every change that a client was told of: number of the account, and seconds from its append."""
         for process in self._processes:
-            assert process.stdin is not None
-            process.stdin.write(b"\n")
-            process.stdin.flush()
+            self._tell(process)
         self.wait(lambda: all("report" in said for said in self.said), seconds, look)
         return [(number, latency) for said in self.said for number, latency in said["report"]]
 

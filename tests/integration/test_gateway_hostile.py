@@ -171,9 +171,8 @@ async def test_a_close_is_answered_with_its_code() -> None:
 
 
 async def test_who_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.parked_websocket.PING_SECONDS", 1.0)
     monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.5)
-    async with running_gateway(head_seconds=0.3) as gateway:
+    async with running_gateway(ping_seconds=1.0, head_seconds=0.3) as gateway:
         async with raw_client(gateway.port) as client:
             await upgraded(client)
             assert await client.frame() == (PING, b"")
@@ -184,10 +183,9 @@ async def test_who_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_an_idle_subscriber_gets_a_fresh_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.parked_websocket.PING_SECONDS", 1.0)
     monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.5)
     monkeypatch.setattr("tidings.gateway.parked_websocket.REFRESH_SECONDS", 0.1)
-    async with running_gateway(head_seconds=0.3) as gateway, jmap_client(gateway.url()) as client:
+    async with running_gateway(ping_seconds=1.0, head_seconds=0.3) as gateway, jmap_client(gateway.url()) as client:
         await client.subscribe()
         assert await client.changed() == {}
         assert client.cursor
@@ -196,7 +194,6 @@ async def test_an_idle_subscriber_gets_a_fresh_cursor(monkeypatch: pytest.Monkey
 async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tidings.gateway.parked_websocket.PING_SECONDS", 0.6)
     monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.3)
     monkeypatch.setattr("tidings.gateway.parked.WRITE_SECONDS", 0.5)
     echo = {"@type": "Request", "using": [], "methodCalls": [["Core/echo", {"a": "x" * 50_000}, "c"]]}
@@ -207,7 +204,7 @@ async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_th
             await client.send(ask)
             await asyncio.sleep(0)
 
-    async with running_gateway(head_seconds=0.3) as gateway:
+    async with running_gateway(ping_seconds=0.6, head_seconds=0.3) as gateway:
         async with raw_client(gateway.port) as client:
             await upgraded(client)
             with pytest.raises(ConnectionError):

@@ -18,7 +18,6 @@ from tidings.gateway.parked import REFRESH_SECONDS, Lot, Parked
 from tidings.gateway.websocket import CloseCode, Message, Opcode
 
 WEBSOCKET_PATH: Final = "/jmap/ws"
-PING_SECONDS: Final = 25.0
 PONG_SECONDS: Final = 10.0
 TALK_SECONDS: Final = 10.0
 """What the messages of one client are averaged over."""
@@ -44,9 +43,11 @@ class ParkedWebSocket(Parked):
     wire_format = "websocket"
     upgrades: Final = True
 
-    def __init__(self, lot: Lot, max_message: int, max_messages_per_second: int) -> None:
+    def __init__(self, lot: Lot, max_message: int, max_messages_per_second: int, ping_seconds: float) -> None:
         super().__init__(lot)
         self._endpoint = Endpoint(lot.reactor.send, max_message, self._hear, self._end)
+        # An answer may take PONG_SECONDS of it.
+        self._quiet_seconds = max(ping_seconds - PONG_SECONDS, ping_seconds / 2)
         self._max_talk = max_messages_per_second * TALK_SECONDS
         self._talk: Counter[Connection] = Counter()
         self._talk_since = time.monotonic()
@@ -101,7 +102,7 @@ class ParkedWebSocket(Parked):
         self._forget_talk(now)
         if connection.pinged == HEARD:
             connection.pinged = 0.0
-            return now + (PING_SECONDS - PONG_SECONDS) * random.uniform(0.8, 1.0)  # noqa: S311 - spreads the pings
+            return now + self._quiet_seconds * random.uniform(0.8, 1.0)  # noqa: S311 - spreads the pings
         if not connection.pinged:
             return self._ping(connection, now)
         due = connection.pinged + PONG_SECONDS

@@ -167,7 +167,9 @@ class GatewayService:
         admission = Admission(caps, time.monotonic, lambda most: random.randint(1, most))  # noqa: S311 - spreads
         lot = Lot(reactor, hub, subscriptions, closing, admission, limits.head_seconds)
         routes: dict[str, Route] = {
-            WEBSOCKET_PATH: ParkedWebSocket(lot, limits.max_message_bytes, limits.max_messages_per_second),
+            WEBSOCKET_PATH: ParkedWebSocket(
+                lot, limits.max_message_bytes, limits.max_messages_per_second, limits.ping_seconds
+            ),
             EVENTSOURCE_PATH: EventSourceRoute(lot),
             POLL_PATH: PollRoute(lot),
         }

@@ -55,6 +55,12 @@ class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
         le=60_000,
         description="a client is pushed to at most once in this many milliseconds; 0 pushes every change",
     )
+    ping_seconds: float = Field(
+        25.0,
+        gt=0,
+        le=600,
+        description="a WebSocket is pinged this often at least; more often than what is in between forgets idle ones",
+    )
     public_url: str = Field(
         "",
         pattern=r"^$|^https?://[^/\s]+$",
