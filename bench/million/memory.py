@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.usage import children
+
 
 @dataclass(frozen=True)
 class Memory:
@@ -28,10 +30,7 @@ def _kibibytes(path: Path, *names: str) -> int:
 
 def tree(pid: int) -> list[int]:
     """A process and those below it."""
-    children = [
-        int(child) for task in Path(f"/proc/{pid}/task").iterdir() for child in (task / "children").read_text().split()
-    ]
-    return [pid, *(found for child in children for found in tree(child))]
+    return [pid, *(found for child in children(pid) for found in tree(child))]
 
 
 def read(gateway: Iterable[int]) -> Memory:

@@ -7,8 +7,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from enum import Enum, auto
 
+from tests.support.proxy import CHUNK, forward
+
 HEAD_END = b"\r\n\r\n"
-CHUNK = 65536
 CR = 13
 
 
@@ -85,7 +86,7 @@ class Middlebox:
     ) -> None:
         answer, upstream = await asyncio.open_connection("127.0.0.1", self._upstream)
         upstream.write(head)
-        asking = asyncio.create_task(_pipe(reader, upstream))
+        asking = asyncio.create_task(forward(reader, upstream))
         try:
             await self._answer(answer, writer, path, rule)
         finally:
@@ -109,17 +110,6 @@ class Middlebox:
             while data := await answer.read(CHUNK):
                 if path not in self._deaf:
                     writer.write(data)
-
-
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Forward until the client has gone; then so is the connection to the gateway."""
-    try:
-        while data := await reader.read(CHUNK):
-            writer.write(data)
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
 
 
 @asynccontextmanager

@@ -12,16 +12,10 @@ import pytest
 import websockets
 from starlette.responses import PlainTextResponse
 
-from tests.support.clients import DEADLINE, jmap_client
+from tests.support.clients import DEADLINE, eventually, jmap_client
 from tests.support.gateway import SECRET, RunningGateway, running_gateway
 from tidings.bus.memory import MemoryLog
 from tidings.wire.change import Change
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def token(**claims: object) -> str:

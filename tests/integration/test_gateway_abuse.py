@@ -19,10 +19,11 @@ from structlog.testing import capture_logs
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from tests.integration.test_gateway_hostile import healthy, upgraded
-from tests.support.changelog import eventually, nothing_left
+from tests.support.changelog import nothing_left
 from tests.support.clients import jmap_client, masked, raw_client, upgrade
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.processes import tidings
+from tests.support.waiting import eventually
 from tidings.gateway.connection import Connection
 from tidings.gateway.decoder import Decoder
 

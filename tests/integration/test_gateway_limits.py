@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -12,17 +10,11 @@ import httpx
 import pytest
 import websockets
 
-from tests.support.clients import DEADLINE, event_stream, jmap_client, masked, raw_client, upgrade
+from tests.support.clients import event_stream, eventually, jmap_client, masked, raw_client, upgrade
 from tests.support.gateway import running_gateway
 
 TEXT, PING = 1, 9
 ECHO = {"@type": "Request", "id": "e", "using": [], "methodCalls": [["Core/echo", {}, "c"]]}
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @pytest.mark.parametrize(

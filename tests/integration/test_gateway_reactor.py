@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager, contextmanager
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.changelog import eventually
+from tests.support.waiting import eventually
 from tidings.gateway.connection import Connection
 from tidings.gateway.reactor import RESERVED_FILES, Reactor
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.apart import Lone, lone_gateway
-from tests.support.changelog import eventually
 from tests.support.clients import JmapClient, jmap_client, masked, upgrade
+from tests.support.waiting import eventually
 from tidings.gateway.reactor import SEND_BUFFER_BYTES
 
 CLIENTS = 1_000

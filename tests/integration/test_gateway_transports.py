@@ -4,25 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from urllib.parse import urlencode
 
 import httpx
 import jwt
 import pytest
 
-from tests.support.clients import DEADLINE, event_stream, jmap_client, raw_client
+from tests.support.clients import DEADLINE, event_stream, eventually, jmap_client, raw_client
 from tests.support.gateway import SECRET, RunningGateway, running_gateway
 from tidings.bus.memory import MemoryLog
 
 STREAM = "/jmap/eventsource"
 CHANGES = "/jmap/changes"
-
-
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(DEADLINE):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def stream_url(gateway: RunningGateway, **query: str) -> str:

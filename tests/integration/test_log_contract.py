@@ -9,7 +9,8 @@ from contextlib import aclosing
 
 import pytest
 
-from tests.support.changelog import Reader, eventually, opened, reading, ready
+from tests.support.changelog import Reader, opened, reading, ready
+from tests.support.waiting import eventually
 from tidings.bus.log import ChangeLog, FromOffset, FromTail, FromTime
 from tidings.bus.memory import MemoryLog
 from tidings.bus.rabbitmq import RabbitMQLog

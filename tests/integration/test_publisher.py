@@ -6,13 +6,12 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.publisher import SECONDS, Log, Running, eventually
+from tests.support.publisher import SECONDS, Log, Running, Start, eventually
 from tidings.errors import SettingsError
 from tidings.ops.lifecycle import Runtime
 from tidings.ops.listener import UvicornService
@@ -25,28 +24,6 @@ from tidings.wire.change import Change
 NEW = {"specversion": "1.0", "id": "1", "source": "/test", "type": "mail.MessageNew", "subject": "alice"}
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
 BATCHED = {"Content-Type": "application/cloudevents-batch+json"}
-
-Start = Callable[..., Awaitable[Running]]
-
-
-@pytest.fixture
-async def log() -> AsyncIterator[Log]:
-    log = Log()
-    await log.open()
-    yield log
-    await log.close()
-
-
-@pytest.fixture
-async def start(log: Log, tmp_path: Path) -> AsyncIterator[Start]:
-    async with AsyncExitStack() as stack:
-
-        async def start(**members: object) -> Running:
-            running = await Running.composed(log.log, state_dir=tmp_path / "state", **members).start()
-            stack.push_async_callback(running.stop)
-            return running
-
-        yield start
 
 
 @pytest.fixture

@@ -10,14 +10,14 @@ import mailbox
 import os
 import shutil
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.publisher import SECONDS, Log, Running, eventually
+from tests.support.publisher import SECONDS, Log, Running, Start, eventually
 from tidings.errors import SettingsError
 from tidings.ops.lifecycle import Runtime
 from tidings.publisher.batcher import Batcher
@@ -27,28 +27,6 @@ from tidings.publisher.sources.watches import Directory, NoWatchLeftError, Watch
 from tidings.wire.change import Change
 
 MAIL = "From: a@example.test\nSubject: hello\n\nhello\n"
-
-Start = Callable[..., Awaitable[Running]]
-
-
-@pytest.fixture
-async def log() -> AsyncIterator[Log]:
-    log = Log()
-    await log.open()
-    yield log
-    await log.close()
-
-
-@pytest.fixture
-async def start(log: Log, tmp_path: Path) -> AsyncIterator[Start]:
-    async with AsyncExitStack() as stack:
-
-        async def start(**members: object) -> Running:
-            running = await Running.composed(log.log, state_dir=tmp_path / "state", **members).start()
-            stack.push_async_callback(running.stop)
-            return running
-
-        yield start
 
 
 class Announcer:

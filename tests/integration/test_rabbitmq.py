@@ -15,8 +15,9 @@ from structlog.typing import EventDict
 from yarl import URL
 
 from tests.support.broker import Broker, free_ports
-from tests.support.changelog import append_at_last, eventually, opened, reading, ready
+from tests.support.changelog import append_at_last, opened, reading, ready
 from tests.support.proxy import Proxy, proxied
+from tests.support.waiting import eventually
 from tidings.bus.log import FromOffset, FromTail
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.bus.rabbitmq.inbox import ACK_EVERY

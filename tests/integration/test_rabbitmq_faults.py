@@ -11,7 +11,8 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.broker import Broker
-from tests.support.changelog import append_at_last, eventually, opened, reading, ready
+from tests.support.changelog import append_at_last, opened, reading, ready
+from tests.support.waiting import eventually
 from tidings.bus.log import ChangeLog, FromOffset
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.errors import LogUnavailable

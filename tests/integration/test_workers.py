@@ -19,9 +19,10 @@ import pytest
 import websockets
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.support.changelog import append_at_last, eventually, opened, ready
+from tests.support.changelog import append_at_last, opened, ready
 from tests.support.clients import RawClient, jmap_client, raw_client, upgrade
 from tests.support.processes import Tidings, tidings
+from tests.support.waiting import eventually
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.wire import batch
 from tidings.wire.change import Change

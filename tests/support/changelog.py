@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
+from tests.support.waiting import eventually
 from tidings.bus.log import ChangeLog, Entry, Start
 from tidings.errors import LogError, LogUnavailable, ReadLost
 
 CLOSE_SECONDS = 2.0
 """What `close` promises, whatever the broker does."""
-
-
-async def eventually(condition: Callable[[], object], seconds: float = 15.0) -> None:
-    """Return once the condition holds; fail when it does not within the time."""
-    async with asyncio.timeout(seconds):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

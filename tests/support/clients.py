@@ -9,13 +9,18 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from tests.support import waiting
+
 DEADLINE = 5.0
+
+eventually = partial(waiting.eventually, seconds=DEADLINE)
 
 
 class JmapClient:

@@ -9,6 +9,17 @@ from contextlib import asynccontextmanager
 CHUNK = 65536
 
 
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Forward until one of both ends has gone; then so is the other."""
+    try:
+        while data := await reader.read(CHUNK):
+            writer.write(data)
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
 class Proxy:
     """Forwards to a port of 127.0.0.1 from `port`. `swallowed` counts the bytes taken while deaf."""
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from functools import partial
 from typing import Self
 
+from tests.support import waiting
 from tidings.bus.log import FromOffset
 from tidings.bus.memory import MemoryLog
 from tidings.errors import LogUnavailable
@@ -19,6 +21,8 @@ from tidings.wire.change import Change
 
 SECONDS = 10.0
 """How long anything may take."""
+
+eventually = partial(waiting.eventually, seconds=SECONDS)
 
 
 class Unreliable(MemoryLog):
@@ -103,7 +107,5 @@ class Running:
         return cls(compose(settings, log, runtime), runtime)
 
 
-async def eventually(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(SECONDS):
-        while not condition():
-            await asyncio.sleep(0.01)
+Start = Callable[..., Awaitable[Running]]
+"""Starts a publisher with settings."""

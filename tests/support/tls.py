@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-CHUNK = 65536
+from tests.support.proxy import forward
+
 CERTIFICATE = "127.0.0.1.pem"
 
 
@@ -29,18 +30,9 @@ def make_certificate(directory: Path) -> Path:
 async def terminated(port: int, certificate: Path) -> AsyncIterator[int]:
     """A port that speaks TLS and forwards to `port`."""
 
-    async def pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while data := await reader.read(CHUNK):
-                writer.write(data)
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.gather(pipe(reader, upstream_writer), pipe(upstream_reader, writer))
+        await asyncio.gather(forward(reader, upstream_writer), forward(upstream_reader, writer))
 
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.load_cert_chain(certificate)

@@ -31,10 +31,9 @@ def read_request(request: Request) -> Asked:
     closeafter = request.query.get("closeafter", "no")
     if closeafter not in ("state", "no"):
         raise RequestRejected(400, "bad_closeafter", "closeafter must be state or no")
-    ping = request.query.get("ping", "0")
-    if not ping.isascii() or not ping.isdigit() or len(ping) > 9:
+    seconds = http1.read_seconds(request.query.get("ping", "0"))
+    if seconds is None:
         raise RequestRejected(400, "bad_ping", "ping must be a number of seconds, 0 for never")
-    seconds = int(ping)
     return Asked(
         types=jmap.read_types(request.query.get("types", "*")),
         once=closeafter == "state",

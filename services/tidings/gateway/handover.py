@@ -7,10 +7,11 @@ import socket
 from typing import Final
 
 import structlog
-import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
+
+from tidings.ops.listener import quiet_config
 
 MAX_CONNECTIONS: Final = 512
 """Requests served this way at once; beyond that uvicorn answers 503."""
@@ -40,17 +41,7 @@ class HandOver:
     """
 
     def __init__(self, app: ASGIApp) -> None:
-        self._config = uvicorn.Config(
-            app,
-            http=HttpToolsProtocol,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=MAX_CONNECTIONS,
-        )
+        self._config = quiet_config(app, MAX_CONNECTIONS)
         self._config.load()
         self._state = ServerState()
         self._state.default_headers = [*self._config.encoded_headers, (b"connection", b"close")]

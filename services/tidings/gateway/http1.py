@@ -132,6 +132,11 @@ def _query(query: str) -> dict[str, str]:
     return dict(pairs)
 
 
+def read_seconds(text: str) -> int | None:
+    """A whole number of seconds from a query; None for anything else, and for more than anybody waits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
+
+
 def check_get(request: Request) -> None:
     """Check that a request is a plain GET. Raises RequestRejected with 405 or 400."""
     if request.method != "GET":

@@ -32,31 +32,28 @@ class ParkedCounters:
     polls: Counter[str] = field(default_factory=Counter)
     messages_in: int = 0
     request_errors: int = 0
-    _parked: int = 0
     _since: float = 0.0
     _seconds: float = 0.0
 
     def count_opened(self, wire_format: str) -> None:
         """One more."""
         self._advance()
-        self._parked += 1
         self.open[wire_format] += 1
         self.opened[wire_format] += 1
 
     def count_closed(self, wire_format: str, reason: str) -> None:
         """One less."""
         self._advance()
-        self._parked -= 1
         self.open[wire_format] -= 1
         self.closed[wire_format, reason] += 1
 
     def parked_seconds(self) -> float:
         """For how long connections have been parked, all of them together."""
-        return self._seconds + self._parked * (self.clock() - self._since)
+        return self._seconds + self.open.total() * (self.clock() - self._since)
 
     def _advance(self) -> None:
         now = self.clock()
-        self._seconds += self._parked * (now - self._since)
+        self._seconds += self.open.total() * (now - self._since)
         self._since = now
 
 

@@ -28,14 +28,14 @@ class Asked(NamedTuple):
 
 def read_request(request: Request) -> Asked:
     """Read it. If-None-Match, which a cache adds, beats `since`. Raises RequestRejected with 400."""
-    wait = request.query.get("wait", "0")
-    if not wait.isascii() or not wait.isdigit() or len(wait) > 9:
+    wait = http1.read_seconds(request.query.get("wait", "0"))
+    if wait is None:
         raise RequestRejected(400, "bad_wait", "wait must be a number of seconds")
     tag = _ETAG.fullmatch(request.headers.get("if-none-match", ""))
     return Asked(
         types=jmap.read_types(request.query.get("types", "*")),
         since=(tag[1] if tag else request.query.get("since")) or None,
-        wait=min(int(wait), MAX_WAIT_SECONDS),
+        wait=min(wait, MAX_WAIT_SECONDS),
     )
 
 

@@ -43,24 +43,27 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return sock
 
 
+def quiet_config(app: ASGIApp, limit_concurrency: int) -> uvicorn.Config:
+    """What uvicorn is told wherever it serves: HTTP alone, nothing logged, nothing said or believed of proxies."""
+    return uvicorn.Config(
+        app,
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=BACKLOG,
+        limit_concurrency=limit_concurrency,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+    )
+
+
 class QuietServer(uvicorn.Server):
     """A uvicorn server that leaves signals and logging to the process it is part of."""
 
     def __init__(self, app: ASGIApp, limit_concurrency: int) -> None:
-        super().__init__(
-            uvicorn.Config(
-                app,
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                proxy_headers=False,
-                backlog=BACKLOG,
-                limit_concurrency=limit_concurrency,
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-        )
+        super().__init__(quiet_config(app, limit_concurrency))
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
