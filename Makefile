@@ -9,6 +9,9 @@ PYTHON ?= python3
 ARGS ?=
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+# A lock file names everything. Left to resolve, pip may want a version that came out since for what is asked for twice,
+# once with an extra (coverage[toml]), and then refuses it for lack of a hash.
+INSTALL := $(PIP) install --require-hashes --no-deps
 LOCKS := requirements/run.txt requirements/build.txt requirements/dev.txt
 CODE := services tests bench
 JAM := tests/integration/jmap-jam
@@ -74,7 +77,7 @@ clean: ## Remove .venv, caches and build results; the mail in var/ stays
 		echo "Python cannot make virtual environments. Install: apt-get install python3-venv" >&2; exit 1; }
 	@echo "Installing dependencies into .venv ..."
 	@$(PYTHON) -m venv --clear .venv
-	@$(PIP) install --require-hashes --requirement requirements/run.txt --requirement requirements/build.txt
+	@$(INSTALL) --requirement requirements/run.txt --requirement requirements/build.txt
 	@touch $@
 
 .venv/package.stamp: .venv/run.stamp pyproject.toml
@@ -83,7 +86,7 @@ clean: ## Remove .venv, caches and build results; the mail in var/ stays
 
 .venv/dev.stamp: .venv/run.stamp | .venv/package.stamp
 	@echo "Installing development tools into .venv ..."
-	@$(PIP) install --require-hashes --requirement requirements/dev.txt
+	@$(INSTALL) --requirement requirements/dev.txt
 	@touch $@
 
 # npm writes this file last.
