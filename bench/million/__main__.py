@@ -60,24 +60,24 @@ def missing(connections: int) -> list[str]:
     return faults
 
 
-async def publish(url: str, shard_count: int, chosen: Sequence[int], bar: tqdm[Never]) -> None:
-    """Append a change to each of these accounts, in batches, as publishers do."""
-    shards: defaultdict[int, list[str]] = defaultdict(list)
-    for number in chosen:
-        shards[shard_of(account(number), shard_count)].append(account(number))
+async def publish(url: str, shard_count: int, chosen: Sequence[int], rate: float, bar: tqdm[Never]) -> None:
+    """Append a change to each of these accounts, so many a second, in batches, as publishers do."""
     log = RabbitMQLog(url, shard_count)
     await log.open()
     while not log.can_append:
         await asyncio.sleep(0.05)
-
-    async def fill(shard: int, names: list[str]) -> None:
-        for start in range(0, len(names), BATCH):
-            some, state = names[start : start + BATCH], now_state()
-            changes = tuple(Change(name, {"Email": state}, "FlagsSet", state, "bench", None) for name in some)
-            await log.append(shard, batch.encode(token_bytes(batch.ID_BYTES), time.time(), changes))
-            bar.update(len(some))
-
-    await asyncio.gather(*(fill(shard, names) for shard, names in shards.items()))
+    start = time.monotonic()
+    for first in range(0, len(chosen), BATCH):
+        await asyncio.sleep(start + first / rate - time.monotonic())
+        shards: defaultdict[int, list[Change]] = defaultdict(list)
+        state = now_state()
+        for number in chosen[first : first + BATCH]:
+            name = account(number)
+            change = Change(name, {"Email": state}, "FlagsSet", state, "bench", None)
+            shards[shard_of(name, shard_count)].append(change)
+        for shard, changes in shards.items():
+            await log.append(shard, batch.encode(token_bytes(batch.ID_BYTES), time.time(), tuple(changes)))
+            bar.update(len(changes))
     await log.close()
 
 
@@ -94,7 +94,7 @@ def update(bar: tqdm[Never], now: int) -> None:
     bar.update(now - bar.n)
 
 
-def run(connections: int, workers: int, shards: int, pushes: int) -> tuple[list[Row], bool]:
+def run(connections: int, workers: int, shards: int, pushes: int, rate: float) -> tuple[list[Row], bool]:
     """Start everything, connect, push; what it cost, and whether every change arrived. All is gone afterwards."""
     with ExitStack() as stack:
         broker = Broker()
@@ -113,12 +113,13 @@ def run(connections: int, workers: int, shards: int, pushes: int) -> tuple[list[
         full = memory.read(memory.tree(gateway.pid))
         chosen = random.sample(range(connections), pushes)
         with tqdm(total=pushes, desc="publishing", unit="change") as bar:
-            asyncio.run(publish(url, shards, chosen, bar))
+            asyncio.run(publish(url, shards, chosen, rate, bar))
         with tqdm(total=pushes, desc="told", unit="push") as bar:
             crowd.wait(lambda: crowd.sum("told") >= pushes, TELL_SECONDS, lambda: update(bar, crowd.sum("told")))
         told = crowd.report(TELL_SECONDS, lambda: None)
         arrived = {number for number, _ in told} == set(chosen)
-        return rows(connections, f"{workers} workers, {shards} shards", seconds, empty, full, chosen, told), arrived
+        setting = f"{workers} workers, {shards} shards"
+        return rows(connections, setting, seconds, empty, full, chosen, rate, told), arrived
 
 
 def stop_now(gateway: subprocess.Popen[str]) -> None:
@@ -135,6 +136,7 @@ def rows(
     empty: Memory,
     full: Memory,
     chosen: Sequence[int],
+    rate: float,
     told: Sequence[tuple[int, float]],
 ) -> list[Row]:
     """What it cost, and whether everybody was told once of what was theirs."""
@@ -164,7 +166,7 @@ def rows(
             "from append to the client",
             f"p50 {latencies[len(latencies) // 2]:.2f} s, p99 {latencies[int(len(latencies) * 0.99)]:.2f} s",
             "",
-            f"the last after {latencies[-1]:.2f} s; all appended at once, --coalesce-ms 0",
+            f"the last after {latencies[-1]:.2f} s; {rate:,.0f} changes/s in batches of {BATCH}, --coalesce-ms 0",
         ),
     ]
 
@@ -181,6 +183,7 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=57, help="gateway processes; each holds at most 19,000")
     parser.add_argument("--shards", type=int, default=2, help="every worker reads each of them")
     parser.add_argument("--pushes", type=int, default=100_000, help="accounts that are changed")
+    parser.add_argument("--rate", type=float, default=1_000, help="changes a second; every worker decodes all of them")
     parser.add_argument("--save", action="store_true", help="keep the table under bench/results/")
     given = parser.parse_args()
     faults = missing(given.connections)
@@ -192,7 +195,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     start = time.monotonic()
     try:
-        found, arrived = run(given.connections, given.workers, given.shards, given.pushes)
+        found, arrived = run(given.connections, given.workers, given.shards, given.pushes, given.rate)
     except KeyboardInterrupt:
         sys.stderr.write("\nstopped\n")
         return 130

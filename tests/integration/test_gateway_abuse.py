@@ -9,6 +9,7 @@ import json
 import os
 import socket
 import struct
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -262,6 +263,27 @@ async def test_a_host_that_is_gone_is_noticed(
             vanish(sock)
             await gateway.publish("alice", {"Email": "1"})
             await eventually(lambda: closed(gateway, wire_format) == {reason: 1})
+
+
+async def test_a_freeze_of_ours_closes_nobody_whose_pong_has_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    count = 1_000
+    monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 2.0)
+    async with abused(ping_seconds=1.0, head_seconds=0.3) as gateway:
+        socks = [connect(gateway.port) for _ in range(count)]
+        for sock in socks:
+            sock.sendall(upgrade())
+        parked = "tidings_connections_open", {"format": "websocket"}
+        await eventually(lambda: gateway.registry.get_sample_value(*parked) == count)
+        pings = gateway.value("tidings_sent_bytes_total") + 2 * count
+        await eventually(lambda: gateway.value("tidings_sent_bytes_total") == pings)
+        for sock in socks:
+            sock.sendall(masked(PONG))
+        # Nothing runs meanwhile: the loop is the gateway's too.
+        time.sleep(2.5)  # noqa: ASYNC251 - that is the freeze
+        await eventually(lambda: gateway.value("tidings_sent_bytes_total") == pings + 2 * count)
+        assert closed(gateway, "websocket") == {}
+        for sock in socks:
+            reset(sock)
 
 
 async def test_a_blocked_client_is_not_read() -> None:

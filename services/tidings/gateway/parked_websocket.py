@@ -108,6 +108,9 @@ class ParkedWebSocket(Parked):
         due = connection.pinged + PONG_SECONDS
         if now < due:
             return due
+        if self._lot.reactor.has_unread(connection):
+            # After a freeze of this process the deadlines of everybody are over before anybody's pong is read.
+            return now
         self._lot.reactor.close(connection, "pong_deadline")
         return None
 

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import fcntl
 import os
 import resource
 import select
 import socket
+import termios
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -307,6 +309,10 @@ class Reactor:
             return ""
         finally:
             sock.detach()
+
+    def has_unread(self, connection: Connection) -> bool:
+        """Whether something came from it that nobody has read: this process is behind, not the client."""
+        return any(fcntl.ioctl(connection.fd, termios.FIONREAD, bytes(4)))
 
     def shut_down_writing(self, connection: Connection) -> None:
         """Send FIN; reading goes on."""
