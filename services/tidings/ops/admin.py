@@ -82,15 +82,24 @@ def admin_page(title: str, state: str, links: Sequence[str], more: str = "") -> 
 
 
 class OpsListeners:
-    """Small HTTP servers, by listener: `admin` has everything, `probe` probes and metrics only."""
+    """Small HTTP servers, by listener: `admin` has everything, `probe` probes and metrics only.
+
+    `pages` are those that services add to the admin listener. Their handlers run in its thread and loop.
+    """
 
     def __init__(
-        self, title: str, sockets: Mapping[str, socket.socket], registry: CollectorRegistry, health: Health
+        self,
+        title: str,
+        sockets: Mapping[str, socket.socket],
+        registry: CollectorRegistry,
+        health: Health,
+        pages: Sequence[Route] = (),
     ) -> None:
         self._title = title
         self._sockets = sockets
         self._registry = registry
         self._health = health
+        self._pages = pages
         self._servers: list[QuietServer] = []
         self._thread: threading.Thread | None = None
 
@@ -101,7 +110,7 @@ class OpsListeners:
             Route("/readyz", self._readyz),
             Route("/metrics", self._metrics),
         ]
-        apps = {"admin": guarded([Route("/", self._index), *common]), "probe": Starlette(routes=common)}
+        apps = {"admin": guarded([Route("/", self._index), *self._pages, *common]), "probe": Starlette(routes=common)}
         self._servers = [QuietServer(apps[name], limit_concurrency=MAX_REQUESTS) for name in self._sockets]
         self._thread = threading.Thread(
             target=self._serve, args=(list(self._sockets.values()),), name="ops", daemon=True
@@ -136,4 +145,5 @@ class OpsListeners:
     async def _index(self, request: Request) -> Response:
         ready, unready = self._health.ready()
         state = "ready" if ready else "; ".join(f"{name}: {reason}" for name, reason in unready.items())
-        return admin_page(self._title, state, ("metrics", "readyz", "livez"))
+        pages = [page.path.removeprefix("/") for page in self._pages if "{" not in page.path]
+        return admin_page(self._title, state, (*pages, "metrics", "readyz", "livez"))

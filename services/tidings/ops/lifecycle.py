@@ -12,6 +12,7 @@ from typing import Protocol
 import structlog
 import uvloop
 from prometheus_client import CollectorRegistry
+from starlette.routing import Route
 
 from tidings.errors import SettingsError
 from tidings.ops import logs
@@ -41,10 +42,11 @@ class Service(Protocol):
 
 @dataclass(frozen=True)
 class Runtime:
-    """What every service is given."""
+    """What every service is given. To `pages` it adds its own of the admin listener, while it is composed."""
 
     registry: CollectorRegistry = field(default_factory=new_registry)
     health: Health = field(default_factory=Health)
+    pages: list[Route] = field(default_factory=list)
     pool: WorkerPool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +64,7 @@ def run(settings: OpsSettings, title: str, compose: Compose) -> int:
     logs.configure(settings.log_format, settings.log_level)
     runtime = Runtime()
     services = compose(runtime)
-    listeners = OpsListeners(title, ops_sockets(settings), runtime.registry, runtime.health)
+    listeners = OpsListeners(title, ops_sockets(settings), runtime.registry, runtime.health, runtime.pages)
     serve(services, runtime, listeners)
     return 0
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
 
 from tidings.errors import SettingsError
 from tidings.ops.admin import OpsListeners, ops_sockets
@@ -23,12 +26,17 @@ class Clock:
         return self.now
 
 
+async def answer(request: Request) -> Response:
+    return PlainTextResponse(f"own {request.path_params}")
+
+
 class Ops:
     def __init__(self) -> None:
         self.clock = Clock()
         self.health = Health(self.clock)
         self.sockets = ops_sockets(OpsSettings(admin_port=0, probe_port=0))
-        self.listeners = OpsListeners("Tidings <test>", self.sockets, new_registry(), self.health)
+        pages = [Route("/debug/own", answer), Route("/debug/own/{name}", answer)]
+        self.listeners = OpsListeners("Tidings <test>", self.sockets, new_registry(), self.health, pages)
         self.listeners.start()
 
     def get(self, listener: str, path: str, **headers: str) -> httpx.Response:
@@ -67,6 +75,13 @@ def test_the_admin_page_escapes_its_title(ops: Ops) -> None:
     assert "Tidings &lt;test&gt;" in page.text
     assert "script" not in page.headers["content-security-policy"]
     assert ops.get("probe", "/").status_code == 404
+
+
+def test_a_service_has_pages_of_its_own_on_admin_only(ops: Ops) -> None:
+    assert ops.get("admin", "/debug/own/alice").text == "own {'name': 'alice'}"
+    assert 'href="debug/own"' in ops.get("admin", "/").text
+    assert "{name}" not in ops.get("admin", "/").text
+    assert ops.get("probe", "/debug/own").status_code == 404
 
 
 def test_a_foreign_host_name_is_refused_by_admin_only(ops: Ops) -> None:

@@ -53,6 +53,6 @@ def work(title: str, place: Place, seat: Seat, lifeline: int, compose: Compose) 
     runtime = Runtime(health=SharedHealth(seat))
     services = [*compose(runtime, place.listener), Attendance(seat)]
     listeners = OpsListeners(
-        f"{title}, worker {place.number}", {"admin": place.admin}, runtime.registry, runtime.health
+        f"{title}, worker {place.number}", {"admin": place.admin}, runtime.registry, runtime.health, runtime.pages
     )
     serve(services, runtime, listeners, lifeline)
