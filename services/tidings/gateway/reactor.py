@@ -22,6 +22,7 @@ import os
 import resource
 import select
 import socket
+import sys
 import termios
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -76,7 +77,10 @@ class ReactorCounters:
 
 @dataclass(slots=True)
 class _Unsent:
+    """The rest of a write; `queued` of the bytes before it wait in the kernel, since `since`."""
+
     data: bytearray
+    queued: int
     since: float
 
 
@@ -242,7 +246,7 @@ class Reactor:
         self.counters.bytes_out += sent
 
     def _block(self, connection: Connection, rest: bytes) -> None:
-        self._unsent[connection] = _Unsent(bytearray(rest), time.monotonic())
+        self._unsent[connection] = _Unsent(bytearray(rest), _queued(connection.fd), time.monotonic())
         self._epoll.modify(connection.fd, select.EPOLLOUT)
         self._blocked(connection)
 
@@ -264,7 +268,7 @@ class Reactor:
             return
         self.counters.bytes_out += count
         del unsent.data[:count]
-        unsent.since = time.monotonic()
+        unsent.queued, unsent.since = _queued(connection.fd), time.monotonic()
         if not unsent.data:
             del self._unsent[connection]
             self._epoll.modify(connection.fd, select.EPOLLIN)
@@ -275,9 +279,18 @@ class Reactor:
         return connection in self._unsent
 
     def blocked_since(self, connection: Connection) -> float | None:
-        """When an unfinished write last made progress, monotonic seconds; None when there is none."""
+        """Since when an unfinished write is not known to have made progress, monotonic seconds; None: there is none.
+
+        Whoever reads a few bytes a second does move: the kernel takes no more from us before a third of its buffer
+        is free, which can take such a client longer than the deadline.
+        """
         unsent = self._unsent.get(connection)
-        return None if unsent is None else unsent.since
+        if unsent is None:
+            return None
+        queued = _queued(connection.fd)
+        if queued < unsent.queued:
+            unsent.queued, unsent.since = queued, time.monotonic()
+        return unsent.since
 
     def close(self, connection: Connection, reason: str) -> None:
         """Close it at the end of this wake-up; nothing is sent or handled from now on."""
@@ -346,6 +359,11 @@ class Reactor:
         self._timer = self._loop.call_later(self._wheel.resolution, self._tick)
         for connection in self._wheel.advance(time.monotonic()):
             self._schedule(connection)
+
+
+def _queued(fd: int) -> int:
+    """The bytes written to a socket that its peer has not acknowledged (SIOCOUTQ, tcp(7))."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def _reason(error: OSError) -> str:
