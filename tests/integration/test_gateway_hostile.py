@@ -6,11 +6,14 @@ import asyncio
 import json
 import socket
 import struct
+import time
+from contextlib import suppress
 
 import pytest
 
 from tests.support.clients import DEADLINE, RawClient, jmap_client, masked, raw_client, upgrade
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.waiting import eventually
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -212,6 +215,28 @@ async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_th
         assert gateway.value("tidings_connections_closed_total", format="websocket", reason="write_deadline") == 1
         assert gateway.value("tidings_sent_bytes_total") < 10_000_000
         await healthy(gateway)
+
+
+async def test_who_reads_slower_than_the_kernel_reports_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    # At this rate the kernel has room for the rest of a write every 3.4 s, and acknowledges something every 1.7 s.
+    bytes_per_second = 3_600
+    monkeypatch.setattr("tidings.gateway.parked.WRITE_SECONDS", 3.0)
+    loop = asyncio.get_running_loop()
+    async with running_gateway(ping_seconds=0.6, head_seconds=0.3, max_messages_per_second=0) as gateway:
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", gateway.port))
+            sock.setblocking(False)
+            await loop.sock_sendall(sock, upgrade() + masked(PING, b"x" * 125) * 1_000)
+            await eventually(lambda: gateway.value("tidings_connections_blocked"))
+            began, read = time.monotonic(), 0
+            while (elapsed := time.monotonic() - began) < 10:
+                with suppress(BlockingIOError):
+                    read += len(sock.recv(max(1, int(elapsed * bytes_per_second) - read)))
+                await asyncio.sleep(0.05)
+            assert gateway.value("tidings_connections_open", format="websocket") == 1
+            await eventually(lambda: not gateway.value("tidings_connections_open", format="websocket"), 15)
+        assert gateway.value("tidings_connections_closed_total", format="websocket", reason="write_deadline") == 1
 
 
 async def test_who_stops_reading_gets_the_newest_state_when_it_reads_again() -> None:
