@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import random
 import resource
 import signal
@@ -27,7 +28,7 @@ from bench.million.memory import Memory
 from bench.report import Row, document, save, table
 from bench.tokens import SECRET
 from tests.support.broker import Broker
-from tests.support.processes import tidings
+from tests.support.processes import Tidings, tidings
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.wire import batch
 from tidings.wire.change import Change
@@ -44,6 +45,7 @@ PING_SECONDS = 300
 OPEN_SECONDS = 3_600.0
 TELL_SECONDS = 300.0
 SETTLE_SECONDS = 15.0
+TROUBLES = 20
 
 
 def missing(connections: int) -> list[str]:
@@ -111,6 +113,7 @@ def run(connections: int, workers: int, shards: int, pushes: int, rate: float) -
         flags += ["--ping-seconds", str(PING_SECONDS)]
         gateway = stack.enter_context(tidings("gateway", *flags, env={"TIDINGS_JWT_SECRET": SECRET}))
         stack.callback(stop_now, gateway.process)
+        stack.push(lambda kind, *_: tell_troubles(gateway) if kind else None)
         time.sleep(SETTLE_SECONDS)
         empty = memory.read(memory.tree(gateway.pid))
         crowd = stack.enter_context(crowds(gateway.ports["gateway"], connections, PER_PROCESS))
@@ -125,6 +128,13 @@ def run(connections: int, workers: int, shards: int, pushes: int, rate: float) -
         arrived = {number for number, _ in told} == set(chosen)
         setting = f"{workers} workers, {shards} shards"
         return rows(connections, setting, seconds, empty, full, chosen, rate, told), arrived
+
+
+def tell_troubles(gateway: Tidings) -> None:
+    """What the gateway logged of things that go wrong, for whoever wants to know why a run failed."""
+    troubles = [event for event in gateway.logs if event["level"] != "info"]
+    sys.stderr.write("".join(f"\n{json.dumps(event)}" for event in troubles[-TROUBLES:]))
+    sys.stderr.write(f"\n{len(troubles)} warnings and errors of the gateway, the last of them above\n")
 
 
 def stop_now(gateway: subprocess.Popen[str]) -> None:
