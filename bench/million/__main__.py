@@ -56,11 +56,6 @@ def missing(connections: int) -> list[str]:
         faults.append(f"a process may open {files:,} files here: ulimit -Hn {FILES}")
     if int(Path("/proc/sys/fs/file-max").read_text()) < 2.2 * connections:
         faults.append(f"fs.file-max is too low: sysctl -w fs.file-max={int(2.5 * connections)}")
-    _, pressure, _ = map(int, Path("/proc/sys/net/ipv4/tcp_mem").read_text().split())
-    if pressure < connections:
-        # Beyond it the kernel takes memory back from every socket at each turn, and connecting all but stops.
-        pages = f"{connections} {2 * connections} {3 * connections}"
-        faults.append(f'net.ipv4.tcp_mem is too low: sysctl -w net.ipv4.tcp_mem="{pages}"')
     needed, available = BYTES_PER_CONNECTION * connections, memory.read(()).available
     if available < needed:
         faults.append(f"{available / 2**30:.1f} GiB are available, about {needed / 2**30:.1f} GiB are needed")
