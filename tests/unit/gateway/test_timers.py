@@ -5,29 +5,20 @@ from hypothesis import strategies as st
 
 from tidings.gateway.connection import Connection
 from tidings.gateway.reactor import CLOSED
-from tidings.gateway.timers import SLOTS, Wheel
-
-RANGE = Wheel.resolution * SLOTS
+from tidings.gateway.timers import Wheel
 
 
 def connection() -> Connection:
     return Connection(-1, CLOSED)
 
 
-@given(st.floats(0, 1e6), st.floats(0, RANGE - 2 * Wheel.resolution))
+@given(st.floats(0, 1e6), st.floats(0, 1e4))
 def test_never_early_and_at_most_two_steps_late(now: float, ahead: float) -> None:
     wheel, visited = Wheel(now), connection()
     wheel.add(visited, now + ahead)
     assert wheel.advance(now + ahead - 1e-3 * Wheel.resolution) == []
     assert wheel.advance(now + ahead + 2 * Wheel.resolution) == [visited]
-    assert wheel.advance(now + ahead + 2 * RANGE) == []
-
-
-def test_what_lies_too_far_ahead_is_visited_at_the_end_of_the_wheel() -> None:
-    wheel, visited = Wheel(0.0), connection()
-    wheel.add(visited, 1e9)
-    assert wheel.advance(RANGE / 2) == []
-    assert wheel.advance(RANGE) == [visited]
+    assert wheel.advance(now + ahead + 1e4) == []
 
 
 def test_what_is_past_is_visited_next() -> None:
