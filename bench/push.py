@@ -21,7 +21,7 @@ from bench.inside import Clients, clients
 from bench.report import Row
 from bench.tokens import SECRET
 from tests.support.gateway import RunningGateway, running_gateway
-from tidings.gateway.hub import HubCounters
+from tidings.gateway.outbox import HubCounters
 from tidings.gateway.parked_websocket import encode
 from tidings.wire import batch
 from tidings.wire.change import Change

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from tidings.gateway.pending import Pending
     from tidings.gateway.reactor import Handler
 
 Encode = Callable[[Mapping[str, Mapping[str, str]], str], bytes]
@@ -34,36 +35,6 @@ class Form:
     encode: Encode
     ends: Ends = Ends.NEVER
     greets: bool = True
-
-
-class Pending(NamedTuple):
-    """Changes a connection has not been told of, coalesced. Never mutated: many connections may share one.
-
-    `consumed` and `changed_at` are those of the oldest change in it, on the monotonic clock in seconds.
-    """
-
-    changed: Mapping[str, Mapping[str, str]]
-    consumed: float
-    changed_at: float | None
-
-
-RESYNC_TYPES = ("Email", "Mailbox", "Thread")
-
-
-def resync(form: Form, account: str, state: str) -> dict[str, dict[str, str]]:
-    """A `changed` that makes any client refetch: every type it subscribed to, in a state it cannot have seen.
-
-    EmailDelivery is named only when it is all the client asked for: it would ring for mail that is not new.
-    """
-    if form.types is None:
-        names: tuple[str, ...] = RESYNC_TYPES
-    else:
-        names = tuple(sorted(form.types - {"EmailDelivery"} or form.types))
-    return {account: dict.fromkeys(names, state)}
-
-
-NOTHING = Pending({}, 0.0, None)
-"""The connection must not be written to now (it was a moment ago, or it resumes), and nothing waits."""
 
 
 class Connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from secrets import token_bytes
@@ -15,7 +15,7 @@ import structlog
 
 from tidings.bus.log import ChangeLog, Entry, FromOffset, FromTime, Start
 from tidings.errors import BatchError, LogError, LogUnavailable, ReadLost
-from tidings.gateway.hub import Told
+from tidings.gateway.told import Told, told_of
 from tidings.gateway.window import Window
 from tidings.wire import batch as batches
 from tidings.wire.batch import Batch
@@ -56,27 +56,6 @@ class FeedCounters:
     undecodable: int = 0
     lost: int = 0
     gaps: int = 0
-
-
-def told_of(batch: Batch, position: Position, clock_offset: float) -> list[Told]:
-    """A batch's changes with every state filled in.
-
-    A change without a state gets one from (offset, index, batch id): the same in every gateway, with no clock.
-    `clock_offset` is what the monotonic clock shows at Unix time 0.
-    """
-    return [
-        Told(
-            change.account,
-            change.changed if None not in change.changed.values() else _filled(change.changed, position, index),  # type: ignore[arg-type]
-            None if change.time is None else change.time + clock_offset,
-        )
-        for index, change in enumerate(batch.changes)
-    ]
-
-
-def _filled(changed: Mapping[str, str | None], position: Position, index: int) -> Mapping[str, str]:
-    made = f"{position.offset:x}-{index:x}-{position.check.hex()}"
-    return {name: made if state is None else state for name, state in changed.items()}
 
 
 class Feed:

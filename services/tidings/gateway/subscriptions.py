@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from tidings.errors import CursorError
-from tidings.gateway.connection import Connection, Encode, Ends, Form, resync
-from tidings.gateway.hub import Hub, Told
+from tidings.gateway.connection import Connection, Encode, Ends, Form
+from tidings.gateway.hub import Hub
+from tidings.gateway.pending import resync
+from tidings.gateway.told import Told
 from tidings.gateway.window import ResyncReason, Window
 from tidings.wire import cursor
 from tidings.wire.cursor import Position

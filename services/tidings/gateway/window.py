@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from tidings.gateway.hub import Told
+from tidings.gateway.told import Told
 from tidings.wire.cursor import Position
 
 MAX_BATCHES: Final = 10_000

@@ -13,7 +13,7 @@ from tidings.bus.memory import MemoryLog
 from tidings.errors import LogUnavailable, ReadLost
 from tidings.gateway import feed as feeds
 from tidings.gateway.feed import Feed, FeedCounters
-from tidings.gateway.hub import Told
+from tidings.gateway.told import Told
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.cursor import Position, check_of

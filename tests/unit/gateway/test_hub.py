@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from tidings.gateway import jmap
 from tidings.gateway.connection import Connection, Ends, Form
-from tidings.gateway.hub import CHUNK, MAX_PENDING_TYPES, Hub, Told
+from tidings.gateway.hub import Hub
+from tidings.gateway.outbox import CHUNK
+from tidings.gateway.pending import MAX_PENDING_TYPES
 from tidings.gateway.reactor import CLOSED
+from tidings.gateway.told import Told
 from tidings.wire import cursor
 from tidings.wire.cursor import Position
 from tidings.wire.shard import shard_of

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tidings.gateway import jmap
-from tidings.gateway.connection import RESYNC_TYPES, Connection, Ends, Form
-from tidings.gateway.hub import Hub, Told
+from tidings.gateway.connection import Connection, Ends, Form
+from tidings.gateway.hub import Hub
+from tidings.gateway.pending import RESYNC_TYPES
 from tidings.gateway.reactor import CLOSED
+from tidings.gateway.told import Told
 from tidings.wire import cursor
 from tidings.wire.cursor import Position
 from tidings.wire.shard import shard_of
@@ -95,7 +97,7 @@ class Model(RuleBasedStateMachine):
         self.deferred = False
         self.due: float | None = None
         # Groups of a few connections are then more than one chunk.
-        self.chunk = patch("tidings.gateway.hub.CHUNK", 2)
+        self.chunk = patch("tidings.gateway.outbox.CHUNK", 2)
         self.chunk.start()
 
     @initialize(interval=st.sampled_from([0.0, 0.1]), budget=st.sampled_from([STEP, 2 * STEP, 1.0]), slow=st.booleans())

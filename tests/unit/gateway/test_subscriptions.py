@@ -10,9 +10,10 @@ import pytest
 
 from tidings.gateway import subscriptions as module
 from tidings.gateway.connection import Connection
-from tidings.gateway.hub import Hub, Told
+from tidings.gateway.hub import Hub
 from tidings.gateway.reactor import CLOSED
 from tidings.gateway.subscriptions import Subscriptions
+from tidings.gateway.told import Told
 from tidings.gateway.window import ResyncReason, Window
 from tidings.wire import cursor
 from tidings.wire.cursor import Position

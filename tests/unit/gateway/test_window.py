@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.gateway import window as windows
-from tidings.gateway.hub import Told
+from tidings.gateway.told import Told
 from tidings.gateway.window import ResyncReason, Window
 from tidings.wire.cursor import Position
 
