@@ -12,12 +12,14 @@ from typing import Final
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
+import tidings.check.service
 import tidings.gateway.service
 import tidings.publisher.service
 import tidings.webmail.service
 from tidings.bus.log import ChangeLog
 from tidings.bus.memory import MemoryLog
 from tidings.bus.rabbitmq import RabbitMQLog
+from tidings.check.settings import CheckSettings
 from tidings.errors import SettingsError
 from tidings.gateway.settings import GatewaySettings
 from tidings.ops.lifecycle import Runtime, Service, run
@@ -129,8 +131,14 @@ def webmail(argv: Sequence[str]) -> int:
     return run(settings, "Tidings webmail", lambda runtime: tidings.webmail.service.compose(settings, runtime))
 
 
+def check(argv: Sequence[str]) -> int:
+    """Tell an installation of changes and see them arrive."""
+    settings = parse(CheckSettings, "tidings check", argv)
+    return tidings.check.service.run(settings, None if settings.bus.startswith("memory:") else open_log(settings))
+
+
 COMMANDS: Final[dict[str, Callable[[Sequence[str]], int]]] = {
-    command.__name__: command for command in (up, gateway, publisher, webmail)
+    command.__name__: command for command in (up, gateway, publisher, webmail, check)
 }
 
 
@@ -141,7 +149,10 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run a command; the process's exit code: 0 after a clean stop, 2 for what the operator has to change."""
+    """Run a command; the process's exit code.
+
+    0 after a clean stop, 1 for a check that found something wrong, 2 for what the operator has to change.
+    """
     arguments = sys.argv[1:] if argv is None else argv
     match arguments:
         case ["--version"]:

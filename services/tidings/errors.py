@@ -10,6 +10,7 @@ TidingsError
 │   ├── NoSuchMailbox          the account has none
 │   └── NoSuchMessage          no message of this id, or not any more
 ├── Overloaded                 a bounded pool is full: the same request may succeed later
+├── CheckFailed                what `tidings check` found wrong; the text is one line
 ├── LogError                   the change log
 │   ├── LogUnavailable         no connection, or not confirmed in time: nothing is known to be stored
 │   ├── LogFull                a bounded queue in front of the log is full
@@ -81,6 +82,10 @@ class NoSuchMessage(MailboxError):
 
 class Overloaded(TidingsError):
     """A bounded pool is full; nothing was begun."""
+
+
+class CheckFailed(TidingsError):
+    """An installation does not do what it should; the text is one line that says what."""
 
 
 class LogError(TidingsError):

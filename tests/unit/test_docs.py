@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic.fields import FieldInfo
 
+from tidings.check.settings import CheckSettings
 from tidings.cli import UpSettings
 from tidings.gateway.settings import GatewaySettings
 from tidings.ops.settings import ENV_PREFIX, Settings, is_secret, parse
@@ -22,6 +23,7 @@ COMMANDS: dict[str, type[Settings]] = {
     "gateway": GatewaySettings,
     "publisher": PublisherSettings,
     "webmail": WebmailSettings,
+    "check": CheckSettings,
 }
 
 
@@ -57,6 +59,8 @@ def shown(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=False)
     if default is None or default in ((), ""):
         return "-"
+    if isinstance(default, tuple):
+        return ",".join(default)
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

@@ -1,0 +1,64 @@
+"""One change, there and back: through each publisher, to a client of each gateway."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+
+from tidings.check.installation import Installation
+from tidings.check.ledger import TYPES
+from tidings.check.listening import WebSocketConnection
+from tidings.check.sender import event
+from tidings.errors import CheckFailed
+
+
+async def tell_each(installation: Installation, seconds: float) -> AsyncIterator[str]:
+    """Tell each publisher of a change that a client of each gateway has to be told of. Yields a line for each.
+
+    Raises CheckFailed for what does not answer, refuses, or does not tell within `seconds`.
+    """
+    account = installation.accounts[0]
+    sender = installation.sender()
+    try:
+        for gateway in installation.gateways:
+            client = await WebSocketConnection.open(installation.subscription(gateway, (account,), TYPES, None))
+            try:
+                await _subscribed(client, gateway, seconds)
+                for publisher in installation.publishers:
+                    state = secrets.token_hex(8)
+                    began = time.monotonic()
+                    await sender.post(publisher, event(account, dict.fromkeys(TYPES, state)))
+                    confirmed = time.monotonic() - began
+                    await _told(client, gateway, account, state, seconds)
+                    told = time.monotonic() - began
+                    times = f"confirmed after {confirmed * 1000:.1f} ms, told after {told * 1000:.1f} ms"
+                    yield f"{publisher} -> {gateway}: {times}"
+            finally:
+                await client.close(abruptly=False)
+    finally:
+        await sender.close()
+
+
+async def _subscribed(client: WebSocketConnection, gateway: str, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await client.next()
+    except TimeoutError:
+        raise CheckFailed(
+            f"the gateway at {gateway} did not answer a subscription within {seconds:g} s: "
+            "does it reach the change log?"
+        ) from None
+
+
+async def _told(client: WebSocketConnection, gateway: str, account: str, state: str, seconds: float) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            while state not in (await client.next()).changed.get(account, {}).values():
+                pass
+    except TimeoutError:
+        raise CheckFailed(
+            f"the gateway at {gateway} did not tell within {seconds:g} s what the publisher has confirmed: "
+            "are --bus and --shards the same in both?"
+        ) from None
