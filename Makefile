@@ -1,12 +1,13 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-million lock clean
+.PHONY: help run test soak check bench bench-million lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 ARGS ?=
+SECONDS ?= 600
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # A lock file names everything. Left to resolve, pip may want a version that came out since for what is asked for twice,
@@ -30,6 +31,10 @@ test: .venv/package.stamp .venv/dev.stamp $(JAM)/node_modules/.package-lock.json
 	$(if $(ARGS),,@echo "Coverage of the pure modules, branches included:")
 	$(if $(ARGS),,@pure=$$($(BIN)/python scripts/pure_modules.py) && \
 		$(BIN)/python -m coverage report --include="$$pure" --skip-covered --show-missing --fail-under=100)
+
+soak: .venv/package.stamp .venv/dev.stamp ## Count that nothing is lost under faults: make soak SECONDS=3600 [ARGS='--seed 7']
+	@scripts/apt-install rabbitmq-server
+	@$(BIN)/python -m tests.faults --seconds $(SECONDS) $(ARGS)
 
 check: .venv/package.stamp .venv/dev.stamp ## Check format, lint, types, import contracts and spelling
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ." >&2; exit 1; }

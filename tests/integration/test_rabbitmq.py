@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-from aio_pika import Connection
-from aio_pika.abc import AbstractChannel
-from aio_pika.connection import make_url
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from yarl import URL
 
 from tests.support.broker import Broker, free_ports
-from tests.support.changelog import append_at_last, opened, reading, ready
+from tests.support.changelog import append_at_last, opened, reading, ready, somebody_else
 from tests.support.proxy import Proxy, proxied
 from tests.support.waiting import eventually
 from tidings.bus.log import FromOffset, FromTail
@@ -28,17 +23,6 @@ SHARDS = 4
 NAMES = Topology(SHARDS)
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
-
-
-@asynccontextmanager
-async def somebody_else(url: str) -> AsyncIterator[AbstractChannel]:
-    """A channel of another program on the same broker."""
-    connection = Connection(make_url(url))
-    await connection.connect()
-    try:
-        yield await connection.channel()
-    finally:
-        await connection.close()
 
 
 def through(proxy: Proxy, url: str) -> str:

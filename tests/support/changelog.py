@@ -8,6 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
+from aio_pika import Connection
+from aio_pika.abc import AbstractChannel
+from aio_pika.connection import make_url
+
 from tests.support.waiting import eventually
 from tidings.bus.log import ChangeLog, Entry, Start
 from tidings.errors import LogError, LogUnavailable, ReadLost
@@ -110,3 +114,14 @@ async def reading(log: ChangeLog, shard: int, start: Start) -> AsyncIterator[Rea
         yield reader
     finally:
         await reader.stop()
+
+
+@asynccontextmanager
+async def somebody_else(url: str) -> AsyncIterator[AbstractChannel]:
+    """A channel of another program on the same broker."""
+    connection = Connection(make_url(url))
+    await connection.connect()
+    try:
+        yield await connection.channel()
+    finally:
+        await connection.close()

@@ -41,7 +41,11 @@ class Proxy:
             writer.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        try:
+            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
+        except OSError:
+            writer.close()
+            return
         self._writers |= {writer, upstream_writer}
         await asyncio.gather(self._forward(reader, upstream_writer), self._forward(upstream_reader, writer))
         self._writers -= {writer, upstream_writer}

@@ -12,6 +12,7 @@ from tidings.check.behaviour import Episode, Form, episode, reconnect_seconds
 from tidings.check.installation import Installation
 from tidings.check.ledger import Arrival, Client, Ledger
 from tidings.check.listening import Connection, EventStreamConnection, PollConnection, WebSocketConnection
+from tidings.check.waiting import happens_within
 from tidings.errors import CheckFailed
 
 CONNECTIONS: Final[dict[Form, type[Connection]]] = {
@@ -60,7 +61,7 @@ class Wanderer:
             if lost:
                 await asyncio.sleep(reconnect_seconds(self._random))
             else:
-                await self._calm_within(plan.absent_seconds)
+                await happens_within(self._calm, plan.absent_seconds)
                 self._client.since = time.monotonic()
 
     async def _open(self, form: Form) -> Connection:
@@ -95,15 +96,7 @@ class Wanderer:
                 self.subscribed.set()
                 if arrival is not Arrival.LIVE:
                     arrival = Arrival.LIVE
-                    await self._calm_within(stall_seconds)
+                    await happens_within(self._calm, stall_seconds)
                     self._client.since = time.monotonic()
         except CheckFailed:
-            return
-
-    async def _calm_within(self, seconds: float) -> None:
-        """Return after so many seconds, or once it is calm."""
-        try:
-            async with asyncio.timeout(seconds):
-                await self._calm.wait()
-        except TimeoutError:
             return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
@@ -23,18 +23,17 @@ from tidings.check.verdict import Loss, losses
 from tidings.errors import CheckFailed
 
 POLL_SECONDS: Final = 0.1
-TELL_SECONDS: Final = 10.0
+PROGRESS_SECONDS: Final = 10.0
 COMBINED: Final = 3
 """Accounts of each third client, where tokens can be made."""
 
 
 @dataclass(frozen=True)
 class Load:
-    """How much is told, to how many, for how long; `timeout` is for what has to arrive in the end. In seconds."""
+    """How many changes a second, to how many clients; `timeout` is for what has to arrive in the end, in seconds."""
 
     clients: int
     rate: float
-    seconds: float
     timeout: float
     seed: int
 
@@ -56,8 +55,10 @@ class Report:
         return table(self.ledger, self.lost, self.compared)
 
 
-async def count(installation: Installation, load: Load, log: ChangeLog | None, say: Callable[[str], None]) -> Report:
-    """Tell changes, let clients wander, then wait until everybody knows everything, and judge.
+async def count(
+    installation: Installation, load: Load, during: Awaitable[None], log: ChangeLog | None, say: Callable[[str], None]
+) -> Report:
+    """Tell changes and let clients wander while `during` lasts, then wait until everybody knows everything, and judge.
 
     `log` is read back, where it is given. Raises CheckFailed when no gateway takes the clients, or the log no reader.
     """
@@ -66,10 +67,11 @@ async def count(installation: Installation, load: Load, log: ChangeLog | None, s
     calm = asyncio.Event()
     async with _wandering(_wanderers(installation, ledger, load, calm)) as wanderers:
         await _all_subscribed(wanderers, load.timeout)
-        await _tell(installation, ledger, load, say)
-        calm.set()
-        deadline = time.monotonic() + load.timeout
-        await _until(lambda: not ledger.unlearnt(), deadline)
+        async with _saying_progress(ledger, say):
+            await _tell(installation, ledger, load, during)
+            calm.set()
+            deadline = time.monotonic() + load.timeout
+            await _until(lambda: not ledger.unlearnt(), deadline)
         order = None if log is None else await read_back(log, ledger, began)
         await _until(lambda: not losses(ledger, order), deadline)
         return Report(ledger, losses(ledger, order), log is not None)
@@ -110,28 +112,35 @@ async def _all_subscribed(wanderers: list[Wanderer], seconds: float) -> None:
         raise CheckFailed(f"{waiting} of {len(wanderers)} clients got no subscription within {seconds:g} s") from None
 
 
-async def _tell(installation: Installation, ledger: Ledger, load: Load, say: Callable[[str], None]) -> None:
-    began = time.monotonic()
-    ends = began + load.seconds
+async def _tell(installation: Installation, ledger: Ledger, load: Load, during: Awaitable[None]) -> None:
     interval = len(installation.accounts) / load.rate
     sender = installation.sender()
-    telling = asyncio.create_task(_tell_regularly(ledger, say, began))
+    closing = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as group:
             for account in installation.accounts:
                 random = Random(f"{load.seed} account {account}")  # noqa: S311 - to be repeated
-                storage = Storage(installation, sender, ledger, account, interval, random)
-                group.create_task(storage.run(ends, ends + load.timeout))
+                group.create_task(Storage(installation, sender, ledger, account, interval, random).run(closing))
+            await during
+            closing.set()
     finally:
-        telling.cancel()
         await sender.close()
 
 
-async def _tell_regularly(ledger: Ledger, say: Callable[[str], None], began: float) -> None:
-    while True:
-        await asyncio.sleep(TELL_SECONDS)
-        acknowledged = sum(change.acknowledged is not None for each in ledger.changes.values() for change in each)
-        say(f"{time.monotonic() - began:.0f} s: {acknowledged:,} acknowledged, {ledger.unlearnt():,} to be learnt")
+@asynccontextmanager
+async def _saying_progress(ledger: Ledger, say: Callable[[str], None]) -> AsyncIterator[None]:
+    async def progress() -> None:
+        began = time.monotonic()
+        while True:
+            await asyncio.sleep(PROGRESS_SECONDS)
+            acknowledged = sum(change.acknowledged is not None for each in ledger.changes.values() for change in each)
+            say(f"{time.monotonic() - began:.0f} s: {acknowledged:,} acknowledged, {ledger.unlearnt():,} to be learnt")
+
+    saying = asyncio.create_task(progress())
+    try:
+        yield
+    finally:
+        saying.cancel()
 
 
 async def _until(condition: Callable[[], bool], deadline: float) -> None:

@@ -37,8 +37,8 @@ async def _check(settings: CheckSettings, installation: Installation, log: Chang
         return True
     seed = settings.seed or secrets.randbelow(2**32)
     _say(f"counting for {settings.seconds:g} s with --seed {seed}")
-    load = Load(settings.clients, settings.rate, settings.seconds, settings.timeout_seconds, seed)
-    report = await count(installation, load, log, _say)
+    load = Load(settings.clients, settings.rate, settings.timeout_seconds, seed)
+    report = await count(installation, load, asyncio.sleep(settings.seconds), log, _say)
     _say(str(report))
     return report.passed
 

@@ -11,6 +11,7 @@ from tidings.check.behaviour import MIXES
 from tidings.check.installation import Installation
 from tidings.check.ledger import Change, Ledger
 from tidings.check.sender import Sender, event
+from tidings.check.waiting import happens_within
 from tidings.errors import CheckFailed
 
 RETRY_SECONDS: Final = (0.1, 1.0)
@@ -29,23 +30,19 @@ class Storage:
         self._interval = interval
         self._random = random
 
-    async def run(self, ends: float, gives_up: float) -> None:
-        """Change until `ends`, and tell of it until `gives_up`, both on the monotonic clock."""
-        while True:
-            pause = self._random.expovariate(1 / self._interval)
-            if time.monotonic() + pause >= ends:
-                return
-            await asyncio.sleep(pause)
+    async def run(self, closing: asyncio.Event) -> None:
+        """Change until it is `closing`."""
+        while not await happens_within(closing, self._random.expovariate(1 / self._interval)):
             change, states = self._ledger.send(self._account, self._random.choice(MIXES), time.monotonic())
-            await self._tell(change, event(self._account, states), gives_up)
+            await self._tell(change, event(self._account, states), closing)
 
-    async def _tell(self, change: Change, told: dict[str, object], gives_up: float) -> None:
-        while time.monotonic() < gives_up:
+    async def _tell(self, change: Change, told: dict[str, object], closing: asyncio.Event) -> None:
+        while change.acknowledged is None:
             change.attempts += 1
             try:
                 await self._sender.post(self._random.choice(self._installation.publishers), told)
             except CheckFailed:
-                await asyncio.sleep(self._random.uniform(*RETRY_SECONDS))
+                if await happens_within(closing, self._random.uniform(*RETRY_SECONDS)):
+                    return
             else:
                 change.acknowledged = time.monotonic()
-                return
