@@ -39,7 +39,7 @@ class UpSettings(GatewaySettings, PublisherSettings):
 
     maildir: Path = Field(Path("var/mail"), description="directory with one Maildir per account")
     port: int = Field(8080, ge=0, le=65535, description="port of gateway and webmail; 0 for any free one")
-    admin_port: int = Field(9090, ge=0, le=65535, description="admin port, on loopback only; 0 for any free one")
+    admin_port: int = Field(9090, ge=0, le=65535, description="admin port; 0 for any free one")
     probe_port: int = Field(9091, ge=0, le=65535, description="port for probes and metrics; 0 for any free one")
 
 

@@ -47,7 +47,7 @@ class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
 
     host: str = Field("127.0.0.1", description="address that clients connect to")
     port: int = Field(8080, ge=0, le=65535, description="port that clients connect to; 0 for any free one")
-    admin_port: int = Field(9090, ge=0, le=65535, description="admin port, on loopback only")
+    admin_port: int = Field(9090, ge=0, le=65535, description="admin port")
     probe_port: int = Field(9091, ge=0, le=65535, description="port for probes and metrics")
     coalesce_ms: int = Field(
         100,

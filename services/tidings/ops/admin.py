@@ -15,18 +15,16 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tidings.errors import SettingsError
+from tidings.ops.guard import AdminAccess, AdminGuard
 from tidings.ops.health import Health
 from tidings.ops.listener import QuietServer, bind
 from tidings.ops.settings import OpsSettings
 
-ADMIN_HOST: Final = "127.0.0.1"
-LOOPBACK_NAMES: Final = ("127.0.0.1", "localhost", "[::1]")
 MAX_REQUESTS: Final = 64
 STOP_SECONDS: Final = 2.0
 
@@ -34,10 +32,10 @@ _log = structlog.get_logger()
 
 
 def ops_sockets(settings: OpsSettings) -> dict[str, socket.socket]:
-    """Listening sockets by listener, `admin` on loopback and `probe`. Raises SettingsError when one cannot be had."""
+    """Listening sockets by listener, `admin` and `probe`. Raises SettingsError when one cannot be had."""
     sockets: dict[str, socket.socket] = {}
     addresses = (
-        ("admin", ADMIN_HOST, settings.admin_port),
+        ("admin", settings.admin_host, settings.admin_port),
         ("probe", settings.probe_host, settings.probe_port),
     )
     try:
@@ -53,10 +51,9 @@ def ops_sockets(settings: OpsSettings) -> dict[str, socket.socket]:
     return sockets
 
 
-def guarded(routes: Sequence[BaseRoute]) -> Starlette:
-    """An application for the admin listener: a page elsewhere cannot reach it by a name that resolves to loopback."""
-    guard = Middleware(TrustedHostMiddleware, allowed_hosts=list(LOOPBACK_NAMES), www_redirect=False)
-    return Starlette(routes=routes, middleware=[guard])
+def guarded(routes: Sequence[BaseRoute], access: AdminAccess) -> Starlette:
+    """An application for the admin listener: it answers those whom `access` lets."""
+    return Starlette(routes=routes, middleware=[Middleware(AdminGuard, access=access)])
 
 
 def metrics_response(metrics: Collector, request: Request) -> Response:
@@ -93,12 +90,14 @@ class OpsListeners:
         sockets: Mapping[str, socket.socket],
         registry: CollectorRegistry,
         health: Health,
+        access: AdminAccess,
         pages: Sequence[Route] = (),
     ) -> None:
         self._title = title
         self._sockets = sockets
         self._registry = registry
         self._health = health
+        self._access = access
         self._pages = pages
         self._servers: list[QuietServer] = []
         self._thread: threading.Thread | None = None
@@ -110,7 +109,10 @@ class OpsListeners:
             Route("/readyz", self._readyz),
             Route("/metrics", self._metrics),
         ]
-        apps = {"admin": guarded([Route("/", self._index), *self._pages, *common]), "probe": Starlette(routes=common)}
+        apps = {
+            "admin": guarded([Route("/", self._index), *self._pages, *common], self._access),
+            "probe": Starlette(routes=common),
+        }
         self._servers = [QuietServer(apps[name], limit_concurrency=MAX_REQUESTS) for name in self._sockets]
         self._thread = threading.Thread(
             target=self._serve, args=(list(self._sockets.values()),), name="ops", daemon=True

@@ -66,6 +66,12 @@ def _authority(value: str, scheme: str) -> tuple[str, int | None] | None:
     return parts.hostname, port or {"http": 80, "https": 443}.get(scheme)
 
 
+def names_loopback(host: str) -> bool:
+    """Whether a Host header, with or without port, can only mean this machine."""
+    authority = _authority(host, "http")
+    return authority is not None and is_loopback(authority[0])
+
+
 def is_own_origin(origin: str, host: str) -> bool:
     """Whether an Origin (RFC 6454) is the site that the Host header names; TLS may have ended before us."""
     scheme, separator, rest = origin.lower().partition("://")
@@ -194,10 +200,7 @@ class Gatekeeper:
         self._check_origin(method, headers, host, upgrade=upgrade, cookie=cookie)
 
     def _check_host(self, host: str) -> None:
-        if not self._loopback_hosts_only:
-            return
-        authority = _authority(host, "http")
-        if authority is None or not is_loopback(authority[0]):
+        if self._loopback_hosts_only and not names_loopback(host):
             raise RequestRejected(403, "foreign_host", "without authentication only loopback names are served")
 
     def _check_origin(self, method: str, headers: Mapping[str, str], host: str, *, upgrade: bool, cookie: bool) -> None:

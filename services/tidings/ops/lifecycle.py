@@ -18,6 +18,7 @@ from tidings.errors import SettingsError
 from tidings.ops import logs
 from tidings.ops.admin import OpsListeners, ops_sockets
 from tidings.ops.collector import collecting_on_schedule
+from tidings.ops.guard import admin_access
 from tidings.ops.health import BEAT_SECONDS, Health
 from tidings.ops.metrics import new_registry
 from tidings.ops.pool import WorkerPool
@@ -62,9 +63,10 @@ def run(settings: OpsSettings, title: str, compose: Compose) -> int:
     Raises SettingsError when it cannot start because of something the operator has to change.
     """
     logs.configure(settings.log_format, settings.log_level)
+    access = admin_access(settings)
     runtime = Runtime()
     services = compose(runtime)
-    listeners = OpsListeners(title, ops_sockets(settings), runtime.registry, runtime.health, runtime.pages)
+    listeners = OpsListeners(title, ops_sockets(settings), runtime.registry, runtime.health, access, runtime.pages)
     serve(services, runtime, listeners)
     return 0
 

@@ -52,7 +52,13 @@ class Settings(BaseSettings):
 class OpsSettings(Settings):
     """What every service carries."""
 
-    admin_port: int = Field(9090, ge=0, le=65535, description="admin port, on loopback only; 0 for any free one")
+    admin_host: str = Field("127.0.0.1", description="address of the admin port; off loopback it needs a token")
+    admin_port: int = Field(9090, ge=0, le=65535, description="admin port; 0 for any free one")
+    admin_token: CliSuppress[SecretStr | None] = Field(
+        None,
+        min_length=16,
+        description="token that whoever is not on loopback must present to the admin port; from the environment only",
+    )
     probe_host: str = Field("127.0.0.1", description="address for probes and metrics; any is safe")
     probe_port: int = Field(9091, ge=0, le=65535, description="port for probes and metrics; 0 for any free one")
     log_format: Literal["auto", "json", "console"] = Field(

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
-import hmac
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from typing import Final
-from urllib.parse import urlsplit
 
 from tidings.errors import RequestRejected, SettingsError
-from tidings.ops.auth import is_loopback
+from tidings.ops.auth import is_loopback, names_loopback
+from tidings.ops.tokens import Tokens, bearer
 from tidings.publisher.settings import PublisherSettings
 
 CHALLENGE: Final = 'Bearer realm="tidings", Basic realm="tidings"'
@@ -22,8 +20,7 @@ class IngestAccess:
     """Admits an ingest request or rejects it. Any token may name any account."""
 
     def __init__(self, tokens: Sequence[str], *, loopback_hosts_only: bool) -> None:
-        # Digests are of one length, so that comparing them takes the same time for every guess.
-        self._digests = [hashlib.sha256(token.encode()).digest() for token in tokens]
+        self._tokens = Tokens(tokens)
         self._loopback_hosts_only = loopback_hosts_only
 
     def admit(self, headers: Mapping[str, str]) -> None:
@@ -31,22 +28,18 @@ class IngestAccess:
 
         Raises RequestRejected: 401 without a token that is known, 403 for what a web page may have sent.
         """
-        if self._digests:
+        if self._tokens:
             self._check_token(headers.get("authorization", ""))
             return
         # Nothing but the address protects the listener here. A page in this machine's browser can reach it too:
         # it cannot help sending an Origin, and a name that it rebinds to 127.0.0.1 shows in Host.
         if "origin" in headers:
             raise RequestRejected(403, "web_page", "without tokens no web page may tell changes")
-        if self._loopback_hosts_only and not _names_loopback(headers.get("host", "")):
+        if self._loopback_hosts_only and not names_loopback(headers.get("host", "")):
             raise RequestRejected(403, "foreign_host", "without tokens only loopback names are served")
 
     def _check_token(self, authorization: str) -> None:
-        digest = hashlib.sha256(_token(authorization)).digest()
-        known = False
-        for each in self._digests:
-            known |= hmac.compare_digest(each, digest)
-        if not known:
+        if not self._tokens.know(_token(authorization)):
             raise RequestRejected(401, "bad_token", "a token is required, as Bearer or as Basic password")
 
 
@@ -70,20 +63,9 @@ def ingest_access(settings: PublisherSettings) -> IngestAccess:
 def _token(authorization: str) -> bytes:
     """The token in an Authorization header: Bearer (RFC 6750), or the password of Basic (RFC 7617)."""
     scheme, _, credentials = authorization.partition(" ")
-    given = credentials.strip().encode("latin-1", "replace")
-    if scheme.lower() == "bearer":
-        return given
-    if scheme.lower() == "basic":
-        try:
-            return b64decode(given, validate=True).partition(b":")[2]
-        except binascii.Error:
-            return b""
-    return b""
-
-
-def _names_loopback(host: str) -> bool:
+    if scheme.lower() != "basic":
+        return bearer(authorization)
     try:
-        name = urlsplit(f"//{host}").hostname
-    except ValueError:
-        return False
-    return name is not None and is_loopback(name)
+        return b64decode(credentials.strip().encode("latin-1", "replace"), validate=True).partition(b":")[2]
+    except binascii.Error:
+        return b""

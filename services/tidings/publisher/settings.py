@@ -18,7 +18,7 @@ class PublisherSettings(OpsSettings, BusSettings):
 
     host: str = Field("127.0.0.1", description="address that storages connect to")
     ingest_port: int = Field(8081, ge=0, le=65535, description="port that storages connect to; 0 for any free one")
-    admin_port: int = Field(9190, ge=0, le=65535, description="admin port, on loopback only; 0 for any free one")
+    admin_port: int = Field(9190, ge=0, le=65535, description="admin port; 0 for any free one")
     probe_port: int = Field(9191, ge=0, le=65535, description="port for probes and metrics; 0 for any free one")
     maildir: Path | None = Field(None, description="directory with one Maildir per account, to be watched")
     state_dir: Path = Field(

@@ -17,7 +17,7 @@ class WebmailSettings(OpsSettings, AuthSettings):
 
     host: str = Field("127.0.0.1", description="address that browsers connect to")
     port: int = Field(8082, ge=0, le=65535, description="port that browsers connect to; 0 for any free one")
-    admin_port: int = Field(9290, ge=0, le=65535, description="admin port, on loopback only; 0 for any free one")
+    admin_port: int = Field(9290, ge=0, le=65535, description="admin port; 0 for any free one")
     probe_port: int = Field(9291, ge=0, le=65535, description="port for probes and metrics; 0 for any free one")
     maildir: Path = Field(Path("var/mail"), description="directory with one Maildir per account")
     gateway_url: str = Field(

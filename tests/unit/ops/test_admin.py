@@ -13,6 +13,7 @@ from starlette.routing import Route
 
 from tidings.errors import SettingsError
 from tidings.ops.admin import OpsListeners, ops_sockets
+from tidings.ops.guard import AdminAccess
 from tidings.ops.health import STUCK_SECONDS, Health
 from tidings.ops.metrics import new_registry
 from tidings.ops.settings import OpsSettings
@@ -36,7 +37,7 @@ class Ops:
         self.health = Health(self.clock)
         self.sockets = ops_sockets(OpsSettings(admin_port=0, probe_port=0))
         pages = [Route("/debug/own", answer), Route("/debug/own/{name}", answer)]
-        self.listeners = OpsListeners("Tidings <test>", self.sockets, new_registry(), self.health, pages)
+        self.listeners = OpsListeners("Tidings <test>", self.sockets, new_registry(), self.health, AdminAccess(), pages)
         self.listeners.start()
 
     def get(self, listener: str, path: str, **headers: str) -> httpx.Response:
@@ -87,6 +88,7 @@ def test_a_service_has_pages_of_its_own_on_admin_only(ops: Ops) -> None:
 def test_a_foreign_host_name_is_refused_by_admin_only(ops: Ops) -> None:
     assert ops.get("admin", "/metrics", Host="evil.example").status_code == 400
     assert ops.get("admin", "/metrics", Host="localhost:1234").status_code == 200
+    assert ops.get("admin", "/metrics", Host="[::1]:9090").status_code == 200
     assert ops.get("probe", "/livez", Host="10.0.0.7:9091").status_code == 200
 
 

@@ -23,6 +23,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tidings.ops.admin import MAX_REQUESTS, admin_page, guarded, metrics_response, readiness_response
+from tidings.ops.guard import AdminAccess
 from tidings.ops.listener import QuietServer
 from tidings.ops.workers.board import Board
 from tidings.ops.workers.forwarding import METHODS, Forwarding
@@ -47,10 +48,11 @@ class Collected(Collector):
 class AggregatedAdmin:
     """Answers for all workers, from the board and from what they tell."""
 
-    def __init__(self, title: str, board: Board, peers: Peers) -> None:
+    def __init__(self, title: str, board: Board, peers: Peers, access: AdminAccess) -> None:
         self._title = title
         self._board = board
         self._peers = peers
+        self._access = access
         self._totals = Totals()
         self._forwarding = Forwarding(board, peers)
         self._scraping = asyncio.Lock()
@@ -67,7 +69,7 @@ class AggregatedAdmin:
             Route("/workers/", self._list),
             Route("/workers/{number:int}/{path:path}", self._forwarding, methods=METHODS),
         ]
-        return {"admin": guarded([*own, *common]), "probe": Starlette(routes=common)}
+        return {"admin": guarded([*own, *common], self._access), "probe": Starlette(routes=common)}
 
     async def _livez(self, request: Request) -> Response:
         stuck = self._board.stuck(time.monotonic())
@@ -151,22 +153,32 @@ class AggregatedAdmin:
 
 
 def administer(
-    title: str, sockets: Mapping[str, socket.socket], addresses: Mapping[int, str], board: Board, lifeline: int
+    title: str,
+    sockets: Mapping[str, socket.socket],
+    addresses: Mapping[int, str],
+    board: Board,
+    lifeline: int,
+    access: AdminAccess,
 ) -> None:
     """Serve until the lifeline is cut: the supervisor does so once all workers have stopped."""
     # A terminal or an init system sends these to every process, while the workers' end is still to be watched.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.SIG_IGN)
     with asyncio.Runner() as runner:
-        runner.run(_administer(title, sockets, addresses, board, lifeline))
+        runner.run(_administer(title, sockets, addresses, board, lifeline, access))
 
 
 async def _administer(
-    title: str, sockets: Mapping[str, socket.socket], addresses: Mapping[int, str], board: Board, lifeline: int
+    title: str,
+    sockets: Mapping[str, socket.socket],
+    addresses: Mapping[int, str],
+    board: Board,
+    lifeline: int,
+    access: AdminAccess,
 ) -> None:
     loop = asyncio.get_running_loop()
     peers = Peers(board, addresses)
-    apps = AggregatedAdmin(title, board, peers).apps()
+    apps = AggregatedAdmin(title, board, peers, access).apps()
     servers = {name: QuietServer(apps[name], limit_concurrency=MAX_REQUESTS) for name in sockets}
 
     def stop() -> None:

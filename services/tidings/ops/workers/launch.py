@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tidings.ops import logs
 from tidings.ops.admin import ops_sockets
+from tidings.ops.guard import AdminAccess, admin_access
 from tidings.ops.lifecycle import Runtime
 from tidings.ops.settings import OpsSettings
 from tidings.ops.workers.admin import administer
@@ -24,11 +25,12 @@ def run_workers(
     Raises SettingsError when they cannot start because of something the operator has to change.
     """
     logs.configure(settings.log_format, settings.log_level)
+    access = admin_access(settings)
     # Composed once here for what is wrong with the settings, and for what composing imports: workers share its pages.
     compose(Runtime(), None)
     admin_sockets = ops_sockets(settings)
     places = [Place(number, sock, _unix_listener()) for number, sock in enumerate(listen(), 1)]
-    return _supervisor(title, places, admin_sockets, compose).run()
+    return _supervisor(title, places, admin_sockets, compose, access).run()
 
 
 def _unix_listener() -> socket.socket:
@@ -53,7 +55,11 @@ class Lifeline:
 
 
 def _supervisor(
-    title: str, places: Sequence[Place], admin_sockets: Mapping[str, socket.socket], compose: Compose
+    title: str,
+    places: Sequence[Place],
+    admin_sockets: Mapping[str, socket.socket],
+    compose: Compose,
+    access: AdminAccess,
 ) -> Supervisor:
     board = Board(len(places))
     workers_line, admin_line = Lifeline(), Lifeline()
@@ -74,13 +80,13 @@ def _supervisor(
             close_all_but(place)
             for sock in admin_sockets.values():
                 sock.close()
-            work(title, place, seat, workers_line.reading, compose)
+            work(title, place, seat, workers_line.reading, compose, access)
 
         return Child("worker", {"worker": place.number}, seat, live)
 
     def administrate() -> None:
         close_all_but(None)
-        administer(title, admin_sockets, addresses, board, admin_line.reading)
+        administer(title, admin_sockets, addresses, board, admin_line.reading, access)
 
     def stop_workers() -> None:
         # From here on each worker says itself when its socket refuses connections.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from tidings.ops.admin import OpsListeners
+from tidings.ops.guard import AdminAccess
 from tidings.ops.lifecycle import Runtime, Service, serve
 from tidings.ops.workers.board import Seat, SharedHealth
 
@@ -47,12 +48,17 @@ class Attendance:
         """Nothing to tell: the supervisor sees the process end."""
 
 
-def work(title: str, place: Place, seat: Seat, lifeline: int, compose: Compose) -> None:
+def work(title: str, place: Place, seat: Seat, lifeline: int, compose: Compose, access: AdminAccess) -> None:
     """Serve until the supervisor stops, or is gone. Raises SettingsError for what the operator has to change."""
     structlog.contextvars.bind_contextvars(worker=place.number)
     runtime = Runtime(health=SharedHealth(seat))
     services = [*compose(runtime, place.listener), Attendance(seat)]
     listeners = OpsListeners(
-        f"{title}, worker {place.number}", {"admin": place.admin}, runtime.registry, runtime.health, runtime.pages
+        f"{title}, worker {place.number}",
+        {"admin": place.admin},
+        runtime.registry,
+        runtime.health,
+        access,
+        runtime.pages,
     )
     serve(services, runtime, listeners, lifeline)

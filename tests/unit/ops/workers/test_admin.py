@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 
 import httpx
@@ -17,6 +17,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from tidings.ops.admin import OpsListeners
+from tidings.ops.guard import AdminAccess
 from tidings.ops.health import STUCK_SECONDS, Health
 from tidings.ops.listener import QuietServer
 from tidings.ops.metrics import HotMetrics, new_registry
@@ -24,6 +25,9 @@ from tidings.ops.workers import forwarding, peers
 from tidings.ops.workers.admin import AggregatedAdmin
 from tidings.ops.workers.board import Board
 from tidings.ops.workers.peers import Peers
+
+TOKEN = "correct horse battery staple"
+MEANT = {"X-Requested-With": "test"}
 
 
 def unix_listener() -> socket.socket:
@@ -41,7 +45,7 @@ class Worker:
         self.socket = unix_listener()
         registry = new_registry()
         HotMetrics(registry).counter("tidings_pushes", "Pushes.", lambda: pushes)
-        self.listeners = OpsListeners("worker", {"admin": self.socket}, registry, self.health)
+        self.listeners = OpsListeners("worker", {"admin": self.socket}, registry, self.health, AdminAccess(TOKEN))
         self.listeners.start()
 
 
@@ -54,14 +58,16 @@ class Crowd:
             seat.pid, seat.beat = 1000 + number, time.monotonic()
         addresses = {number: sock.getsockname().decode() for number, sock in enumerate(sockets, 1)}
         self.peers = Peers(self.board, addresses)
-        self.apps = AggregatedAdmin("Tidings <test>", self.board, self.peers).apps()
+        self.apps = AggregatedAdmin("Tidings <test>", self.board, self.peers, AdminAccess(TOKEN)).apps()
 
     async def get(self, path: str, listener: str = "admin", **headers: str) -> httpx.Response:
         return await self.request("GET", path, listener, headers=headers)
 
     async def request(self, method: str, path: str, listener: str = "admin", **options: object) -> httpx.Response:
-        transport = httpx.ASGITransport(self.apps[listener], raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+        peer = options.pop("peer", "127.0.0.1")
+        base = f"http://{peer}"
+        transport = httpx.ASGITransport(self.apps[listener], raise_app_exceptions=False, client=(str(peer), 40000))
+        async with httpx.AsyncClient(transport=transport, base_url=base) as client:
             return await client.request(method, path, **options)  # type: ignore[arg-type]
 
 
@@ -182,6 +188,22 @@ async def test_a_foreign_host_name_is_refused(crowd: Crowd) -> None:
     assert (await crowd.get("/workers/", Host="evil.example")).status_code == 400
 
 
+async def test_from_elsewhere_the_token_is_required_and_passed_on(crowd: Crowd) -> None:
+    def ask(**headers: str) -> Coroutine[None, None, httpx.Response]:
+        return crowd.request("GET", "/workers/1/metrics", peer="10.0.0.9", headers=headers)
+
+    assert (await ask()).status_code == 401
+    assert (await ask(Host="localhost")).status_code == 401
+    known = await ask(Authorization=f"Bearer {TOKEN}")
+    assert (known.status_code, known.request.headers["host"]) == (200, "10.0.0.9")
+    assert "tidings_pushes_total 3.0" in known.text
+
+
+async def test_changing_something_needs_a_header(crowd: Crowd) -> None:
+    assert (await crowd.request("POST", "/workers/1/")).status_code == 403
+    assert (await crowd.request("POST", "/workers/1/", headers=MEANT)).status_code == 405
+
+
 async def test_what_cannot_be_passed_on_is_said(crowd: Crowd) -> None:
     assert (await crowd.get("/workers/3/metrics")).status_code == 404
     assert (await crowd.get("/workers/x/metrics")).status_code == 404
@@ -243,7 +265,12 @@ async def test_a_request_is_passed_on_as_it_is() -> None:
             "POST",
             "/workers/1/debug/a%2Fb/?seconds=1&x=%20",
             content=b"x" * 1000,
-            headers={"X-Odd": "1", "Origin": "http://elsewhere", "Content-Type": "text/odd"},
+            headers={
+                "X-Odd": "1",
+                "X-Requested-With": "test",
+                "Origin": "http://elsewhere",
+                "Content-Type": "text/odd",
+            },
         )
         assert (answer.status_code, answer.headers["x-answer"]) == (418, "yes")
         assert answer.json() == {
@@ -257,14 +284,14 @@ async def test_a_request_is_passed_on_as_it_is() -> None:
             "x-odd": "1",
         }
         assert (await crowd.get("/workers/1/")).json()["path"] == "/"
-        assert (await crowd.request("DELETE", "/workers/1/")).status_code == 405
+        assert (await crowd.request("DELETE", "/workers/1/", headers=MEANT)).status_code == 405
 
 
 async def test_a_body_that_is_too_long_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(forwarding, "MAX_BODY_BYTES", 1000)
     async with odd_worker() as crowd:
-        assert (await crowd.request("POST", "/workers/1/", content=b"x" * 1001)).status_code == 413
-        assert (await crowd.request("POST", "/workers/1/", content=b"x" * 1000)).status_code == 418
+        assert (await crowd.request("POST", "/workers/1/", content=b"x" * 1001, headers=MEANT)).status_code == 413
+        assert (await crowd.request("POST", "/workers/1/", content=b"x" * 1000, headers=MEANT)).status_code == 418
 
 
 async def test_an_answer_that_is_too_long_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
