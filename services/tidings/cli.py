@@ -41,6 +41,10 @@ class UpSettings(GatewaySettings, PublisherSettings):
     port: int = Field(8080, ge=0, le=65535, description="port of gateway and webmail; 0 for any free one")
     admin_port: int = Field(9090, ge=0, le=65535, description="admin port; 0 for any free one")
     probe_port: int = Field(9091, ge=0, le=65535, description="port for probes and metrics; 0 for any free one")
+    # One process on a terminal: nobody sends clients anywhere else.
+    drain_delay_seconds: float = Field(
+        0.0, ge=0, le=300, description="on SIGTERM, how long to go on as before, only not ready"
+    )
 
 
 class LogService:

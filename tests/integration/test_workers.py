@@ -251,6 +251,7 @@ async def test_all_clients_are_told_to_reconnect_when_the_gateway_stops(crowd: C
         codes = {code for code, _ in await asyncio.gather(*(client.closed() for client in clients))}
         assert codes == {1012}
         assert await stopping == 0
+    assert len(crowd.gateway.events("drained")) == WORKERS
     assert not crowd.gateway.stray
     assert not crowd.gateway.events("worker ended")
 

@@ -71,7 +71,7 @@ async def running_gateway(
         await log.open()
     if isinstance(secret := settings.get("jwt_secret"), str):
         settings["jwt_secret"] = SecretStr(secret)
-    given = GatewaySettings.model_validate({"port": 0, "coalesce_ms": 0, **settings})
+    given = GatewaySettings.model_validate({"port": 0, "coalesce_ms": 0, "drain_delay_seconds": 0, **settings})
     runtime = Runtime()
     (service,) = compose(given, log, runtime, fallback)
     await service.start()

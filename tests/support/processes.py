@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from typing import IO, Any
 
 START_SECONDS = 30.0
-STOP_SECONDS = 15.0
-FREE_PORTS = {
+STOP_SECONDS = 40.0
+ZEROS = {
     "up": ("--port", "--ingest-port", "--admin-port", "--probe-port"),
-    "gateway": ("--port", "--admin-port", "--probe-port"),
+    "gateway": ("--port", "--admin-port", "--probe-port", "--drain-delay-seconds"),
     "publisher": ("--ingest-port", "--admin-port", "--probe-port"),
     "webmail": ("--port", "--admin-port", "--probe-port"),
 }
+"""What is 0 where a test does not say: any free port, and nobody to wait for who sends clients here."""
 
 
 class Tidings:
@@ -36,7 +37,7 @@ class Tidings:
         self.ports: dict[str, int] = {}
         self.stray: list[str] = []
         self._command = command
-        ports = [part for flag in FREE_PORTS[command] if flag not in flags for part in (flag, "0")]
+        zeros = [part for flag in ZEROS[command] if flag not in flags for part in (flag, "0")]
         inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
         self.process = subprocess.Popen(
             # Gone with whoever started it, also when that is killed.
@@ -48,7 +49,7 @@ class Tidings:
                 "-m",
                 module,
                 command,
-                *ports,
+                *zeros,
                 "--log-format",
                 "json",
                 *flags,

@@ -46,7 +46,7 @@ class Connection:
     form        data types and encoder; None until it subscribed
     pending     None: tell it at once; else what waits for the coalescing interval, a resume or a blocked write
     pushed_at   when it was last told anything, monotonic seconds
-    expires     when its token ends, monotonic seconds, or None
+    expires     when its token ends or, as an AgeLimit, it has been here for long enough, monotonic seconds, or None
     pinged      monotonic seconds. When its handler began to wait (for a head, a pong, a FIN, the end of a poll), or
                 pinged it last; 0 and below: it does not wait
     """

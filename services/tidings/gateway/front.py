@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from tidings.gateway.address import client_address
 from tidings.gateway.admission import Admission
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
+from tidings.gateway.drain import end_of
 from tidings.gateway.http1 import Request
 from tidings.gateway.reactor import Reactor
 from tidings.gateway.settings import LimitSettings
@@ -102,8 +104,10 @@ class Front:
         )
         accounts = identity.accounts
         connection.accounts = accounts[0] if len(accounts) == 1 else accounts
-        if identity.expires is not None:
-            connection.expires = time.monotonic() + identity.expires - now
+        started = time.monotonic()
+        token_ends = None if identity.expires is None else started + identity.expires - now
+        age_draw = random.random()  # noqa: S311 - spreads the reconnects
+        connection.expires = end_of(token_ends, started, self._limits.max_connection_age, age_draw)
         self._admission.admit(connection, self._address(connection, request))
         try:
             route.open(connection, request, rest)

@@ -11,6 +11,7 @@ from typing import ClassVar, Final
 from tidings.gateway.admission import Admission
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
+from tidings.gateway.drain import AgeLimit
 from tidings.gateway.hub import Hub
 from tidings.gateway.reactor import Reactor
 from tidings.gateway.subscriptions import Subscriptions
@@ -94,9 +95,12 @@ class Parked:
         """Whoever listens has nothing to say."""
 
     def timed(self, connection: Connection, now: float) -> float | None:
-        """Close for an expired token or a write without progress; else look after the connection."""
+        """Close for its token, its age or a write without progress; else look after the connection."""
         if connection.expires is not None and now >= connection.expires:
-            self._expire(connection)
+            if isinstance(connection.expires, AgeLimit):
+                self.send_elsewhere(connection, "max_age")
+            else:
+                self._expire(connection)
             return None
         since = self._lot.reactor.blocked_since(connection)
         if since is None:
@@ -118,8 +122,8 @@ class Parked:
         """Say that the token has expired, and end."""
         raise NotImplementedError
 
-    def shut_down(self, connection: Connection) -> None:
-        """Send the client elsewhere: this service restarts."""
+    def send_elsewhere(self, connection: Connection, reason: str) -> None:
+        """Have the client connect again, which leads to another gateway; `reason` is a metric label."""
         raise NotImplementedError
 
     def unblocked(self, connection: Connection) -> None:

@@ -12,7 +12,8 @@ from tidings.gateway.http1 import Request
 from tidings.gateway.parked import REFRESH_SECONDS, Lot, Parked
 
 EVENTSOURCE_PATH: Final = "/jmap/eventsource"
-MAX_RETRY_MS: Final = 5_000
+RETRY_MS: Final = (500, 1_500)
+"""Browsers keep to it from then on, also when the next gateway they have is killed: hence not less."""
 
 
 class ParkedEventSource(Parked):
@@ -45,10 +46,10 @@ class ParkedEventSource(Parked):
     def _expire(self, connection: Connection) -> None:
         self._end(connection, b"", "token_expired")
 
-    def shut_down(self, connection: Connection) -> None:
-        """Send the client elsewhere, not in step with everybody else."""
-        pause = random.randrange(MAX_RETRY_MS)  # noqa: S311 - spreads the reconnects
-        self._end(connection, eventsource.retry(pause), "shutdown")
+    def send_elsewhere(self, connection: Connection, reason: str) -> None:
+        """Have the client connect again soon, not in step with everybody else."""
+        pause = random.randrange(*RETRY_MS)  # noqa: S311 - spreads the reconnects
+        self._end(connection, eventsource.retry(pause), reason)
 
 
 class EventSourceRoute:

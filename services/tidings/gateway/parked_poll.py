@@ -48,7 +48,7 @@ class ParkedPoll(Parked):
     def _expire(self, connection: Connection) -> None:
         self._answer(connection)
 
-    def shut_down(self, connection: Connection) -> None:
+    def send_elsewhere(self, connection: Connection, reason: str) -> None:
         """Answer, so that the client asks elsewhere."""
         self._answer(connection)
 

@@ -132,9 +132,9 @@ class ParkedWebSocket(Parked):
         self._endpoint.forget(connection)
         self._talk.pop(connection, None)
 
-    def shut_down(self, connection: Connection) -> None:
-        """Send the client elsewhere: this service restarts (close code 1012)."""
-        self._end(connection, websocket.close_frame(CloseCode.SERVICE_RESTART, "service restart"), "shutdown")
+    def send_elsewhere(self, connection: Connection, reason: str) -> None:
+        """Have the client connect again (close code 1012)."""
+        self._end(connection, websocket.close_frame(CloseCode.SERVICE_RESTART, "connect again"), reason)
 
     def _expire(self, connection: Connection) -> None:
         frame = websocket.close_frame(CloseCode.POLICY_VIOLATION, "the token has expired")

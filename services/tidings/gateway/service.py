@@ -17,6 +17,7 @@ from tidings.bus.log import ChangeLog
 from tidings.gateway.admission import Admission, Caps
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
+from tidings.gateway.drain import STEP_SECONDS, Pace
 from tidings.gateway.feed import Feed, FeedCounters
 from tidings.gateway.front import Front, Route
 from tidings.gateway.handover import HandOver
@@ -192,22 +193,42 @@ class GatewayService:
         self._health.set_ready("log", True)
 
     async def stop(self) -> None:
-        """Send everybody elsewhere (close code 1012), then close."""
-        self._health.set_ready("gateway", False, "shutting down")
+        """Be not ready, go on until nobody is sent here any more, send everybody elsewhere at a pace, then close."""
+        self._health.set_ready("gateway", False, "draining")
         if self._readiness is not None:
             self._readiness.cancel()
         if self._parts is None:
             return
         (reactor, subscriptions), self._parts = self._parts, None
+        await asyncio.sleep(self._settings.drain_delay_seconds)
+        # Refused rather than served: a balancer that is late tries the next gateway, and nobody who was just sent
+        # away comes back here.
         reactor.stop_accepting()
-        waiting = list(reactor.connections())
-        random.shuffle(waiting)
-        for connection in waiting:
-            if isinstance(connection.handler, Parked):
-                connection.handler.shut_down(connection)
+        await self._drain(reactor)
         deadline = time.monotonic() + GOODBYE_SECONDS
         while len(reactor) and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
         await subscriptions.stop()
         await self._hand_over.stop(HAND_OVER_SECONDS)
         reactor.stop()
+
+    async def _drain(self, reactor: Reactor) -> None:
+        """Close everybody's connection (close code 1012), in random order."""
+        waiting = list(reactor.connections())
+        random.shuffle(waiting)
+        started = time.monotonic()
+        pace = Pace(len(waiting), self._settings.drain_seconds, started)
+        _log.info("draining", connections=len(waiting), seconds=round(pace.seconds, 1))
+        while waiting and len(reactor):
+            for _ in range(pace.due(time.monotonic())):
+                _send_elsewhere(waiting.pop())
+            await asyncio.sleep(STEP_SECONDS)
+        # Those whose request came late.
+        for connection in reactor.connections():
+            _send_elsewhere(connection)
+        _log.info("drained", seconds=round(time.monotonic() - started, 1))
+
+
+def _send_elsewhere(connection: Connection) -> None:
+    if isinstance(connection.handler, Parked):
+        connection.handler.send_elsewhere(connection, "shutdown")

@@ -35,6 +35,13 @@ class LimitSettings(Settings):
     max_message_bytes: int = Field(65_536, ge=1_024, le=16_777_216, description="size of a message from a client")
     max_head_bytes: int = Field(16_384, ge=1_024, le=65_536, description="size of a request's head")
     head_seconds: float = Field(10.0, gt=0, le=300, description="how long a client has to send a request's head")
+    max_connection_age: float = Field(
+        0.0,
+        ge=0,
+        le=604_800,
+        description="seconds after which a connection is closed with 1012, less up to a fifth, so that new gateways "
+        "get clients too; 0: never",
+    )
 
     @field_validator("trusted_proxy", mode="before")
     @classmethod
@@ -54,6 +61,18 @@ class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
         ge=0,
         le=60_000,
         description="a client is pushed to at most once in this many milliseconds; 0 pushes every change",
+    )
+    drain_delay_seconds: float = Field(
+        2.0,
+        ge=0,
+        le=300,
+        description="on SIGTERM, how long to go on as before, only not ready, until nobody is sent here any more",
+    )
+    drain_seconds: float = Field(
+        20.0,
+        ge=0,
+        le=3_600,
+        description="over how long to send the clients elsewhere after that, at the most; few of them take less",
     )
     ping_seconds: float = Field(
         25.0,

@@ -104,6 +104,8 @@ async def _serve(services: Sequence[Service], runtime: Runtime, lifeline: int | 
             else:
                 for number in (signal.SIGTERM, signal.SIGINT):
                     loop.remove_signal_handler(number)
+                    # Python's own handler of SIGINT would unwind, at leisure and with a traceback.
+                    signal.signal(number, signal.SIG_DFL)
             _log.info("stopping")
     finally:
         beating.cancel()
