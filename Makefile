@@ -1,7 +1,7 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check bench bench-million lock clean
+.PHONY: help run test soak check bench bench-million charts lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
@@ -52,6 +52,9 @@ bench: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its referen
 bench-million: .venv/package.stamp .venv/dev.stamp ## Hold a million connections on this machine (24 GiB, 10 minutes)
 	@scripts/apt-install rabbitmq-server
 	@$(BIN)/python -m bench.million $(ARGS)
+
+charts: .venv/package.stamp .venv/dev.stamp ## Write the schemas and tables of the charts' values
+	@$(BIN)/python scripts/chart_values.py
 
 # uv resolves for every platform at once and writes no index host. It keeps the versions it finds locked;
 # `make lock ARGS=--upgrade` takes the newest.

@@ -1,0 +1,36 @@
+{{/* What is printed after an installation. A chart that has this one in it prints it too, for Helm prints the notes of no subchart. */}}
+{{- define "tidings.notes" -}}
+{{- $name := include "tidings.fullname" . -}}
+{{- $kubectl := printf "kubectl --namespace %s" .Release.Namespace -}}
+Tidings {{ .Chart.AppVersion }} is on its way. Wait for it:
+
+  {{ $kubectl }} rollout status statefulset/{{ $name }}-publisher
+  {{ $kubectl }} rollout status deployment/{{ $name }}-gateway
+{{ if .Values.webmail.enabled }}
+The web client: http://127.0.0.1:8082, while these two run:
+
+  {{ $kubectl }} port-forward service/{{ $name }}-gateway 8080:{{ .Values.gateway.service.port }}
+  {{ $kubectl }} port-forward service/{{ $name }}-webmail 8082:8082
+{{ end }}
+The dashboard of a gateway: http://127.0.0.1:9090, and of a publisher: http://127.0.0.1:9190, while these run:
+
+  {{ $kubectl }} port-forward deployment/{{ $name }}-gateway 9090:9090
+  {{ $kubectl }} port-forward statefulset/{{ $name }}-publisher 9190:9190
+{{ if not .Values.ingest.existingSecret }}
+A token for storages:
+
+  {{ $kubectl }} get secret {{ $name }} --output jsonpath='{.data.{{ .Values.ingest.tokensKey }}}' | base64 --decode
+{{ end }}
+Storages send changes to {{ include "tidings.ingestUrl" . }}/v1/changes.
+{{- if .Values.ingress.enabled }}
+Clients connect to {{ range .Values.ingress.hosts }}{{ . }}/jmap/ws {{ end }}
+{{- end }}
+{{- if eq .Values.auth.mode "none" }}
+
+Clients are not authenticated (auth.mode none): whoever reaches the gateway reads any account's notifications.
+{{- end }}
+{{- if and (eq .Values.rabbitmq.mode "bundled") (not .Values.rabbitmq.persistence.enabled) }}
+
+The log is not on a volume: when RabbitMQ restarts it is empty, and clients resynchronise.
+{{- end }}
+{{- end -}}

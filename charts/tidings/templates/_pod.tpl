@@ -1,0 +1,125 @@
+{{/* A map of settings as TIDINGS_* variables. Whole numbers come from YAML as floats, which would be written 1e+06. */}}
+{{- define "tidings.settingsEnv" -}}
+{{- range $name, $value := . }}
+{{- if not (kindIs "invalid" $value) }}
+{{- $text := toString $value -}}
+{{- if kindIs "slice" $value -}}{{- $text = join "," $value -}}{{- end -}}
+{{- if and (kindIs "float64" $value) (eq (floor $value) $value) -}}{{- $text = $value | int64 | toString -}}{{- end }}
+- {name: TIDINGS_{{ $name | snakecase | upper }}, value: {{ $text | quote }}}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* What every service is told. */}}
+{{- define "tidings.opsEnv" -}}
+- {name: TIDINGS_HOST, value: {{ .Values.listenAddress | quote }}}
+- {name: TIDINGS_PROBE_HOST, value: {{ .Values.listenAddress | quote }}}
+- {name: TIDINGS_LOG_FORMAT, value: json}
+- {name: TIDINGS_LOG_LEVEL, value: {{ .Values.logLevel }}}
+{{- end -}}
+
+{{/* Argument: name of the probe port. A stuck main loop shows after 30 s; two more failures end it. */}}
+{{- define "tidings.probes" -}}
+startupProbe:
+  httpGet: {path: /livez, port: {{ . }}}
+  periodSeconds: 2
+  timeoutSeconds: 5
+  failureThreshold: 60
+readinessProbe:
+  httpGet: {path: /readyz, port: {{ . }}}
+  periodSeconds: 5
+  timeoutSeconds: 5
+  failureThreshold: 2
+livenessProbe:
+  httpGet: {path: /livez, port: {{ . }}}
+  periodSeconds: 10
+  timeoutSeconds: 5
+  failureThreshold: 3
+{{- end -}}
+
+{{/* Argument: seconds. An exec, because the sleep action needs Kubernetes 1.34. */}}
+{{- define "tidings.preStop" -}}
+{{- if gt (int .) 0 }}
+lifecycle:
+  preStop:
+    exec: {command: [sleep, {{ int . | quote }}]}
+{{- end }}
+{{- end -}}
+
+{{/* Arguments: root context, values of the component, its name. The part of a pod's spec that is the same for all. */}}
+{{- define "tidings.podSpec" -}}
+{{- $root := index . 0 -}}
+{{- $values := index . 1 -}}
+{{- $component := index . 2 -}}
+serviceAccountName: {{ include "tidings.serviceAccountName" $root }}
+automountServiceAccountToken: false
+enableServiceLinks: false
+{{- with $root.Values.imagePullSecrets }}
+imagePullSecrets:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+securityContext:
+  {{- toYaml $root.Values.podSecurityContext | nindent 2 }}
+{{- with $values.nodeSelector }}
+nodeSelector:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.tolerations }}
+tolerations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.affinity }}
+affinity:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with $values.topologySpreadConstraints }}
+topologySpreadConstraints:
+  {{- range . }}
+  - {{ toYaml . | nindent 4 | trim }}
+    {{- if not .labelSelector }}
+    labelSelector:
+      matchLabels:
+        {{- include "tidings.selectorLabels" (list $root $component) | nindent 8 }}
+    {{- end }}
+  {{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Arguments: root context, values of the component, its name. */}}
+{{- define "tidings.podMeta" -}}
+{{- $root := index . 0 -}}
+{{- $values := index . 1 -}}
+labels:
+  {{- include "tidings.podLabels" (list $root (index . 2)) | nindent 2 }}
+  {{- with $values.podLabels }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+annotations:
+  {{- /* Settings are part of the pod; what is in the chart's Secret is not, and restarts it through this. */}}
+  checksum/secret: {{ include "tidings.secretData" $root | sha256sum }}
+  {{- with $values.podAnnotations }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
+{{- end -}}
+
+{{/* The CA that the broker's certificate is checked against: volume and mount. */}}
+{{- define "tidings.usesBusCa" -}}
+{{- if and (eq .Values.rabbitmq.mode "external") .Values.externalRabbitmq.caSecret }}true{{ end -}}
+{{- end -}}
+{{- define "tidings.volumes" -}}
+- name: tmp
+  emptyDir: {}
+{{- if include "tidings.usesBusCa" . }}
+- name: bus-ca
+  secret: {secretName: {{ .Values.externalRabbitmq.caSecret }}, items: [{key: ca.crt, path: ca.crt}]}
+{{- end }}
+{{- end -}}
+{{- define "tidings.volumeMounts" -}}
+- {name: tmp, mountPath: /tmp}
+{{- if include "tidings.usesBusCa" . }}
+- {name: bus-ca, mountPath: /etc/tidings/bus-ca, readOnly: true}
+{{- end }}
+{{- end -}}

@@ -1,0 +1,66 @@
+{{/*
+What the chart's own Secret holds, as YAML. Random values are made once and then looked up; the result is remembered, so that every
+template of a rendering sees the same.
+*/}}
+{{- define "tidings.secretData" -}}
+{{- if not (hasKey .Values "secretData") -}}
+{{- $old := (lookup "v1" "Secret" .Release.Namespace (include "tidings.fullname" .)).data | default dict -}}
+{{- $data := dict -}}
+{{- if not .Values.ingest.existingSecret -}}
+{{- $_ := set $data .Values.ingest.tokensKey (default (randAlphaNum 40 | b64enc) (get $old .Values.ingest.tokensKey)) -}}
+{{- end -}}
+{{- if and (eq .Values.auth.mode "jwt") (not .Values.auth.existingSecret) -}}
+{{- $_ := set $data .Values.auth.jwtSecretKey (default (randAlphaNum 64 | b64enc) (get $old .Values.auth.jwtSecretKey)) -}}
+{{- end -}}
+{{- $_ := set .Values "secretData" $data -}}
+{{- end -}}
+{{- toYaml .Values.secretData -}}
+{{- end -}}
+
+{{/* Where the broker is and as whom to connect: the variable TIDINGS_BUS, from one Secret whoever made it. */}}
+{{- define "tidings.busEnv" -}}
+{{- $external := .Values.externalRabbitmq -}}
+{{- $bundled := eq .Values.rabbitmq.mode "bundled" -}}
+{{- if and (not $bundled) $external.urlKey }}
+- name: TIDINGS_BUS
+  valueFrom: {secretKeyRef: {name: {{ $external.existingSecret }}, key: {{ $external.urlKey }}}}
+{{- else }}
+{{- $secret := $external.existingSecret -}}
+{{- $keys := $external -}}
+{{- if $bundled -}}
+{{- $secret = include "rabbitmq.secretName" .Subcharts.rabbitmq -}}
+{{- $keys = dict "usernameKey" "username" "passwordKey" "password" "hostKey" "host" "portKey" "port" "tls" false "caSecret" "" "vhost" "/" -}}
+{{- end }}
+{{- range $variable, $key := dict "BUS_USERNAME" $keys.usernameKey "BUS_PASSWORD" $keys.passwordKey "BUS_HOST" $keys.hostKey "BUS_PORT" $keys.portKey }}
+- name: {{ $variable }}
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ $key }}}}
+{{- end }}
+- name: TIDINGS_BUS
+  value: {{ printf "%s://$(BUS_USERNAME):$(BUS_PASSWORD)@$(BUS_HOST):$(BUS_PORT)/%s%s" (ternary "amqps" "amqp" $keys.tls) (trimPrefix "/" $keys.vhost) (ternary "?cafile=/etc/tidings/bus-ca/ca.crt" "" (not (empty $keys.caSecret))) | quote }}
+{{- end }}
+{{- end -}}
+
+{{/* Who may listen: gateway and webmail. */}}
+{{- define "tidings.authEnv" -}}
+- {name: TIDINGS_AUTH, value: {{ .Values.auth.mode }}}
+{{- if eq .Values.auth.mode "none" }}
+# Off loopback, because Services lead here; no Ingress does, and the NetworkPolicy keeps others out.
+- {name: TIDINGS_INSECURE, value: "true"}
+{{- else }}
+- name: TIDINGS_JWT_SECRET
+  valueFrom: {secretKeyRef: {name: {{ default (include "tidings.fullname" .) .Values.auth.existingSecret }}, key: {{ .Values.auth.jwtSecretKey }}}}
+{{- with .Values.auth.issuer }}
+- {name: TIDINGS_JWT_ISSUER, value: {{ . | quote }}}
+{{- end }}
+{{- with .Values.auth.audience }}
+- {name: TIDINGS_JWT_AUDIENCE, value: {{ . | quote }}}
+{{- end }}
+{{- end }}
+{{- end -}}
+
+{{/* Argument: root context, name of the variable. */}}
+{{- define "tidings.ingestTokensEnv" -}}
+{{- $root := index . 0 -}}
+- name: {{ index . 1 }}
+  valueFrom: {secretKeyRef: {name: {{ default (include "tidings.fullname" $root) $root.Values.ingest.existingSecret }}, key: {{ $root.Values.ingest.tokensKey }}}}
+{{- end -}}

@@ -1,0 +1,226 @@
+"""Every object of every rendering: valid, restricted, and fitting the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import kubernetes_validate  # type: ignore[import-untyped]  # it has annotations, and no py.typed
+import pytest
+
+from tests.support.chart import Object, Rendered
+from tests.support.podsecurity import breaches
+from tidings.cli import COMMANDS
+from tidings.gateway.settings import GatewaySettings
+from tidings.ops.settings import ENV_PREFIX, Settings
+from tidings.publisher.settings import PublisherSettings
+from tidings.webmail.settings import WebmailSettings
+
+SETTINGS: dict[str, type[Settings]] = {
+    "gateway": GatewaySettings,
+    "publisher": PublisherSettings,
+    "webmail": WebmailSettings,
+}
+CUSTOM = {"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1"}
+"""Groups that Kubernetes' own schemas do not have."""
+
+
+@pytest.mark.parametrize("version", ["1.29", "1.32", "1.34"])
+def test_objects_are_valid(rendered: Rendered, version: str) -> None:
+    for each in rendered.objects:
+        if each["apiVersion"] not in CUSTOM:
+            kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_names_are_unique_and_short_enough(rendered: Rendered) -> None:
+    names = [(each["kind"], each["metadata"]["name"]) for each in rendered.objects]
+    assert len(names) == len(set(names))
+    assert max(len(name) for _, name in names) <= 63
+
+
+def test_objects_carry_the_recommended_labels(rendered: Rendered) -> None:
+    for each in rendered.objects:
+        labels = each["metadata"]["labels"]
+        assert {
+            f"app.kubernetes.io/{name}" for name in ("name", "instance", "version", "managed-by", "part-of")
+        } <= set(labels)
+        assert "helm.sh/chart" in labels
+
+
+def test_pods_meet_the_restricted_standard(rendered: Rendered) -> None:
+    assert {name: breaches(pod["spec"]) for name, pod in rendered.pods()} == {name: [] for name, _ in rendered.pods()}
+
+
+def test_pods_write_to_volumes_only_and_know_no_token(rendered: Rendered) -> None:
+    for _, pod in rendered.pods():
+        assert pod["spec"]["automountServiceAccountToken"] is False
+        for container in containers(pod):
+            assert container["securityContext"]["readOnlyRootFilesystem"] is True
+
+
+def test_containers_say_what_they_need(rendered: Rendered, request: pytest.FixtureRequest) -> None:
+    if "everything-off" in request.node.name:
+        return
+    for _, pod in rendered.pods():
+        for container in containers(pod):
+            assert {"cpu", "memory"} <= set(container["resources"]["requests"])
+            assert "memory" in container["resources"]["limits"]
+
+
+def containers(pod: Object) -> list[Object]:
+    return [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
+
+
+def matches(selector: dict[str, str], pod: Object) -> bool:
+    labels: dict[str, str] = pod["metadata"]["labels"]
+    return selector.items() <= labels.items()
+
+
+def ports(pod: Object) -> dict[str, int]:
+    """Named ports of a pod, which have to be unique."""
+    named = [(port["name"], port["containerPort"]) for each in containers(pod) for port in each.get("ports", [])]
+    assert len(named) == len(dict(named)) == len({number for _, number in named})
+    return dict(named)
+
+
+def workloads(rendered: Rendered) -> list[Object]:
+    return [*rendered.of("Deployment"), *rendered.of("StatefulSet")]
+
+
+def test_workloads_select_their_own_pods_and_no_others(rendered: Rendered) -> None:
+    for each in workloads(rendered):
+        selector = each["spec"]["selector"]["matchLabels"]
+        selected = [name for name, pod in rendered.pods() if matches(selector, pod)]
+        assert selected == [f"{each['kind']} {each['metadata']['name']}"]
+
+
+def test_services_lead_to_named_ports(rendered: Rendered) -> None:
+    for service in rendered.of("Service"):
+        pods = [pod for _, pod in rendered.pods() if matches(service["spec"]["selector"], pod)]
+        assert pods, service["metadata"]["name"]
+        for port in service["spec"]["ports"]:
+            assert port["name"]
+            assert isinstance(port["targetPort"], str)
+            assert any(port["targetPort"] in ports(pod) for pod in pods)
+
+
+def test_a_service_that_clients_use_has_pods_of_one_workload(rendered: Rendered) -> None:
+    for service in rendered.of("Service"):
+        if service["metadata"]["labels"].get("app.kubernetes.io/component") != "metrics":
+            assert len([name for name, pod in rendered.pods() if matches(service["spec"]["selector"], pod)]) == 1
+
+
+def test_statefulsets_have_their_headless_service(rendered: Rendered) -> None:
+    for each in rendered.of("StatefulSet"):
+        service = rendered.get("Service", each["spec"]["serviceName"])
+        assert service["spec"]["clusterIP"] == "None"
+
+
+def test_budgets_and_policies_select_pods(rendered: Rendered) -> None:
+    for kind, key in (("PodDisruptionBudget", "selector"), ("NetworkPolicy", "podSelector")):
+        for each in rendered.of(kind):
+            pods = [pod for _, pod in rendered.pods() if matches(each["spec"][key]["matchLabels"], pod)]
+            assert len(pods) == 1
+
+
+def test_policies_name_ports_of_the_pods(rendered: Rendered) -> None:
+    for policy in rendered.of("NetworkPolicy"):
+        (pod,) = (pod for _, pod in rendered.pods() if matches(policy["spec"]["podSelector"]["matchLabels"], pod))
+        named = [port["port"] for rule in policy["spec"]["ingress"] for port in rule["ports"]]
+        assert {port for port in named if isinstance(port, str)} == set(ports(pod))
+
+
+def test_budgets_let_a_pod_go_and_are_there_for_several(rendered: Rendered, request: pytest.FixtureRequest) -> None:
+    budgets = {each["metadata"]["name"] for each in rendered.of("PodDisruptionBudget")}
+    scaled = {each["spec"]["scaleTargetRef"]["name"] for each in rendered.of("HorizontalPodAutoscaler")}
+    several = {
+        each["metadata"]["name"]
+        for each in workloads(rendered)
+        if each["metadata"]["name"] in scaled or each["spec"]["replicas"] > 1
+    }
+    assert budgets == (set() if "everything-off" in request.node.name else several)
+    assert all(each["spec"]["maxUnavailable"] for each in rendered.of("PodDisruptionBudget"))
+
+
+def test_an_autoscaled_workload_says_no_number(rendered: Rendered) -> None:
+    for each in rendered.of("HorizontalPodAutoscaler"):
+        target = each["spec"]["scaleTargetRef"]
+        assert "replicas" not in rendered.get(target["kind"], target["name"])["spec"]
+        assert each["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= 600
+        assert each["spec"]["behavior"]["scaleUp"]["stabilizationWindowSeconds"] == 0
+
+
+def test_probes_ask_the_probe_port(rendered: Rendered) -> None:
+    for _, pod in rendered.pods():
+        for container in pod["spec"]["containers"]:
+            names = {port["name"] for port in container.get("ports", [])}
+            for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
+                asked = container.get(probe, {}).get("httpGet")
+                if asked:
+                    assert asked["port"] in names
+                    assert asked["port"] in ("probe", "webmail-probe")
+                    assert asked["path"] == ("/readyz" if probe == "readinessProbe" else "/livez")
+
+
+def test_volumes_are_there_for_what_is_mounted(rendered: Rendered) -> None:
+    for each in workloads(rendered):
+        pod = each["spec"]["template"]
+        volumes = {volume["name"] for volume in pod["spec"]["volumes"]}
+        claims = {claim["metadata"]["name"] for claim in each["spec"].get("volumeClaimTemplates", [])}
+        mounted = {mount["name"] for container in containers(pod) for mount in container["volumeMounts"]}
+        assert not volumes & claims
+        assert mounted == volumes | claims
+
+
+def test_secrets_that_pods_read_are_made_or_named_by_the_values(rendered: Rendered) -> None:
+    made = {secret["metadata"]["name"]: set(secret["data"]) for secret in rendered.of("Secret")}
+    for _, pod in rendered.pods():
+        for container in containers(pod):
+            for variable in container.get("env", []):
+                reference = variable.get("valueFrom", {}).get("secretKeyRef")
+                if reference and reference["name"] in made:
+                    assert reference["key"] in made[reference["name"]]
+
+
+def test_the_services_know_every_variable(rendered: Rendered) -> None:
+    for _, pod in rendered.pods():
+        for container in pod["spec"]["containers"]:
+            command = container.get("args", [""])[0]
+            if command not in SETTINGS:
+                continue
+            assert command in COMMANDS
+            names = [variable["name"] for variable in container["env"]]
+            assert len(names) == len(set(names))
+            known = {f"{ENV_PREFIX}{name.upper()}" for name in SETTINGS[command].model_fields}
+            assert {name for name in names if name.startswith(ENV_PREFIX)} <= known
+
+
+def test_accounts_of_pods_are_made(rendered: Rendered) -> None:
+    made = {each["metadata"]["name"] for each in rendered.of("ServiceAccount")}
+    used = {pod["spec"]["serviceAccountName"] for _, pod in rendered.pods()}
+    assert used == (made or {"default"})
+
+
+def test_monitors_select_services_that_have_their_ports(rendered: Rendered) -> None:
+    for monitor in rendered.of("ServiceMonitor"):
+        selector: dict[str, Any] = monitor["spec"]["selector"]["matchLabels"]
+        (service,) = (each for each in rendered.of("Service") if selector.items() <= each["metadata"]["labels"].items())
+        named = {port["name"] for port in service["spec"]["ports"]}
+        assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= named
+
+
+def test_nothing_sticks_clients_to_a_pod(rendered: Rendered) -> None:
+    """A client may come back to any gateway with its cursor, so no object asks for affinity of any kind."""
+    for each in rendered.objects:
+        if each["kind"] == "Service":
+            assert each["spec"].get("sessionAffinity", "None") == "None"
+        if each["kind"] in ("Service", "Ingress", "HTTPRoute"):
+            annotations = " ".join(each["metadata"].get("annotations", {}))
+            assert "affinity" not in annotations
+            assert "sticky" not in annotations
+        if each["kind"] == "HTTPRoute":
+            assert all("sessionPersistence" not in rule for rule in each["spec"]["rules"])
+
+
+def test_no_ingress_controller_is_taken_for_granted(rendered: Rendered) -> None:
+    for each in [*rendered.of("Ingress"), *rendered.of("HTTPRoute")]:
+        assert "nginx" not in str(each)

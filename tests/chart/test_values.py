@@ -1,0 +1,203 @@
+"""Values: what is refused, what is described, and what each of them does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import helm_python as helm
+import pytest
+
+from tests.support.chart import RABBITMQ, ROOT, TIDINGS, UMBRELLA, Rendered, load, render
+
+
+def test_schemas_and_tables_are_those_of_the_values() -> None:
+    check = [sys.executable, str(ROOT / "scripts" / "chart_values.py"), "--check"]
+    done = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def objects(schema: dict[str, Any], path: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Paths of the objects that a schema describes the members of."""
+    found = [path] if "properties" in schema else []
+    for name, member in schema.get("properties", {}).items():
+        if member.get("type") == "object":
+            found += objects(member, (*path, name))
+    return found
+
+
+def misspelt(path: tuple[str, ...]) -> dict[str, Any]:
+    value: dict[str, Any] = {"misspelt": 1}
+    for name in reversed(path):
+        value = {name: value}
+    return value
+
+
+@pytest.mark.parametrize("chart", [TIDINGS, RABBITMQ, UMBRELLA], ids=lambda chart: chart.name)
+def test_misspelt_values_are_refused_at_every_level(chart: Any) -> None:
+    with helm.Chart.load(chart) as loaded:
+        schema = loaded.schema
+        assert isinstance(schema, dict)
+        for path in objects(schema):
+            with pytest.raises(helm.HelmValuesError, match="misspelt"):
+                loaded.validate_schema(misspelt(path))
+
+
+def test_misspelt_values_are_refused_through_the_umbrella() -> None:
+    wrong: list[dict[str, Any]] = [
+        {"gateways": {}},
+        {"gateway": {"settings": {"coalesceMS": 1}}},
+        {"rabbitmq": {"replica": 3}},
+    ]
+    for values in wrong:
+        with pytest.raises(helm.HelmValuesError):
+            render(UMBRELLA, {"tidings": values})
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"shards": 0},
+        {"auth": {"mode": "basic"}},
+        {"rabbitmq": {"mode": "operator"}},
+        {"rabbitmq": {"replicas": 2}},
+        {"gateway": {"replicas": "two"}},
+        {"gateway": {"settings": {"coalesceMs": -1}}},
+        {"gateway": {"settings": {"port": 80}}},
+        {"image": {"digest": "0123"}},
+        {"publisher": {"persistence": {"size": "big"}}},
+        {"externalRabbitmq": {"vhost": "a/b"}},
+        {"httpRoute": {"timeouts": {"idle": "1s"}}},
+    ],
+    ids=str,
+)
+def test_values_out_of_range_are_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(helm.HelmValuesError):
+        render(TIDINGS, values)
+
+
+EXTERNAL = {"rabbitmq": {"mode": "external"}, "externalRabbitmq": {"existingSecret": "broker"}}
+INGRESS = {"ingress": {"enabled": True, "hosts": ["push.mail.example"]}}
+ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"gateway": {"terminationGracePeriodSeconds": 10}}, "terminationGracePeriodSeconds 10 is shorter"),
+        ({"publisher": {"terminationGracePeriodSeconds": 5}}, "must be longer than publisher.preStopSeconds"),
+        ({**INGRESS, **ROUTE}, "choose one"),
+        ({"ingress": {"enabled": True}}, "needs ingress.hosts"),
+        ({"httpRoute": {"enabled": True}}, "needs httpRoute.parentRefs"),
+        ({**INGRESS, "auth": {"mode": "none"}}, "auth.mode none"),
+        ({**ROUTE, "auth": {"mode": "none"}}, "auth.mode none"),
+        ({"auth": {"mode": "none"}, "gateway": {"service": {"type": "LoadBalancer"}}}, "auth.mode none"),
+        ({"gateway": {"replicas": 3, "autoscaling": {"enabled": True}}}, "leave gateway.replicas empty"),
+        ({"gateway": {"autoscaling": {"enabled": True, "minReplicas": 20}}}, "greater than maxReplicas"),
+        ({"gateway": {"autoscaling": {"enabled": True, "cpuPercent": 0}}}, "needs connectionsPerPod or cpuPercent"),
+        ({"gateway": {"autoscaling": {"enabled": True}, "resources": {"requests": None}}}, "which is not set"),
+        ({"rabbitmq": {"mode": "external"}}, "needs externalRabbitmq.existingSecret"),
+        ({"externalRabbitmq": {"existingSecret": "broker"}}, "is for rabbitmq.mode external"),
+        (
+            {**EXTERNAL, "externalRabbitmq": {"existingSecret": "broker", "urlKey": "url", "tls": True}},
+            "names a whole URL",
+        ),
+        (
+            {**EXTERNAL, "externalRabbitmq": {"existingSecret": "broker", "caSecret": "ca"}},
+            "is for externalRabbitmq.tls",
+        ),
+        ({"publisher": {"replicas": 2, "maildir": {"enabled": True}}}, "only one may watch"),
+        ({"webmail": {"enabled": True}}, "needs publisher.maildir.enabled"),
+        ({"rabbitmq": {"replicas": 3, "persistence": {"enabled": False}}}, "cannot rejoin"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_combinations_that_cannot_work_are_refused_with_a_reason(values: dict[str, Any], reason: str) -> None:
+    with pytest.raises(helm.HelmRenderError, match=reason):
+        render(TIDINGS, values)
+
+
+def gateway(rendered: Rendered) -> dict[str, Any]:
+    spec = rendered.get("Deployment", "tidings-gateway")["spec"]
+    assert isinstance(spec, dict)
+    return spec
+
+
+def environment(container: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each.get("value", each.get("valueFrom")) for each in container["env"]}
+
+
+def test_settings_become_variables() -> None:
+    values = load(TIDINGS / "ci" / "ingress-values.yaml")
+    (container,) = gateway(render(TIDINGS, values))["template"]["spec"]["containers"]
+    variables = environment(container)
+    assert variables["TIDINGS_MAX_CONNECTIONS"] == "1000000"
+    assert variables["TIDINGS_HEAD_SECONDS"] == "2.5"
+    assert variables["TIDINGS_TRUSTED_PROXY"] == "10.0.0.0/8,fd00::/8"
+
+
+def test_null_takes_a_setting_back() -> None:
+    values = {"gateway": {"settings": {"maxConnections": None}}}
+    (container,) = gateway(render(TIDINGS, values))["template"]["spec"]["containers"]
+    assert "TIDINGS_MAX_CONNECTIONS" not in environment(container)
+
+
+def test_a_rollout_goes_one_by_one_and_waits() -> None:
+    spec = gateway(render(TIDINGS))
+    assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    assert spec["minReadySeconds"] == 30
+    zones = [each["topologyKey"] for each in spec["template"]["spec"]["topologySpreadConstraints"]]
+    assert "topology.kubernetes.io/zone" in zones
+
+
+def test_the_grace_period_follows_what_has_to_fit_into_it() -> None:
+    short = gateway(render(TIDINGS, {"gateway": {"preStopSeconds": 0}}))["template"]["spec"]
+    long = gateway(render(TIDINGS, {"gateway": {"preStopSeconds": 20}}))["template"]["spec"]
+    assert long["terminationGracePeriodSeconds"] - short["terminationGracePeriodSeconds"] == 20
+    (container,) = long["containers"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "20"]
+
+
+def test_pods_are_replaced_when_a_secret_of_the_chart_changes_only() -> None:
+    annotation = "checksum/secret"
+    first = render(TIDINGS, {"commonLabels": {"a": "1"}})
+    second = render(TIDINGS, {"commonLabels": {"a": "2"}})
+    of = [each["template"]["metadata"]["annotations"][annotation] for each in (gateway(first), gateway(second))]
+    # Random values each time: without a cluster there is nothing to look up.
+    assert of[0] != of[1]
+    for rendered in (first, second):
+        publisher = rendered.get("StatefulSet", "tidings-publisher")["spec"]["template"]["metadata"]
+        assert (
+            publisher["annotations"][annotation] == gateway(rendered)["template"]["metadata"]["annotations"][annotation]
+        )
+
+
+def test_both_modes_reach_the_broker_through_one_mapping() -> None:
+    bundled = render(TIDINGS)
+    operator = render(TIDINGS, EXTERNAL)
+    for rendered, secret in ((bundled, "tidings-rabbitmq"), (operator, "broker")):
+        for spec in (gateway(rendered), rendered.get("StatefulSet", "tidings-publisher")["spec"]):
+            variables = environment(spec["template"]["spec"]["containers"][0])
+            assert variables["TIDINGS_BUS"] == "amqp://$(BUS_USERNAME):$(BUS_PASSWORD)@$(BUS_HOST):$(BUS_PORT)/"
+            for name in ("username", "password", "host", "port"):
+                assert variables[f"BUS_{name.upper()}"] == {"secretKeyRef": {"name": secret, "key": name}}
+    assert {"username", "password", "host", "port"} <= set(bundled.get("Secret", "tidings-rabbitmq")["data"])
+    assert not [each for each in operator.objects if "rabbitmq" in each["metadata"]["name"]]
+
+
+def test_clients_are_kept_out_where_nobody_is_authenticated() -> None:
+    policy = render(UMBRELLA).get("NetworkPolicy", "tidings-gateway")
+    (rule,) = (rule for rule in policy["spec"]["ingress"] if rule["ports"][0]["port"] == "http")
+    assert rule["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/instance": "tidings"}}}]
+
+
+@pytest.mark.parametrize("name", ["a" * 53, "tidings-rabbitmq"])
+def test_names_fit_whatever_the_release_is_called(name: str) -> None:
+    with helm.Chart.load(UMBRELLA) as loaded:
+        rendered = Rendered(loaded.render({}, name=name, namespace="mail"))
+    # A pod's label holds its StatefulSet's name and a hash of ten characters.
+    assert max(len(each["metadata"]["name"]) for each in rendered.of("StatefulSet")) <= 52
+    names = [(each["kind"], each["metadata"]["name"]) for each in rendered.objects]
+    assert max(len(name) for _, name in names) <= 63
+    assert len(names) == len(set(names))
