@@ -38,6 +38,8 @@ export const POLL_GAP_MS = 250;
 export const PAUSE_CAP_MS = 600_000;
 /** A connection that lasted this long makes up for the failures before it. */
 export const STABLE_MS = 30_000;
+/** So does one this long that the server ended to restart: it sends its clients away at a pace, and need not be spared. */
+export const SETTLED_MS = 1_000;
 /** How often the silence is measured. A tick that comes much later than that means the machine slept. */
 export const TICK_MS = 10_000;
 
@@ -385,7 +387,8 @@ export class TidingsClient {
    */
   #lost(code, pauseMs) {
     // A server that accepts and closes at once gets no clients that come back at once.
-    if (this.#status.state === "connected" && Date.now() - this.#connectedAt >= STABLE_MS) this.#failures = 0;
+    const enough = code === RESTART ? SETTLED_MS : STABLE_MS;
+    if (this.#status.state === "connected" && Date.now() - this.#connectedAt >= enough) this.#failures = 0;
     this.#drop();
     this.#wait(code, pauseMs);
   }

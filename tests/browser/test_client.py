@@ -205,6 +205,19 @@ async def test_only_a_connection_that_lasts_makes_up_for_failures(blank: Page, g
     assert await blank.evaluate("client.status.retryInMs") == 500
 
 
+async def test_a_server_that_restarts_is_not_spared_unless_it_does_nothing_else(blank: Page, gateway: Gateway) -> None:
+    await start(blank, url=gateway.url, jitter=0.5)
+    waited = 0
+    for lasted, expected in ((1_000, 500), (1_000, 500), (0, 1000), (0, 2000), (1_000, 500)):
+        await blank.clock.run_for(waited)
+        connection = await connected(blank, gateway)
+        await blank.clock.run_for(lasted)
+        await connection.close(1012)
+        await state(blank, "waiting")
+        waited = await blank.evaluate("client.status.retryInMs")
+        assert waited == expected
+
+
 async def test_silence_is_questioned_and_an_answer_is_enough(blank: Page, gateway: Gateway) -> None:
     await start(blank, url=gateway.url)
     connection = await connected(blank, gateway)

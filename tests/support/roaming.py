@@ -30,6 +30,8 @@ JITTER_SECONDS = 1.0
 TOKEN = "ingest-token"
 EVENTS_PER_POST = 50
 SETTLE_SECONDS = 60.0
+SHARDS = 8
+"""So few that one machine's broker, which has to serve four gateways, is not what is measured."""
 RESTART = 1012
 
 
@@ -316,16 +318,17 @@ def roll(bus: str, state_dir: str, clients: int, per_second: float, gateways: in
 
     Who balances the load follows /readyz. Call it from the main thread.
     """
+    log = ("--bus", bus, "--shards", str(SHARDS))
     with ExitStack() as stack:
 
         def start() -> Tidings:
-            flags = ("--bus", bus, "--coalesce-ms", "0", "--drain-delay-seconds", "2")
-            gateway = stack.enter_context(tidings("gateway", *flags))
+            flags = ("--coalesce-ms", "0", "--drain-delay-seconds", "2")
+            gateway = stack.enter_context(tidings("gateway", *log, *flags))
             gateway.wait(lambda: _is_ready(gateway))
             return gateway
 
         env = {"TIDINGS_INGEST_TOKENS": TOKEN}
-        publisher = stack.enter_context(tidings("publisher", "--bus", bus, "--state-dir", state_dir, env=env))
+        publisher = stack.enter_context(tidings("publisher", *log, "--state-dir", state_dir, env=env))
         publisher.wait_connected()
         serving = [start() for _ in range(gateways)]
         crowd = Roamers(clients, [gateway.ports["gateway"] for gateway in serving])
