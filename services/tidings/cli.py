@@ -66,14 +66,14 @@ class LogService:
 
 def open_log(settings: BusSettings) -> ChangeLog:
     """The log that the settings name."""
-    if settings.bus.startswith("memory:"):
+    if settings.bus_in_memory:
         return MemoryLog(settings.shards)
     return RabbitMQLog(settings.bus, settings.shards)
 
 
 def shared_log(settings: BusSettings) -> ChangeLog:
     """The log for a service in a process of its own. Raises SettingsError for one that ends with the process."""
-    if settings.bus.startswith("memory:"):
+    if settings.bus_in_memory:
         raise SettingsError(
             "--bus (TIDINGS_BUS): memory:// reaches no other process; give amqp://..., or use tidings up"
         )

@@ -53,7 +53,7 @@ async def start(log: Log, tmp_path: Path) -> AsyncIterator[Start]:
     async with AsyncExitStack() as stack:
 
         async def start(**members: object) -> Running:
-            running = await Running.composed(log.log, state_dir=tmp_path / "state", **members).start()
+            running = await Running.composed(log.log, **{"state_dir": tmp_path / "state", **members}).start()
             stack.push_async_callback(running.stop)
             return running
 

@@ -90,6 +90,11 @@ class BusSettings(Settings):
             raise ValueError("must be memory://, amqp://user:password@host:port/vhost or amqps://...")
         return value
 
+    @property
+    def bus_in_memory(self) -> bool:
+        """Whether the log lives and dies with the process."""
+        return self.bus.startswith("memory:")
+
 
 class AuthSettings(Settings):
     """Who may listen to which accounts."""

@@ -3,10 +3,11 @@
 Each shard has at most one batch on its way to the log; what arrives meanwhile is the next batch. Light load waits for
 nothing, heavy load batches by itself.
 
-Order within a shard is the order of `submit`, also across failures: a batch that is not confirmed, after one retry
-with the same batch id, takes everything that waits behind it in its shard down with it. All those submitters are told
-LogUnavailable and none is overtaken, so whoever submits one account's changes in order and repeats what failed before
-going on keeps that order in the log. What was told to have failed may still appear: readers are idempotent.
+Order within a shard is the order of `submit`, also across failures. With a spool, what the log does not confirm goes
+there, and what comes later for the same shard goes behind it. Where neither takes a batch (without a spool, after one
+retry with the same batch id), it takes everything that waits behind it in its shard down with it. All those
+submitters are told so and none is overtaken: whoever submits one account's changes in order and repeats what failed
+before going on keeps that order in the log. What was told to have failed may still appear: readers are idempotent.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ import structlog
 from tidings.bus.log import ChangeLog
 from tidings.errors import LogError, LogFull, LogUnavailable
 from tidings.publisher.metrics import PublisherMetrics
+from tidings.publisher.spool import Spool
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
@@ -71,13 +73,20 @@ class _Slip:
 
 
 class Batcher:
-    """Hands changes to the log and returns when they are confirmed."""
+    """Hands changes to the log, or else to the spool, and returns when they are safe."""
 
     name = "batcher"
 
-    def __init__(self, log: ChangeLog, metrics: PublisherMetrics, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        log: ChangeLog,
+        metrics: PublisherMetrics,
+        spool: Spool | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._log = log
         self._metrics = metrics
+        self._spool = spool
         self._clock = clock
         self._lanes: dict[int, deque[_Slip]] = {}
         self._writers: dict[int, asyncio.Task[None]] = {}
@@ -100,10 +109,10 @@ class Batcher:
             writer.cancel()
 
     async def submit(self, changes: Sequence[Change]) -> None:
-        """Return when the log has confirmed all of `changes`, which keep their order within each account.
+        """Return when the log has confirmed, or the spool has on disk, all of `changes`, in order within each account.
 
-        Raises LogFull when too much waits already: nothing was taken. Raises LogUnavailable when not all were
-        confirmed: repeat all of them. A cancelled submit does not take back what waits.
+        Raises LogFull when too much waits already or the spool is full, and LogUnavailable when not all are safe:
+        repeat all of them. A cancelled submit does not take back what waits.
         """
         if not changes:
             return
@@ -139,8 +148,7 @@ class Batcher:
         try:
             while lane:
                 slips = _next_batch(lane)
-                await self._append(shard, slips)
-                self._confirmed(slips)
+                await self._deliver(shard, slips)
                 slips = []
         except LogError as error:
             fault = error
@@ -155,13 +163,36 @@ class Batcher:
             for slip in (*slips, *lane):
                 slip.receipt.fail(fault)
 
-    async def _append(self, shard: int, slips: Sequence[_Slip]) -> None:
-        started = self._clock()
+    async def _deliver(self, shard: int, slips: Sequence[_Slip]) -> None:
         payload = batch.encode(token_bytes(batch.ID_BYTES), time.time(), tuple(slip.change for slip in slips))
+        spool = self._spool
+        if spool is None:
+            await self._append(shard, payload, slips[0].since + RETRY_SECONDS)
+            self._confirmed(slips)
+        elif await self._goes_directly(spool, shard, payload):
+            self._confirmed(slips)
+        else:
+            await spool.store(shard, payload, len(slips))
+            self._stored(slips)
+
+    async def _goes_directly(self, spool: Spool, shard: int, payload: bytes) -> bool:
+        """Whether the log confirmed. Not tried when it is known to be away, or when that would overtake the spool."""
+        if spool.holds(shard) or not self._log.can_append:
+            return False
+        try:
+            await self._append(shard, payload)
+        except LogUnavailable as error:
+            # Retried from the spool, with the same batch id: meanwhile the sender has its answer.
+            self._failed(shard, error)
+            return False
+        return True
+
+    async def _append(self, shard: int, payload: bytes, retry_until: float | None = None) -> None:
+        started = self._clock()
         try:
             await self._log.append(shard, payload)
         except LogUnavailable:
-            if self._clock() + RETRY_PAUSE_SECONDS > slips[0].since + RETRY_SECONDS:
+            if retry_until is None or self._clock() + RETRY_PAUSE_SECONDS > retry_until:
                 raise
             self._metrics.batches.labels("retried").inc()
             await asyncio.sleep(RETRY_PAUSE_SECONDS)
@@ -181,6 +212,11 @@ class Batcher:
         if self._failing:
             self._failing = False
             _log.info("the log confirms again")
+
+    def _stored(self, slips: Sequence[_Slip]) -> None:
+        self._release(slips)
+        for slip in slips:
+            slip.receipt.confirm()
 
     def _failed(self, shard: int, error: LogError) -> None:
         self._metrics.batches.labels("failed").inc()

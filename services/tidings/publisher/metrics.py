@@ -72,3 +72,32 @@ class PublisherMetrics:
             "Mail folders that are polled because the kernel allows no further watch",
             registry=registry,
         )
+
+
+class SpoolMetrics:
+    """Registered once per process that has a spool."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.changes = Gauge("tidings_spool_changes", "Changes in the spool", registry=registry)
+        self.bytes = Gauge("tidings_spool_bytes", "Bytes that count against the spool's bound", registry=registry)
+        self.capacity = Gauge("tidings_spool_capacity_bytes", "The spool's bound (--spool-bytes)", registry=registry)
+        self.oldest_seconds = Gauge(
+            "tidings_spool_oldest_seconds",
+            "How long the oldest change in the spool has been there; 0 when it is empty",
+            registry=registry,
+        )
+        self.stored = Counter(
+            "tidings_spool_stored_changes", "Changes put into the spool and on disk", registry=registry
+        )
+        self.drained = Counter(
+            "tidings_spool_drained_changes", "Changes out of the spool that the log confirmed", registry=registry
+        )
+        self.refused = Counter(
+            "tidings_spool_refused_changes",
+            "Changes that the spool did not take, by reason: full, failed (the file cannot be written)",
+            ["reason"],
+            registry=registry,
+        )
+        self.failures = Counter(
+            "tidings_spool_failures", "Times that the spool's file could not be read or written", registry=registry
+        )

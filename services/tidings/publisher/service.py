@@ -12,9 +12,12 @@ from tidings.ops.listener import UvicornService
 from tidings.publisher.access import ingest_access
 from tidings.publisher.app import create_app
 from tidings.publisher.batcher import Batcher
-from tidings.publisher.metrics import PublisherMetrics
+from tidings.publisher.drain import Drain
+from tidings.publisher.metrics import PublisherMetrics, SpoolMetrics
 from tidings.publisher.settings import PublisherSettings
 from tidings.publisher.sources.maildir import MaildirSource
+from tidings.publisher.spool import Spool
+from tidings.publisher.spool_file import SpoolFile
 
 READY_POLL_SECONDS: Final = 0.2
 
@@ -26,8 +29,15 @@ def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> li
     """
     access = ingest_access(settings)
     metrics = PublisherMetrics(runtime.registry)
-    batcher = Batcher(log, metrics)
-    services: list[Service] = [batcher, Readiness(log, runtime.health)]
+    services: list[Service] = []
+    spool = None
+    # A log in memory is away only when the process is.
+    if settings.spool_bytes and not settings.bus_in_memory:
+        spool_metrics = SpoolMetrics(runtime.registry)
+        spool = Spool(SpoolFile(settings.state_dir, log.shards), settings.spool_bytes, spool_metrics)
+        services += [spool, Drain(spool, log, metrics, spool_metrics)]
+    batcher = Batcher(log, metrics, spool)
+    services += [batcher, Readiness(log, spool, runtime.health)]
     if settings.maildir is not None:
         services.append(MaildirSource(settings.maildir, settings.state_dir, batcher.submit, metrics))
     app = create_app(batcher.submit, access, metrics)
@@ -36,12 +46,13 @@ def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> li
 
 
 class Readiness:
-    """Ready while the log can be appended to: without it every request is answered 503."""
+    """Ready while the log or the spool accepts: without both every request is answered 503."""
 
     name = "readiness"
 
-    def __init__(self, log: ChangeLog, health: Health) -> None:
+    def __init__(self, log: ChangeLog, spool: Spool | None, health: Health) -> None:
         self._log = log
+        self._spool = spool
         self._health = health
         self._task: asyncio.Task[None] | None = None
         self._health.set_ready("log", False, "not connected yet")
@@ -58,5 +69,6 @@ class Readiness:
 
     async def _follow(self) -> None:
         while True:
-            self._health.set_ready("log", self._log.can_append, "the log takes nothing at the moment")
+            accepts = self._log.can_append or (self._spool is not None and self._spool.accepts)
+            self._health.set_ready("log", accepts, "neither log nor spool take anything at the moment")
             await asyncio.sleep(READY_POLL_SECONDS)

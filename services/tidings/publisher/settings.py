@@ -22,7 +22,13 @@ class PublisherSettings(OpsSettings, BusSettings):
     probe_port: int = Field(9191, ge=0, le=65535, description="port for probes and metrics; 0 for any free one")
     maildir: Path | None = Field(None, description="directory with one Maildir per account, to be watched")
     state_dir: Path = Field(
-        Path("var/state"), description="directory for what was announced of the Maildirs; keep it across restarts"
+        Path("var/state"),
+        description="directory of the spool and of what was announced of the Maildirs; keep it across restarts",
+    )
+    spool_bytes: int = Field(
+        256 * 1024 * 1024,
+        ge=0,
+        description="changes kept in --state-dir while the log outside of this process takes none; 0 for no spool",
     )
     ingest_tokens: CliSuppress[SecretStr | None] = Field(
         None, description="comma-separated tokens, one of which a storage must present; from the environment only"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -9,7 +10,9 @@ from prometheus_client import CollectorRegistry
 from tidings.bus.log import ChangeLog, Entry, Start
 from tidings.errors import LogError, LogFull, LogUnavailable
 from tidings.publisher.batcher import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MAX_WAITING_CHANGES, Batcher
-from tidings.publisher.metrics import PublisherMetrics
+from tidings.publisher.metrics import PublisherMetrics, SpoolMetrics
+from tidings.publisher.spool import Spool
+from tidings.publisher.spool_file import SpoolFile
 from tidings.wire.batch import Batch, decode
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
@@ -95,7 +98,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 async def batcher(log: ChangeLog, clock: Clock, registry: CollectorRegistry) -> AsyncIterator[Batcher]:
-    batcher = Batcher(log, PublisherMetrics(registry), clock)
+    batcher = Batcher(log, PublisherMetrics(registry), clock=clock)
     await batcher.start()
     yield batcher
     await batcher.stop()
@@ -326,3 +329,86 @@ async def test_stop_does_not_wait_forever(batcher: Batcher, log: FakeLog, monkey
     await log.attempts(1)
     await batcher.stop()
     assert await outcome(task) is LogUnavailable
+
+
+class TestWithASpool:
+    """What waits in it is taken out by the test, as the drain would."""
+
+    @pytest.fixture
+    async def spool(self, tmp_path: Path, registry: CollectorRegistry) -> AsyncIterator[Spool]:
+        spool = Spool(SpoolFile(tmp_path, SHARDS), 10_000, SpoolMetrics(registry))
+        await spool.start()
+        yield spool
+        await spool.stop()
+
+    @pytest.fixture
+    async def batcher(
+        self, log: ChangeLog, spool: Spool, clock: Clock, registry: CollectorRegistry
+    ) -> AsyncIterator[Batcher]:
+        batcher = Batcher(log, PublisherMetrics(registry), spool, clock)
+        await batcher.start()
+        yield batcher
+        await batcher.stop()
+
+    async def spooled(self, spool: Spool, account: str) -> list[list[str]]:
+        entries = await spool.read(shard_of(account, SHARDS))
+        return [[change.id for change in decode(entry.batch).changes] for entry in entries]
+
+    async def test_while_the_log_confirms_nothing_is_spooled(
+        self, batcher: Batcher, log: FakeLog, spool: Spool
+    ) -> None:
+        await batcher.submit([change(ALICE, 1), change(BOB, 2)])
+        assert log.ids(ALICE) == [["1"]]
+        assert spool.shards == []
+
+    async def test_a_log_that_is_away_is_not_tried(self, batcher: Batcher, log: FakeLog, spool: Spool) -> None:
+        log.can_append = False
+        await batcher.submit([change(ALICE, 1)])
+        await batcher.submit([change(ALICE, 2)])
+        assert log.appended == []
+        assert await self.spooled(spool, ALICE) == [["1"], ["2"]]
+
+    async def test_an_unconfirmed_batch_is_spooled_with_its_id(
+        self, batcher: Batcher, log: FakeLog, spool: Spool
+    ) -> None:
+        log.holding = True
+        task = await submitted(batcher, change(ALICE, 1))
+        await log.attempts(1)
+        behind = await submitted(batcher, change(ALICE, 2))
+        log.settle(LogUnavailable("not confirmed"))
+        assert [await outcome(task), await outcome(behind)] == [None, None]
+        assert await self.spooled(spool, ALICE) == [["1"], ["2"]]
+        (entry, _) = await spool.read(shard_of(ALICE, SHARDS))
+        assert decode(entry.batch) == log.appended[0][1]
+
+    async def test_nothing_overtakes_what_is_in_the_spool_of_its_shard(
+        self, batcher: Batcher, log: FakeLog, spool: Spool
+    ) -> None:
+        log.can_append = False
+        await batcher.submit([change(ALICE, 1)])
+        log.can_append = True
+        await batcher.submit([change(ALICE, 2), change(BOB, 3)])
+        assert log.ids(ALICE) == []
+        assert log.ids(BOB) == [["3"]]
+        await spool.discard(await spool.read(shard_of(ALICE, SHARDS)))
+        await batcher.submit([change(ALICE, 4)])
+        assert log.ids(ALICE) == [["4"]]
+
+    async def test_when_neither_takes_it_the_submitter_is_told(
+        self, batcher: Batcher, log: FakeLog, spool: Spool
+    ) -> None:
+        log.can_append = False
+        with pytest.raises(LogFull):
+            await batcher.submit([change(ALICE, number, source="x" * 1000) for number in range(20)])
+        await batcher.submit([change(ALICE, 1)])
+        assert await self.spooled(spool, ALICE) == [["1"]]
+
+    async def test_a_fault_in_the_log_is_not_spooled_away(
+        self, batcher: Batcher, log: FakeLog, spool: Spool, registry: CollectorRegistry
+    ) -> None:
+        log.holding = True
+        task = await submitted(batcher, change(ALICE, 1))
+        await log.attempts(1)
+        log.settle(ZeroDivisionError())
+        assert await outcome(task) is LogUnavailable
+        assert registry.get_sample_value("tidings_publisher_failures_total", {"part": "batcher"}) == 1

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import structlog
 
-from tidings.errors import SettingsError
+from tidings.publisher.database import open_database, transaction
 from tidings.publisher.sources.maildir_diff import Finding
 
 FILE: Final = "maildir.sqlite"
-LOCK_SECONDS: Final = 1.0
-"""How long another process may take to let go of the file."""
 VERSION: Final = 1
 _SCHEMA = """
 CREATE TABLE snapshot (root BLOB NOT NULL, complete INTEGER NOT NULL);
@@ -46,56 +43,21 @@ class Snapshot:
         A file that SQLite cannot read is put aside and everything announced as new, since what happened in between
         is not known. Raises SettingsError when the directory cannot be used.
         """
-        self._path = directory / FILE
-        try:
-            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise SettingsError(f"--state-dir {directory}: {error.strerror}") from None
-        try:
-            self._db = self._connect()
-            try:
-                self._prepare(os.fsencode(root.absolute()), complete=False)
-            except sqlite3.DatabaseError as error:
-                self._db.close()
-                if isinstance(error, sqlite3.OperationalError):
-                    raise
-                self._put_aside(error)
-                self._db = self._connect()
-                self._prepare(os.fsencode(root.absolute()), complete=True)
-        except sqlite3.OperationalError as error:
-            raise SettingsError(f"--state-dir {directory} cannot be used: {error}") from None
-
-    def _connect(self) -> sqlite3.Connection:
-        return sqlite3.connect(self._path, timeout=LOCK_SECONDS, isolation_level=None)
-
-    def _put_aside(self, error: sqlite3.DatabaseError) -> None:
-        aside = self._path.with_suffix(".unreadable")
-        self._path.replace(aside)
-        # A log that is left behind would be replayed into the new file.
-        Path(f"{self._path}-wal").unlink(missing_ok=True)
-        _log.error("maildir snapshot unreadable, all mail is announced", error=str(error), kept_as=str(aside))
-
-    def _prepare(self, root: bytes, *, complete: bool) -> None:
-        # Exclusive: a second publisher on the same state would announce everything twice.
-        for pragma in ("locking_mode=EXCLUSIVE", "journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
-            self._db.execute(f"PRAGMA {pragma}")
-        (verdict,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
-        if verdict != "ok":
-            raise sqlite3.DatabaseError(verdict)
-        (version,) = self._db.execute("PRAGMA user_version").fetchone()
-        if version not in (0, VERSION):
-            self._db.close()
-            raise SettingsError(f"{self._path} was written by another version of Tidings")
-        with self._transaction():
-            if version == 0:
-                for statement in filter(str.strip, _SCHEMA.split(";")):
-                    self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version={VERSION}")
-                self._db.execute("INSERT INTO snapshot VALUES (?, ?)", (root, complete))
-            elif self._db.execute("SELECT root FROM snapshot").fetchone() != (root,):
-                _log.warning("maildir snapshot is of another directory, starting anew", root=os.fsdecode(root))
+        self._root = os.fsencode(root.absolute())
+        self._db = open_database(directory / FILE, VERSION, "NORMAL", self._create)
+        if self._db.execute("SELECT root FROM snapshot").fetchone() != (self._root,):
+            _log.warning("maildir snapshot is of another directory, starting anew", root=str(root))
+            with transaction(self._db):
                 self._db.execute("DELETE FROM folder")
-                self._db.execute("UPDATE snapshot SET root = ?, complete = 0", (root,))
+                self._db.execute("UPDATE snapshot SET root = ?, complete = 0", (self._root,))
+
+    def _create(self, db: sqlite3.Connection, damaged: bool) -> None:
+        for statement in filter(str.strip, _SCHEMA.split(";")):
+            db.execute(statement)
+        # What happened since the damage is not known: then all mail is announced as new.
+        db.execute("INSERT INTO snapshot VALUES (?, ?)", (self._root, damaged))
+        if damaged:
+            _log.error("maildir snapshot is lost, all mail is announced")
 
     def close(self) -> None:
         """Write everything down and let go of the file."""
@@ -135,7 +97,7 @@ class Snapshot:
 
     def advance(self, findings: Iterable[Finding]) -> None:
         """Take in what was announced, all or nothing."""
-        with self._transaction():
+        with transaction(self._db):
             for finding in findings:
                 self._take_in(finding)
 
@@ -157,13 +119,3 @@ class Snapshot:
     def _number(self, account: str, folder: bytes) -> int | None:
         row = self._db.execute("SELECT id FROM folder WHERE account = ? AND name = ?", (account, folder)).fetchone()
         return None if row is None else row[0]
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")

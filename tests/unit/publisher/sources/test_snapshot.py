@@ -110,7 +110,7 @@ def test_a_file_that_is_no_snapshot_is_put_aside_and_all_mail_is_new(open_snapsh
     assert snapshot.accounts() == []
     snapshot.advance([finding("alice", INBOX, Difference())])
     assert open_snapshot().accounts() == ["alice"]
-    assert (tmp_path / "state" / "maildir.unreadable").exists()
+    assert list((tmp_path / "state").glob("maildir.damaged-*"))
 
 
 def test_a_damaged_snapshot_is_put_aside(open_snapshot: Open, tmp_path: Path) -> None:

@@ -1,0 +1,230 @@
+"""The spool: what the log does not take now waits on disk, in order, and the sender has its answer.
+
+A shard with anything in the spool is held: all that comes for it later goes behind, into the spool as well, until the
+last entry has been confirmed by the log and its removal is on disk. Only then may a change take the direct way again,
+so that after a crash too nothing old is appended behind something newer.
+
+SQLite runs in one thread. Whatever asks for a commit while one runs shares the next: one fsync for all of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+
+import structlog
+
+from tidings.errors import LogFull, LogUnavailable, SettingsError
+from tidings.publisher.metrics import SpoolMetrics
+from tidings.publisher.spool_file import Contents, Entry, SpoolFile
+
+MENDED_SECONDS: Final = 2.0
+"""Between two looks at whether a file that failed can be written again."""
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class _Write:
+    """Waits for the next commit: entries to store, or ids to discard."""
+
+    stored: Sequence[Entry]
+    discarded: Sequence[int]
+    done: asyncio.Future[None]
+
+
+class Spool:
+    """Holds at most `capacity` bytes of batches."""
+
+    name = "spool"
+
+    def __init__(self, file: SpoolFile, capacity: int, metrics: SpoolMetrics) -> None:
+        self._file = file
+        self._capacity = capacity
+        self._metrics = metrics
+        self._entries: Counter[int] = Counter()
+        self._changes = 0
+        self._bytes = 0
+        self._last_id = 0
+        self._oldest: float | None = None
+        self._failure: str | None = None
+        self._told_failure = False
+        self._waiting: list[_Write] = []
+        self._committing: asyncio.Task[None] | None = None
+        self._mending: asyncio.Task[None] | None = None
+        self._thread = ThreadPoolExecutor(1, "spool")
+        metrics.capacity.set(capacity)
+        metrics.changes.set_function(lambda: self._changes)
+        metrics.bytes.set_function(lambda: self._bytes)
+        metrics.oldest_seconds.set_function(self._age)
+
+    async def start(self) -> None:
+        """Open the file. Raises SettingsError when it cannot be used."""
+        try:
+            self._take_stock(await self._call(self._file.open))
+        except BaseException:
+            self._thread.shutdown()
+            raise
+        if self._changes:
+            _log.warning("spool holds changes of an earlier run", changes=self._changes, bytes=self._bytes)
+
+    async def stop(self) -> None:
+        """Write down what waits, and let go of the file. What it holds is delivered after the next start."""
+        if self._mending is not None:
+            self._mending.cancel()
+        if self._committing is not None:
+            await self._committing
+        await self._call(self._file.close)
+        self._thread.shutdown()
+        if self._changes:
+            _log.warning("spool keeps changes for the next start", changes=self._changes, bytes=self._bytes)
+
+    async def _call(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    def holds(self, shard: int) -> bool:
+        """Whether anything of this shard is in the spool, or on its way into it or out of it."""
+        return shard in self._entries
+
+    @property
+    def shards(self) -> list[int]:
+        """The shards that are held."""
+        return list(self._entries)
+
+    @property
+    def accepts(self) -> bool:
+        """Whether there is room, and the file can be written as far as known."""
+        return self._failure is None and self._bytes < self._capacity
+
+    async def store(self, shard: int, batch: bytes, changes: int) -> None:
+        """Return when the batch is on disk, behind all that was stored for its shard before.
+
+        Raises LogFull when there is no room and LogUnavailable when the file cannot be written: nothing is kept.
+        """
+        entry = Entry(self._last_id + 1, shard, time.time(), changes, batch)
+        if self._bytes + entry.size > self._capacity:
+            self._metrics.refused.labels("full").inc(changes)
+            raise LogFull(f"the spool is full ({self._changes} changes)")
+        self._last_id = entry.id
+        try:
+            await self._write([entry], [])
+        except LogUnavailable:
+            self._metrics.refused.labels("failed").inc(changes)
+            raise
+        self._metrics.stored.inc(changes)
+
+    async def read(self, shard: int) -> list[Entry]:
+        """The oldest entries of a shard that are on disk, in order. Raises LogUnavailable when the file fails."""
+        try:
+            return await self._call(lambda: self._file.read(shard))
+        except sqlite3.Error as error:
+            self._failed(error)
+            raise LogUnavailable(f"the spool cannot be read: {error}") from error
+
+    async def discard(self, entries: Sequence[Entry]) -> None:
+        """Return when entries that the log has confirmed are gone from the disk.
+
+        Raises LogUnavailable when the file cannot be written: then they are still there.
+        """
+        await self._write([], [entry.id for entry in entries])
+        for entry in entries:
+            self._count(entry, -1)
+
+    def _count(self, entry: Entry, sign: int) -> None:
+        self._entries[entry.shard] += sign
+        if not self._entries[entry.shard]:
+            del self._entries[entry.shard]
+        self._changes += sign * entry.changes
+        self._bytes += sign * entry.size
+
+    def _take_stock(self, contents: Contents) -> None:
+        self._entries = Counter(contents.entries)
+        self._changes = contents.changes
+        self._bytes = contents.bytes
+        # Never an id twice, also in a file that takes the place of a damaged one: the time is above all earlier ones.
+        self._last_id = max(self._last_id, contents.last_id, time.time_ns())
+
+    def _age(self) -> float:
+        # The wall clock may be set back meanwhile.
+        return 0.0 if self._oldest is None else max(0.0, time.time() - self._oldest)
+
+    async def _write(self, stored: Sequence[Entry], discarded: Sequence[int]) -> None:
+        # While the file is being looked at, nothing is on its way into it: it holds what it is found to hold.
+        if self._failure is not None:
+            raise LogUnavailable(f"the spool cannot be written: {self._failure}")
+        for entry in stored:
+            self._count(entry, 1)
+        write = _Write(stored, discarded, asyncio.get_running_loop().create_future())
+        self._waiting.append(write)
+        if self._committing is None:
+            self._committing = asyncio.create_task(self._commit(), name="spool commit")
+        await write.done
+
+    async def _commit(self) -> None:
+        """One commit after the other for as long as any is asked for."""
+        while self._waiting:
+            writes, self._waiting = self._waiting, []
+            try:
+                self._oldest = await self._call(partial(self._apply, writes))
+            except Exception as error:  # noqa: BLE001 - whoever waits is told
+                self._failed(error)
+                self._settle(writes, error)
+            else:
+                if self._told_failure and any(write.stored for write in writes):
+                    self._told_failure = False
+                    _log.info("the spool can be written again")
+                self._settle(writes, None)
+        self._committing = None
+
+    def _apply(self, writes: Sequence[_Write]) -> float | None:
+        return self._file.write(
+            [entry for write in writes for entry in write.stored],
+            [each for write in writes for each in write.discarded],
+        )
+
+    def _settle(self, writes: Sequence[_Write], error: Exception | None) -> None:
+        for write in writes:
+            if error is not None:
+                for entry in write.stored:
+                    self._count(entry, -1)
+            # Done already: whoever waited has gone.
+            if write.done.done():
+                continue
+            if error is None:
+                write.done.set_result(None)
+            else:
+                write.done.set_exception(LogUnavailable(f"the spool cannot be written: {error}"))
+
+    def _failed(self, error: Exception) -> None:
+        """Take no more until the file can be written again."""
+        self._metrics.failures.inc()
+        self._failure = str(error)
+        if not self._told_failure:
+            self._told_failure = True
+            _log.error("the spool cannot be written", error=repr(error))
+        if self._mending is None:
+            self._mending = asyncio.create_task(self._mend(), name="spool mend")
+
+    async def _mend(self) -> None:
+        """Open the file again, for only it knows what it holds, and see whether it takes a write."""
+        while self._failure is not None:
+            await asyncio.sleep(MENDED_SECONDS)
+            try:
+                contents = await self._call(self._file.open)
+                await self._call(self._file.probe)
+            except (sqlite3.Error, SettingsError) as error:
+                self._failure = str(error)
+                self._metrics.failures.inc()
+            else:
+                self._take_stock(contents)
+                self._failure = None
+        self._mending = None

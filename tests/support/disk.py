@@ -1,0 +1,34 @@
+"""A small disk of a test's own."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def small_disk(at: Path, size: int) -> Iterator[Path]:
+    """A file system of `size` bytes in memory. Mounting it takes root."""
+    at.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(at)], check=True)
+    try:
+        yield at
+    finally:
+        # Lazily: what a test that failed still has open must not keep it.
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
+
+
+@contextmanager
+def filled_up(disk: Path) -> Iterator[None]:
+    """Nothing more can be written to the disk for a while."""
+    ballast = disk / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while True:
+                file.write(bytes(4096))
+        except OSError:
+            pass
+    yield
+    ballast.unlink()
