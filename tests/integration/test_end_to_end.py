@@ -172,7 +172,11 @@ async def test_two_gateways_tell_the_same(suite: Suite) -> None:
 async def test_a_broker_that_is_away_at_start_is_waited_for(tmp_path: Path) -> None:
     with Broker() as broker:
         broker.stop()
-        with tidings("gateway", "--bus", broker.url) as gateway, tidings("publisher", "--bus", broker.url) as publisher:
+        spoolless = ("--state-dir", str(tmp_path / "state"), "--spool-bytes", "0")
+        with (
+            tidings("gateway", "--bus", broker.url) as gateway,
+            tidings("publisher", "--bus", broker.url, *spoolless) as publisher,
+        ):
             for service in (gateway, publisher):
                 service.wait(lambda service=service: len(service.events("bus unavailable")) >= 2)  # type: ignore[misc]
                 assert probe(service, "/readyz") == 503

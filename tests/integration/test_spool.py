@@ -147,7 +147,7 @@ class TestWithARealBroker:
             def publish() -> Tidings:
                 flags = ("--bus", url, "--shards", str(SHARDS), "--state-dir", str(tmp_path / "state"))
                 running = Tidings("publisher", *flags)
-                stack.callback(lambda: running.process.returncode is None and running.kill())
+                stack.callback(lambda: running.kill() if running.process.returncode is None else None)
                 running.wait_started()
                 return running
 
