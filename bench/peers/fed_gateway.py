@@ -67,7 +67,7 @@ def main(flags: Sequence[str]) -> int:
     def compose(runtime: Runtime) -> list[Service]:
         log = MemoryLog(settings.shards)
         gateway = tidings.gateway.service.compose(settings, log, runtime)
-        return [LogService(log), *gateway, Feeder(log)]
+        return [LogService(log, runtime.registry), *gateway, Feeder(log)]
 
     return run(settings, "Tidings gateway", compose)
 

@@ -9,6 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from prometheus_client import CollectorRegistry
 from pydantic import Field
 from pydantic_settings import SettingsConfigDict
 
@@ -23,6 +24,7 @@ from tidings.check.settings import CheckSettings
 from tidings.errors import SettingsError
 from tidings.gateway.settings import GatewaySettings
 from tidings.ops.lifecycle import Runtime, Service, run
+from tidings.ops.metrics import HotMetrics
 from tidings.ops.settings import BusSettings, parse
 from tidings.ops.workers import run_workers
 from tidings.publisher.settings import PublisherSettings
@@ -52,8 +54,10 @@ class LogService:
 
     name = "log"
 
-    def __init__(self, log: ChangeLog) -> None:
+    def __init__(self, log: ChangeLog, registry: CollectorRegistry) -> None:
         self._log = log
+        if isinstance(log, RabbitMQLog):
+            expose(log, HotMetrics(registry))
 
     async def start(self) -> None:
         """Begin connecting."""
@@ -62,6 +66,18 @@ class LogService:
     async def stop(self) -> None:
         """Close."""
         await self._log.close()
+
+
+def expose(log: RabbitMQLog, metrics: HotMetrics) -> None:
+    """Tell in metrics how it stands with the broker."""
+    label = ["connection"]
+    metrics.labelled_gauge(
+        "tidings_bus_connected", "Whether a connection to the broker is up", label, lambda: log.connected
+    )
+    metrics.labelled_counter(
+        "tidings_bus_failures", "Connections to the broker that ended or could not be made", label, lambda: log.failures
+    )
+    metrics.gauge("tidings_bus_blocked", "Whether the broker blocks publishing (an alarm)", lambda: log.blocked)
 
 
 def open_log(settings: BusSettings) -> ChangeLog:
@@ -92,7 +108,7 @@ def up(argv: Sequence[str]) -> int:
         log = open_log(settings)
         mail = tidings.webmail.service.create_fallback(settings.maildir, settings, settings.host, runtime)
         return [
-            LogService(log),
+            LogService(log, runtime.registry),
             *tidings.publisher.service.compose(settings, log, runtime),
             *tidings.gateway.service.compose(settings, log, runtime, mail),
         ]
@@ -106,7 +122,10 @@ def gateway(argv: Sequence[str]) -> int:
 
     def compose(runtime: Runtime, listener: socket.socket | None = None) -> list[Service]:
         log = shared_log(settings)
-        return [LogService(log), *tidings.gateway.service.compose(settings, log, runtime, listener=listener)]
+        return [
+            LogService(log, runtime.registry),
+            *tidings.gateway.service.compose(settings, log, runtime, listener=listener),
+        ]
 
     if settings.workers == 1:
         return run(settings, "Tidings gateway", compose)
@@ -124,7 +143,7 @@ def publisher(argv: Sequence[str]) -> int:
 
     def compose(runtime: Runtime) -> list[Service]:
         log = shared_log(settings)
-        return [LogService(log), *tidings.publisher.service.compose(settings, log, runtime)]
+        return [LogService(log, runtime.registry), *tidings.publisher.service.compose(settings, log, runtime)]
 
     return run(settings, "Tidings publisher", compose)
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.faults.counting import count_under_faults
 from tests.faults.schedule import Step, steps
 from tests.support.broker import Broker
+from tidings.ops import logs
 
 
 def main() -> int:
@@ -24,6 +25,7 @@ def main() -> int:
     asked = parser.parse_args()
     seed = secrets.randbelow(2**32) if asked.seed is None else asked.seed
     say = partial(print, flush=True)
+    logs.configure("auto", "warning")
     say(f"--seed {seed}")
     with tempfile.TemporaryDirectory(prefix="tidings-soak-") as directory, Broker() as broker:
         until = _until(time.monotonic() + asked.seconds, seed)

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
 from tests.faults.schedule import Fault, Step
-from tests.support.broker import Broker, free_ports
+from tests.support.broker import Broker, free_ports, memory_alarm
 from tests.support.changelog import somebody_else
 from tests.support.gateway import SECRET
 from tests.support.processes import Tidings
@@ -157,16 +157,6 @@ class Installation:
         process.present.kill()
         process.launch()
         await process.started()
-
-
-@asynccontextmanager
-async def memory_alarm(broker: Broker) -> AsyncIterator[None]:
-    """The broker's memory alarm, for as long as it lasts."""
-    await asyncio.to_thread(broker.ctl, "set_vm_memory_high_watermark", "0.0000001")
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(broker.ctl, "set_vm_memory_high_watermark", "0.6")
 
 
 @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import json
@@ -14,7 +15,8 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -274,3 +276,13 @@ class Broker:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+@asynccontextmanager
+async def memory_alarm(broker: Broker) -> AsyncIterator[None]:
+    """The broker's memory alarm, for as long as it lasts."""
+    await asyncio.to_thread(broker.ctl, "set_vm_memory_high_watermark", "0.0000001")
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(broker.ctl, "set_vm_memory_high_watermark", "0.6")

@@ -14,6 +14,7 @@ from tidings.check.installation import Installation
 from tidings.check.once import tell_each
 from tidings.check.settings import CheckSettings
 from tidings.errors import CheckFailed
+from tidings.ops import logs
 
 
 def run(settings: CheckSettings, log: ChangeLog | None) -> int:
@@ -21,6 +22,7 @@ def run(settings: CheckSettings, log: ChangeLog | None) -> int:
 
     Raises SettingsError for what the operator has to change.
     """
+    logs.configure("auto", "warning")
     installation = Installation(settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         try:

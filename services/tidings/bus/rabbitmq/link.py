@@ -25,7 +25,7 @@ S = TypeVar("S", bound=Session)
 
 
 class Link(Generic[S]):
-    """One of the log's connections; `session` is the present one, if it serves."""
+    """One of the log's connections. `session` is the present one, if it serves; `failures` counts those that ended."""
 
     def __init__(self, name: str, address: URL, make: Callable[[Connection], S]) -> None:
         self._name = name
@@ -33,10 +33,11 @@ class Link(Generic[S]):
         self._make = make
         self._task: asyncio.Task[NoReturn] | None = None
         self.session: S | None = None
+        self.failures = 0
 
     def open(self) -> None:
         """Start the supervisor."""
-        self._task = asyncio.create_task(supervise(self._name, self._serve), name=f"bus {self._name}")
+        self._task = asyncio.create_task(supervise(self._name, self._run), name=f"bus {self._name}")
 
     async def close(self) -> None:
         """End the session and the supervisor."""
@@ -45,6 +46,11 @@ class Link(Generic[S]):
             # More than once, because the library may swallow one: see ANSWER_SECONDS.
             task.cancel()
             await asyncio.wait({task}, timeout=CANCEL_SECONDS)
+
+    async def _run(self, connected: Callable[[], None]) -> Ended:
+        ended = await self._serve(connected)
+        self.failures += 1
+        return ended
 
     async def _serve(self, connected: Callable[[], None]) -> Ended:
         # Not aio_pika.connect: when that fails, its Connection is left to a finalizer that starts a task.

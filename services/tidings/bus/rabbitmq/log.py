@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from typing import Final
 
@@ -34,6 +34,10 @@ class RabbitMQLog:
         self._shards = shards
         self._publishing = Link("publish", address, lambda connection: Publishing(connection, topology))
         self._consuming = Link("consume", address, lambda connection: Consuming(connection, topology))
+        self._links: dict[str, Link[Publishing] | Link[Consuming]] = {
+            "publish": self._publishing,
+            "consume": self._consuming,
+        }
 
     @property
     def shards(self) -> int:
@@ -44,8 +48,8 @@ class RabbitMQLog:
     def can_append(self) -> bool:
         """Whether the publishing connection is up and not blocked.
 
-        A broker in alarm blocks a connection only when that publishes: the first append then still fails
-        after 2 s, those after it at once.
+        A broker in alarm blocks a connection only when that publishes: the first append then fails within a second,
+        those after it at once.
         """
         session = self._publishing.session
         return session is not None and session.obstacle is None
@@ -54,6 +58,22 @@ class RabbitMQLog:
     def can_read(self) -> bool:
         """Whether the consuming connection is up."""
         return self._consuming.session is not None
+
+    @property
+    def blocked(self) -> bool:
+        """Whether the broker is known to block publishing."""
+        session = self._publishing.session
+        return session is not None and session.blocked
+
+    @property
+    def connected(self) -> Mapping[str, bool]:
+        """By connection, whether it is up."""
+        return {name: link.session is not None for name, link in self._links.items()}
+
+    @property
+    def failures(self) -> Mapping[str, int]:
+        """By connection, how often it ended or could not be made."""
+        return {name: link.failures for name, link in self._links.items()}
 
     async def open(self) -> None:
         """Begin connecting and return at once."""

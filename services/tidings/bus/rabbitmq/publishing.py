@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from itertools import count
 from typing import Final
 
+import structlog
 from aio_pika import Connection
 from aiormq import Channel, spec
 
@@ -15,6 +17,9 @@ from tidings.errors import LogUnavailable
 
 APPEND_SECONDS: Final = 2.0
 PERSISTENT: Final = 2
+BLOCKED: Final = "the broker blocks publishers (memory or disk alarm)"
+
+_log = structlog.get_logger()
 
 
 class Publishing(Session):
@@ -24,12 +29,13 @@ class Publishing(Session):
         super().__init__(connection, topology)
         self._channel: Channel | None = None
         self._message_ids = count()
+        self._deadlines: set[asyncio.Timeout] = set()
 
     @property
     def obstacle(self) -> str | None:
         """What keeps a publish from being tried, if anything."""
         if self.blocked:
-            return "the broker blocks publishers (memory or disk alarm)"
+            return BLOCKED
         if self._channel is None or self._channel.is_closed:
             return "the channel is closed"
         return None
@@ -47,18 +53,36 @@ class Publishing(Session):
         channel, obstacle = self._channel, self.obstacle
         if channel is None or obstacle is not None:
             raise LogUnavailable(obstacle)
+        deadline = asyncio.timeout(APPEND_SECONDS)
+        self._deadlines.add(deadline)
         try:
             with failing_as(LogUnavailable):
-                await channel.basic_publish(
-                    payload,
-                    exchange=self._topology.exchange,
-                    routing_key=self._topology.routing_key(shard),
-                    # The library matches what is returned by message id, and its own random ones are dear.
-                    properties=spec.Basic.Properties(delivery_mode=PERSISTENT, message_id=str(next(self._message_ids))),
-                    mandatory=True,
-                    timeout=APPEND_SECONDS,
-                    wait=False,
-                )
-        except LogUnavailable:
+                async with deadline:
+                    await channel.basic_publish(
+                        payload,
+                        exchange=self._topology.exchange,
+                        routing_key=self._topology.routing_key(shard),
+                        # The library matches what is returned by message id, and its own random ones are dear.
+                        properties=spec.Basic.Properties(
+                            delivery_mode=PERSISTENT, message_id=str(next(self._message_ids))
+                        ),
+                        mandatory=True,
+                        wait=False,
+                    )
+        except LogUnavailable as error:
             self.doubt()
+            if self.blocked:
+                raise LogUnavailable(BLOCKED) from error
             raise
+        finally:
+            self._deadlines.discard(deadline)
+
+    def block_changed(self) -> None:
+        """Have what waits for a confirm wait no longer: the broker reads nothing until the alarm is over."""
+        if not self.blocked:
+            _log.info("bus unblocked", connection="publish")
+            return
+        _log.warning("bus blocked", connection="publish", reason=BLOCKED)
+        now = asyncio.get_running_loop().time()
+        for deadline in self._deadlines:
+            deadline.reschedule(now)

@@ -82,11 +82,20 @@ class Session:
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._wake.wait()
             self._wake.clear()
-            self.blocked = await self._is_blocked()
+            await self._look_for_block()
             # A blocked connection gets no answers; it is checked once it is not.
             if self._doubted and not self.blocked and not self._closing.done():
                 await self.check()
         return reason(None if self._closing.cancelled() else self._closing.exception())
+
+    async def _look_for_block(self) -> None:
+        blocked = await self._is_blocked()
+        if blocked != self.blocked:
+            self.blocked = blocked
+            self.block_changed()
+
+    def block_changed(self) -> None:
+        """`blocked` has changed. The broker blocks only connections that publish."""
 
     async def _is_blocked(self) -> bool:
         # The library tells nobody when the broker blocks a connection, but lets one wait for the contrary.
