@@ -1,7 +1,7 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check bench bench-million charts lock clean
+.PHONY: help run test soak check dashboards bench bench-million charts lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 # once with an extra (coverage[toml]), and then refuses it for lack of a hash.
 INSTALL := $(PIP) install --require-hashes --no-deps
 LOCKS := requirements/run.txt requirements/build.txt requirements/dev.txt
-CODE := services tests bench
+CODE := services tests bench monitoring
 JAM := tests/integration/jmap-jam
 NPM := npm --prefix $(JAM) --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 
@@ -26,7 +26,7 @@ run: .venv/package.stamp ## Run everything in one process: http://127.0.0.1:8080
 	@exec $(BIN)/tidings up --maildir var/mail --state-dir var/state $(ARGS)
 
 test: .venv/package.stamp .venv/dev.stamp $(JAM)/node_modules/.package-lock.json ## Install what the tests need, run all of them, check coverage
-	@scripts/apt-install rabbitmq-server chromium openssl
+	@scripts/apt-install rabbitmq-server chromium openssl prometheus
 	@$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
 	$(if $(ARGS),,@echo "Coverage of the pure modules, branches included:")
 	$(if $(ARGS),,@pure=$$($(BIN)/python scripts/pure_modules.py) && \
@@ -43,6 +43,9 @@ check: .venv/package.stamp .venv/dev.stamp ## Check format, lint, types, import 
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/typos
 	@echo "All checks passed."
+
+dashboards: .venv/package.stamp .venv/dev.stamp ## Write the Grafana dashboards and Prometheus rules that the chart ships
+	@$(BIN)/python -m monitoring
 
 bench: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its references and its peers; prints tables
 	@scripts/apt-install rabbitmq-server

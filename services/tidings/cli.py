@@ -113,7 +113,7 @@ def up(argv: Sequence[str]) -> int:
             *tidings.gateway.service.compose(settings, log, runtime, mail),
         ]
 
-    return run(settings, "Tidings", compose)
+    return run(settings, "up", compose)
 
 
 def gateway(argv: Sequence[str]) -> int:
@@ -128,10 +128,10 @@ def gateway(argv: Sequence[str]) -> int:
         ]
 
     if settings.workers == 1:
-        return run(settings, "Tidings gateway", compose)
+        return run(settings, "gateway", compose)
     return run_workers(
         settings,
-        "Tidings gateway",
+        "gateway",
         lambda: tidings.gateway.service.listen_shared(settings.host, settings.port, settings.workers),
         compose,
     )
@@ -145,13 +145,13 @@ def publisher(argv: Sequence[str]) -> int:
         log = shared_log(settings)
         return [LogService(log, runtime.registry), *tidings.publisher.service.compose(settings, log, runtime)]
 
-    return run(settings, "Tidings publisher", compose)
+    return run(settings, "publisher", compose)
 
 
 def webmail(argv: Sequence[str]) -> int:
     """Serve a small mail web client."""
     settings = parse(WebmailSettings, "tidings webmail", argv)
-    return run(settings, "Tidings webmail", lambda runtime: tidings.webmail.service.compose(settings, runtime))
+    return run(settings, "webmail", lambda runtime: tidings.webmail.service.compose(settings, runtime))
 
 
 def check(argv: Sequence[str]) -> int:

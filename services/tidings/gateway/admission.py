@@ -45,6 +45,11 @@ class Admission:
         self._filled = clock()
 
     @property
+    def capacity(self) -> int:
+        """How many may be parked at once; 0 is no bound."""
+        return self._caps.connections
+
+    @property
     def wants_address(self) -> bool:
         """Whether `admit` needs to know where a client comes from."""
         return bool(self._caps.per_address)

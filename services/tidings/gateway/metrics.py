@@ -74,6 +74,7 @@ class GatewayMetrics:
         )
         formats = ["format"]
         metrics.labelled_gauge("tidings_connections_open", "Parked connections", formats, lambda: parked.open)
+        gauge("tidings_connections_max", "Connections that may be parked", lambda: lot.admission.capacity)
         gauge(
             "tidings_connections_blocked",
             "Client sockets that do not take what is written to them",

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Final
+
+from prometheus_client import CollectorRegistry
+
+from tidings.ops.metrics import HotMetrics
 
 STUCK_SECONDS: Final = 30.0
 """A main loop that has not beaten for so long is stuck for good."""
@@ -25,7 +30,11 @@ class Health:
 
     def alive(self) -> bool:
         """Whether the main loop has beaten lately."""
-        return self._clock() - self._beaten < STUCK_SECONDS
+        return self.beat_age() < STUCK_SECONDS
+
+    def beat_age(self) -> float:
+        """Seconds since the main loop last ran."""
+        return self._clock() - self._beaten
 
     def set_ready(self, name: str, ready: bool, reason: str = "") -> None:
         """Say whether a part of the service is ready, and if not, why."""
@@ -38,3 +47,14 @@ class Health:
         """Whether every part is ready, and why those that are not are not."""
         unready = dict(self._unready)
         return not unready, unready
+
+
+def expose(health: Health, command: str, registry: CollectorRegistry) -> None:
+    """Tell in metrics what runs here, and how it is."""
+    metrics = HotMetrics(registry)
+    built: tuple[str, ...] = (command, version("tidings"))
+    metrics.labelled_gauge("tidings_build_info", "1: what runs here", ["command", "version"], lambda: {built: 1.0})
+    metrics.labelled_gauge(
+        "tidings_ready", "Whether /readyz says so", ["command"], lambda: {command: health.ready()[0]}
+    )
+    metrics.gauge("tidings_beat_age_seconds", "Time since the main loop last ran", health.beat_age)

@@ -19,7 +19,7 @@ from tidings.ops import logs
 from tidings.ops.admin import OpsListeners, ops_sockets
 from tidings.ops.collector import collecting_on_schedule
 from tidings.ops.guard import admin_access
-from tidings.ops.health import BEAT_SECONDS, Health
+from tidings.ops.health import BEAT_SECONDS, Health, expose
 from tidings.ops.metrics import new_registry
 from tidings.ops.pool import WorkerPool
 from tidings.ops.settings import OpsSettings
@@ -57,16 +57,17 @@ class Runtime:
 Compose = Callable[[Runtime], Sequence[Service]]
 
 
-def run(settings: OpsSettings, title: str, compose: Compose) -> int:
-    """Run what `compose` gives until SIGTERM or SIGINT; the process's exit code.
+def run(settings: OpsSettings, command: str, compose: Compose) -> int:
+    """Run what `compose` gives, as this command, until SIGTERM or SIGINT; the process's exit code.
 
     Raises SettingsError when it cannot start because of something the operator has to change.
     """
     logs.configure(settings.log_format, settings.log_level)
     access = admin_access(settings)
     runtime = Runtime()
+    expose(runtime.health, command, runtime.registry)
     services = compose(runtime)
-    listeners = OpsListeners(title, ops_sockets(settings), runtime.registry, runtime.health, access, runtime.pages)
+    listeners = OpsListeners(f"tidings {command}", ops_sockets(settings), runtime.registry, runtime.health, access, runtime.pages)
     serve(services, runtime, listeners)
     return 0
 

@@ -36,6 +36,7 @@ class Desk:
 def test_without_caps_everybody_is_admitted() -> None:
     desk = Desk(Caps())
     assert not desk.admission.wants_address
+    assert desk.admission.capacity == 0
     crowd = [desk.admit("alice") for _ in range(1000)]
     for connection in crowd:
         desk.admission.release(connection)

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
-from tidings.ops.health import STUCK_SECONDS, Health
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry
+
+from tidings.ops.health import STUCK_SECONDS, Health, expose
 
 
 def test_alive_while_the_main_loop_beats() -> None:
@@ -22,3 +26,16 @@ def test_ready_when_no_part_is_not() -> None:
     health.set_ready("log", True)
     health.set_ready("maildir", True)
     assert health.ready() == (True, {})
+
+
+def test_metrics_say_what_runs_and_how_it_is() -> None:
+    now = 100.0
+    health, registry = Health(lambda: now), CollectorRegistry()
+    expose(health, "gateway", registry)
+    health.set_ready("log", False, "not connected")
+    now += 7.0
+    assert registry.get_sample_value("tidings_ready", {"command": "gateway"}) == 0
+    assert registry.get_sample_value("tidings_beat_age_seconds") == 7.0
+    assert registry.get_sample_value("tidings_build_info", {"command": "gateway", "version": version("tidings")}) == 1
+    health.set_ready("log", True)
+    assert registry.get_sample_value("tidings_ready", {"command": "gateway"}) == 1

@@ -18,7 +18,7 @@ from tidings.ops.workers.worker import Compose, Place, work
 
 
 def run_workers(
-    settings: OpsSettings, title: str, listen: Callable[[], Sequence[socket.socket]], compose: Compose
+    settings: OpsSettings, command: str, listen: Callable[[], Sequence[socket.socket]], compose: Compose
 ) -> int:
     """Run a worker on each of the sockets that `listen` gives until SIGTERM or SIGINT; the process's exit code.
 
@@ -30,7 +30,7 @@ def run_workers(
     compose(Runtime(), None)
     admin_sockets = ops_sockets(settings)
     places = [Place(number, sock, _unix_listener()) for number, sock in enumerate(listen(), 1)]
-    return _supervisor(title, places, admin_sockets, compose, access).run()
+    return _supervisor(command, places, admin_sockets, compose, access).run()
 
 
 def _unix_listener() -> socket.socket:
@@ -55,7 +55,7 @@ class Lifeline:
 
 
 def _supervisor(
-    title: str,
+    command: str,
     places: Sequence[Place],
     admin_sockets: Mapping[str, socket.socket],
     compose: Compose,
@@ -80,13 +80,13 @@ def _supervisor(
             close_all_but(place)
             for sock in admin_sockets.values():
                 sock.close()
-            work(title, place, seat, workers_line.reading, compose, access)
+            work(command, place, seat, workers_line.reading, compose, access)
 
         return Child("worker", {"worker": place.number}, seat, live)
 
     def administrate() -> None:
         close_all_but(None)
-        administer(title, admin_sockets, addresses, board, admin_line.reading, access)
+        administer(f"tidings {command}", admin_sockets, addresses, board, admin_line.reading, access)
 
     def stop_workers() -> None:
         # From here on each worker says itself when its socket refuses connections.

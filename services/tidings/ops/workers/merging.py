@@ -15,6 +15,9 @@ GAUGES: Final[dict[str, Callable[[float, float], float]]] = {
     "process_start_time_seconds": max,
     # 1 says that the labels are so.
     "python_info": max,
+    "tidings_build_info": max,
+    # That of the one that is stuck.
+    "tidings_beat_age_seconds": max,
 }
 """Gauges whose sum would mean nothing; all others are summed."""
 

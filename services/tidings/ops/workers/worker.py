@@ -10,6 +10,7 @@ import structlog
 
 from tidings.ops.admin import OpsListeners
 from tidings.ops.guard import AdminAccess
+from tidings.ops.health import expose
 from tidings.ops.lifecycle import Runtime, Service, serve
 from tidings.ops.workers.board import Seat, SharedHealth
 
@@ -48,13 +49,14 @@ class Attendance:
         """Nothing to tell: the supervisor sees the process end."""
 
 
-def work(title: str, place: Place, seat: Seat, lifeline: int, compose: Compose, access: AdminAccess) -> None:
+def work(command: str, place: Place, seat: Seat, lifeline: int, compose: Compose, access: AdminAccess) -> None:
     """Serve until the supervisor stops, or is gone. Raises SettingsError for what the operator has to change."""
     structlog.contextvars.bind_contextvars(worker=place.number)
     runtime = Runtime(health=SharedHealth(seat))
+    expose(runtime.health, command, runtime.registry)
     services = [*compose(runtime, place.listener), Attendance(seat)]
     listeners = OpsListeners(
-        f"{title}, worker {place.number}",
+        f"tidings {command}, worker {place.number}",
         {"admin": place.admin},
         runtime.registry,
         runtime.health,

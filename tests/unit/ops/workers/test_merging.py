@@ -22,6 +22,7 @@ class Worker:
         self.started = started
         self.pushes = 0
         self.open = 0
+        self.silent = 0.0
         self.closed: dict[str, int] = {}
         self.took = PlainHistogram((0.1, 1.0))
         self._registry = CollectorRegistry()
@@ -29,6 +30,7 @@ class Worker:
         metrics.counter("pushes", "Pushes.", lambda: self.pushes)
         metrics.gauge("open", "Open.", lambda: self.open)
         metrics.gauge("process_start_time_seconds", "Started.", lambda: self.started)
+        metrics.gauge("tidings_beat_age_seconds", "Silent.", lambda: self.silent)
         metrics.labelled_counter("closed", "Closed.", "reason", lambda: self.closed)
         metrics.histogram("took_seconds", "Took.", self.took)
 
@@ -82,6 +84,13 @@ def test_what_is_merged_is_exposed_as_one_workers_would_be() -> None:
 def test_the_start_is_that_of_the_newest() -> None:
     merged = Totals().merge({1: Worker(started=100.0).told(), 2: Worker(started=300.0).told()})
     assert values(merged)["process_start_time_seconds", ()] == 300.0
+
+
+def test_the_silence_is_that_of_the_most_silent() -> None:
+    one, two = Worker(), Worker()
+    one.silent, two.silent = 20.0, 0.5
+    merged = Totals().merge({1: one.told(), 2: two.told()})
+    assert values(merged)["tidings_beat_age_seconds", ()] == 20.0
 
 
 def test_a_dead_workers_counts_stay_and_its_gauges_go() -> None:

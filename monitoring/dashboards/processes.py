@@ -1,0 +1,83 @@
+"""What every process tells of itself, for the dashboards of services."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+
+from monitoring.panels import note, series
+from monitoring.promql import PROCESS as HERE
+from monitoring.promql import Query
+
+
+def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashboard:
+    """CPU, memory, files, pauses, and how to profile a process of this command."""
+
+    ours = HERE.select("tidings_build_info", f'command="{command}"')
+
+    def of(expr: str) -> str:
+        """Narrows what any process might tell to those of the command."""
+        return f"{expr} and on (instance, job) {ours}"
+
+    return (
+        dashboard.with_row(Row("Process"))
+        .with_panel(
+            series(
+                "CPU",
+                "Cores used. A gateway's loop is one core: near 1, push latency grows.",
+                "short",
+                Query(of(f"rate({HERE.select('process_cpu_seconds_total')}[$__rate_interval])"), "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Resident memory",
+                "Without what the kernel keeps for sockets.",
+                "bytes",
+                Query(of(HERE.select("process_resident_memory_bytes")), "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Open files",
+                "A connection is a file. The limit is dashed by its own series.",
+                "short",
+                Query(of(HERE.select("process_open_fds")), "{{instance}} open"),
+                Query(of(HERE.select("process_max_fds")), "{{instance}} limit"),
+            )
+        )
+        .with_panel(
+            series(
+                "Main loop silent for",
+                "Time since the main loop last ran, which it should every second. At 30 s the process is restarted.",
+                "s",
+                Query(of(HERE.select("tidings_beat_age_seconds")), "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Pauses of the garbage collector",
+                "Share of the time that collections stopped the process, by generation.",
+                "percentunit",
+                Query(HERE.rate("tidings_gc_pause_seconds_sum", by="generation"), "generation {{generation}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Blocking work",
+                "Calls in the pool of threads, and those that wait for a thread.",
+                "short",
+                Query(of(HERE.select("tidings_pool_running")), "{{instance}} running"),
+                Query(of(HERE.select("tidings_pool_queued")), "{{instance}} queued"),
+            )
+        )
+        .with_panel(note("Look inside", _inside(command, admin_port)))
+    )
+
+
+def _inside(command: str, port: int) -> str:
+    return (
+        "The admin pages are on the loopback of each process only. From Kubernetes:\n\n"
+        f"    kubectl port-forward POD {port}:{port}\n\n"
+        f"Then [http://127.0.0.1:{port}/](http://127.0.0.1:{port}/) lists them. On a host of your own that runs "
+        f"`tidings {command}` the same address works there.\n"
+    )

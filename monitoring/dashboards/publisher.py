@@ -1,0 +1,127 @@
+"""The publisher: what storages tell, and how the log takes it."""
+
+from __future__ import annotations
+
+from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+
+from monitoring.dashboards import instances, namespaces
+from monitoring.dashboards.processes import process_panels
+from monitoring.panels import page, series
+from monitoring.promql import PROCESS as HERE
+from monitoring.promql import Query
+
+ADMIN_PORT = 9190
+
+
+def build() -> Dashboard:
+    """The dashboard."""
+    dashboard = page(
+        "tidings-publisher", "Tidings / Publisher", "Ingest, batches, Maildirs.", [namespaces(), instances("publisher")]
+    )
+    _ingest(dashboard)
+    _maildir(dashboard)
+    return process_panels(dashboard, "publisher", ADMIN_PORT)
+
+
+def _ingest(dashboard: Dashboard) -> None:
+    (
+        dashboard.with_row(Row("Ingest"))
+        .with_panel(
+            series(
+                "Requests, by status",
+                "202 is taken for good, 503 means that the sender has to come again, 4xx is the sender's mistake.",
+                "reqps",
+                Query(HERE.rate("tidings_publisher_requests_total", by="status"), "{{status}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Changes",
+                "Changes that the log confirmed.",
+                "ops",
+                Query(HERE.rate("tidings_publisher_changes_total", by="instance"), "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Changes that wait",
+                "Not yet confirmed. At 50,000 the publisher refuses.",
+                "short",
+                Query(HERE.total("tidings_publisher_waiting_changes", by="instance"), "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Batches, by outcome",
+                "retried were appended once more; failed were told so to the sender.",
+                "ops",
+                Query(HERE.rate("tidings_publisher_batches_total", by="outcome"), "{{outcome}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Changes in a batch",
+                "Batches grow by themselves while the log is slow.",
+                "short",
+                *HERE.percentiles("tidings_publisher_batch_changes", "changes", 50, 99),
+            )
+        )
+        .with_panel(
+            series(
+                "Until the log confirms",
+                "From taking a change (ingest), and from handing its batch to the log (append).",
+                "s",
+                *HERE.percentiles("tidings_ingest_to_confirm_seconds", "ingest", 50, 99),
+                *HERE.percentiles("tidings_publisher_append_seconds", "append", 50, 99),
+            )
+        )
+        .with_panel(
+            series(
+                "Faults",
+                "Faults of the publisher's own, each of them logged, and blocking calls refused by a full pool.",
+                "ops",
+                Query(HERE.rate("tidings_publisher_failures_total", by="part"), "{{part}}"),
+                Query(HERE.rate("tidings_pool_rejections_total"), "pool full"),
+            )
+        )
+    )
+
+
+def _maildir(dashboard: Dashboard) -> None:
+    (
+        dashboard.with_row(Row("Maildirs"))
+        .with_panel(
+            series(
+                "Announced, by event",
+                "Changes that the Maildir source announced.",
+                "ops",
+                Query(HERE.rate("tidings_publisher_maildir_changes_total", by="event"), "{{event}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Watches",
+                "Directories watched, and mail folders that are polled because the kernel allows no further watch.",
+                "short",
+                Query(HERE.total("tidings_publisher_maildir_watches"), "watched"),
+                Query(HERE.total("tidings_publisher_maildir_unwatched"), "polled"),
+            )
+        )
+        .with_panel(
+            series(
+                "Comparisons",
+                "Of the whole tree by reason, and announcements that failed and were kept for later.",
+                "ops",
+                Query(HERE.rate("tidings_publisher_maildir_rescans_total", by="reason"), "{{reason}}"),
+                Query(HERE.rate("tidings_publisher_maildir_retries_total"), "retries"),
+            )
+        )
+        .with_panel(
+            series(
+                "Time to compare a folder",
+                "With its snapshot.",
+                "s",
+                *HERE.percentiles("tidings_publisher_maildir_scan_seconds", "compare", 50, 99),
+            )
+        )
+    )

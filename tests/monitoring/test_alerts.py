@@ -1,0 +1,210 @@
+"""Each alert fires when it should, stays quiet when it should, and has a runbook."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from monitoring.alerts import RUNBOOKS, all_alerts
+from tests.monitoring.promtool import RULES, assert_firing, promtool
+
+ROOT = Path(__file__).resolve().parents[2]
+ALERTS = {alert.name: alert for alert in all_alerts()}
+TARGET = 'namespace="mail",instance="gw-0:9091",job="gateway"'
+OTHER = 'namespace="mail",instance="gw-1:9091",job="gateway"'
+ELSEWHERE = 'namespace="elsewhere",instance="x:9091",job="gateway"'
+
+
+def of(metric: str, labels: str = "", target: str = TARGET) -> str:
+    return f"{metric}{{{','.join(filter(None, (target, labels)))}}}"
+
+
+GATEWAY, PUBLISHER = 'command="gateway"', 'command="publisher"'
+UP = "1x60"
+OPENED, OPEN = "tidings_connections_opened_total", "tidings_connections_open"
+WEBSOCKET, POLL = 'format="websocket"', 'format="poll"'
+
+
+@dataclass(frozen=True)
+class Case:
+    """Series for which an alert fires, and series for which it does not, both at minute `at`."""
+
+    fires: Mapping[str, str]
+    quiet: Mapping[str, str]
+    at: str = "30m"
+
+
+def readiness(command: str) -> Case:
+    ready = of("tidings_ready", command)
+    other = of("tidings_ready", command, OTHER)
+    elsewhere = of("tidings_ready", command, ELSEWHERE)
+    return Case(
+        fires={ready: "1x20 0x40", other: "1x20 _x40", elsewhere: UP},
+        quiet={ready: "1x20 0x40", other: UP, elsewhere: UP},
+    )
+
+
+def histogram(name: str, within_a_second: str, every: str) -> dict[str, str]:
+    return {
+        of(f"{name}_bucket", 'le="1.0"'): within_a_second,
+        of(f"{name}_bucket", 'le="2.5"'): every,
+        of(f"{name}_bucket", 'le="+Inf"'): every,
+    }
+
+
+INFO = {of("tidings_build_info", 'command="gateway",version="0.1.0"'): UP}
+NODES = [
+    f'rabbitmq_identity_info{{rabbitmq_cluster="log",rabbitmq_node="rabbit@{n}",instance="{n}"}}' for n in (1, 2, 3)
+]
+
+CASES: dict[str, Case] = {
+    "TidingsNoReadyGateway": readiness(GATEWAY),
+    "TidingsNoReadyPublisher": readiness(PUBLISHER),
+    "TidingsPublisherRefuses": Case(
+        fires={
+            of("tidings_publisher_requests_total", 'status="202"'): "0+600x60",
+            of("tidings_publisher_requests_total", 'status="503"'): "0+60x60",
+        },
+        quiet={
+            of("tidings_publisher_requests_total", 'status="202"'): "0+600x60",
+            of("tidings_publisher_requests_total", 'status="503"'): "0+1x60",
+            of("tidings_publisher_requests_total", 'status="422"'): "0+600x60",
+        },
+    ),
+    "TidingsFeedsNotLive": Case(
+        fires={of("tidings_feeds"): "64x60", of("tidings_feeds_live"): "64x20 63x40"},
+        quiet={of("tidings_feeds"): "64x60", of("tidings_feeds_live"): "64x20 0 64x40"},
+    ),
+    "TidingsPushesLate": Case(
+        fires=histogram("tidings_append_to_consume_seconds", "0+900x60", "0+1000x60"),
+        quiet=histogram("tidings_append_to_consume_seconds", "0+995x60", "0+1000x60")
+        | histogram("tidings_consume_to_write_seconds", "0+1000x60", "0+1000x60"),
+    ),
+    "TidingsResyncStorm": Case(
+        fires={of("tidings_resyncs_total", 'reason="gap"'): "0x20 0+500x40", of(OPEN, WEBSOCKET): "10000x60"},
+        quiet={of("tidings_resyncs_total", 'reason="gap"'): "0x20 0+50x40", of(OPEN, WEBSOCKET): "1000x60"},
+    ),
+    "TidingsReconnectStorm": Case(
+        fires={of(OPENED, WEBSOCKET): "0+6000x60", of(OPEN, WEBSOCKET): "5000x60"},
+        quiet={
+            of(OPENED, WEBSOCKET): "0+600x60",
+            of(OPEN, WEBSOCKET): "5000x60",
+            of(OPENED, POLL): "0+60000x60",
+            of(OPEN, POLL): "50x60",
+        },
+    ),
+    "TidingsGatewaysNearlyFull": Case(
+        fires={of(OPEN, WEBSOCKET): "850x60", of("tidings_connections_max"): "1000x60"},
+        quiet={
+            of(OPEN, WEBSOCKET): "950x60",
+            of("tidings_connections_max"): "1000x60",
+            of(OPEN, WEBSOCKET, OTHER): "100x60",
+            of("tidings_connections_max", target=OTHER): "1000x60",
+        },
+    ),
+    "TidingsClientsTurnedAway": Case(
+        fires={of("tidings_rejections_total", 'reason="full"'): "0+10x60"},
+        quiet={of("tidings_rejections_total", 'reason="origin"'): "0+10x60"},
+    ),
+    "TidingsClientsBlocked": Case(
+        fires={of("tidings_connections_blocked"): "100x60", of("tidings_sockets_open"): "1000x60"},
+        quiet={of("tidings_connections_blocked"): "10x60", of("tidings_sockets_open"): "20x60"},
+    ),
+    "TidingsFeedGaps": Case(
+        fires={of("tidings_feed_gaps_total"): "0x20 3x40"},
+        quiet={of("tidings_feed_gaps_total"): "3x60"},
+    ),
+    "TidingsBatchesUndecodable": Case(
+        fires={of("tidings_batches_undecodable_total"): "0x20 1x40"},
+        quiet={of("tidings_batches_undecodable_total"): "1x60"},
+    ),
+    "TidingsClockSkew": Case(
+        fires={
+            of("tidings_clock_skew_total"): "0+10x60",
+            of("tidings_append_to_consume_seconds_count"): "0+50x60",
+            of("tidings_change_to_write_seconds_count"): "0+50x60",
+        },
+        quiet={
+            of("tidings_clock_skew_total"): "0+1x60",
+            of("tidings_append_to_consume_seconds_count"): "0+50x60",
+            of("tidings_change_to_write_seconds_count"): "0+50x60",
+        },
+    ),
+    "TidingsLoopStuck": Case(
+        fires={of("tidings_beat_age_seconds"): "0.5x27 14 0.5x30"},
+        quiet={
+            of("tidings_beat_age_seconds"): "2x60",
+            of("tidings_worker_beat_age_seconds", 'worker="1"'): "0.5x60",
+            of("tidings_worker_beat_age_seconds", 'worker="2"'): "2x60",
+        },
+    ),
+    "TidingsRestarting": Case(
+        fires={**INFO, of("process_start_time_seconds"): "1x10 2x5 3x5 4x40"},
+        quiet={
+            **INFO,
+            of("process_start_time_seconds"): "1x10 2x50",
+            'process_start_time_seconds{job="node",instance="n:1"}': "0+1x60",
+        },
+    ),
+    "TidingsFilesRunOut": Case(
+        fires={**INFO, of("process_open_fds"): "950x60", of("process_max_fds"): "1000x60"},
+        quiet={
+            **INFO,
+            of("process_open_fds"): "500x60",
+            of("process_max_fds"): "1000x60",
+            'process_open_fds{job="node",instance="n:1"}': "99x60",
+            'process_max_fds{job="node",instance="n:1"}': "100x60",
+        },
+    ),
+    "TidingsBrokerAlarm": Case(
+        fires={
+            of("rabbitmq_alarms_memory_used_watermark"): "0x60",
+            of("rabbitmq_alarms_free_disk_space_watermark"): "0x20 1x40",
+        },
+        quiet={
+            of("rabbitmq_alarms_memory_used_watermark"): "0x60",
+            of("rabbitmq_alarms_free_disk_space_watermark"): "0x60",
+        },
+    ),
+    "TidingsBrokerNodeDown": Case(
+        fires={NODES[0]: UP, NODES[1]: UP, NODES[2]: "1x20 _x40"},
+        quiet=dict.fromkeys(NODES, UP),
+    ),
+}
+
+
+def test_every_alert_has_a_case() -> None:
+    assert set(CASES) == set(ALERTS)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_fires(name: str, tmp_path: Path) -> None:
+    assert_firing(tmp_path, name, CASES[name].fires, CASES[name].at, 1)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_it_stays_quiet(name: str, tmp_path: Path) -> None:
+    assert_firing(tmp_path, name, CASES[name].quiet, CASES[name].at, 0)
+
+
+def test_a_worker_that_stands_still_and_answers_no_scrape_is_told_of(tmp_path: Path) -> None:
+    silent = {of("tidings_worker_beat_age_seconds", 'worker="2"'): "0.5x27 14 29 0.5x30"}
+    assert_firing(tmp_path, "TidingsLoopStuck", silent, "30m", 1)
+
+
+@pytest.mark.parametrize("command", ["gateway", "publisher"])
+def test_readiness_that_has_never_been_seen_is_told_of(command: str, tmp_path: Path) -> None:
+    assert_firing(tmp_path, f"TidingsNoReady{command.title()}", {of("other"): UP}, "30m", 1)
+
+
+def test_prometheus_takes_the_rules_and_their_templates() -> None:
+    promtool("check", "rules", str(RULES))
+
+
+def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:
+    text = (ROOT / RUNBOOKS).read_text()
+    assert re.findall(r"^### (Tidings\w+)$", text, re.MULTILINE) == [alert.name for alert in all_alerts()]
