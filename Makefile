@@ -1,7 +1,7 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check dashboards bench bench-million charts lock clean
+.PHONY: help run test image-test soak check dashboards image sbom bench bench-million charts lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
@@ -27,7 +27,7 @@ run: .venv/package.stamp ## Run everything in one process: http://127.0.0.1:8080
 
 test: .venv/package.stamp .venv/dev.stamp $(JAM)/node_modules/.package-lock.json ## Install what the tests need, run all of them, check coverage
 	@scripts/apt-install rabbitmq-server chromium openssl prometheus
-	@$(BIN)/python -m pytest --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m pytest --ignore=tests/image --cov --cov-report= $(ARGS)
 	$(if $(ARGS),,@echo "Coverage of the pure modules, branches included:")
 	$(if $(ARGS),,@pure=$$($(BIN)/python scripts/pure_modules.py) && \
 		$(BIN)/python -m coverage report --include="$$pure" --skip-covered --show-missing --fail-under=100)
@@ -36,13 +36,36 @@ soak: .venv/package.stamp .venv/dev.stamp ## Count that nothing is lost under fa
 	@scripts/apt-install rabbitmq-server
 	@$(BIN)/python -m tests.faults --seconds $(SECONDS) $(ARGS)
 
-check: .venv/package.stamp .venv/dev.stamp ## Check format, lint, types, import contracts and spelling
+check: .venv/package.stamp .venv/dev.stamp ## Check format, lint, types, import contracts, spelling, dependencies
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/typos
-	@echo "All checks passed."
+	@$(BIN)/hadolint docker/Dockerfile
+	@$(BIN)/python scripts/audit.py requirements/run.txt; case $$?$$AUDIT in \
+		0*) echo "All checks passed.";; \
+		3) echo "All checks passed but the audit of dependencies, which COULD NOT BE MADE.";; \
+		*) exit 1;; esac
+
+# --network host: where containers have no network of their own, the build still fetches packages.
+image: ## Build the container image, tidings:VERSION (ARGS="--build-arg PYTHON=..." for another base)
+	@version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) && \
+	DOCKER_BUILDKIT=$${DOCKER_BUILDKIT:-0} docker build --network host --file docker/Dockerfile --tag tidings:$$version \
+		--build-arg VERSION=$$version --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(ARGS) .
+
+image-test: .venv/package.stamp .venv/dev.stamp ## Build the image and run the pipeline from it (root or a running engine, 5 minutes)
+	@scripts/apt-install rabbitmq-server docker.io debootstrap
+	@$(BIN)/python -m pytest tests/image $(ARGS)
+
+# Of an environment that has what the image has, and nothing else.
+sbom: .venv/package.stamp .venv/dev.stamp ## Write build/sbom.cdx.json (CycloneDX) and build/licenses.md: what ships, and under which licenses
+	@mkdir -p build && $(PYTHON) -m venv --clear --without-pip build/ships
+	@$(PIP) --python build/ships/bin/python install --require-hashes --no-deps --requirement requirements/run.txt
+	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		--output-file build/sbom.cdx.json build/ships/bin/python
+	@$(BIN)/python scripts/licenses.py build/sbom.cdx.json >build/licenses.md
+	@echo "Written: build/sbom.cdx.json build/licenses.md"
 
 dashboards: .venv/package.stamp .venv/dev.stamp ## Write the Grafana dashboards and Prometheus rules that the chart ships
 	@$(BIN)/python -m monitoring

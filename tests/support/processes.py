@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
@@ -25,13 +25,18 @@ ZEROS = {
 
 
 class Tidings:
-    """A running command, of `tidings` or of a module with the same command line.
+    """A running command, of `tidings`, of a module with the same command line, or of another `program`.
 
     `logs` are its log events, `ports` those it listens on, by listener.
     """
 
     def __init__(
-        self, command: str, *flags: str, env: Mapping[str, str] | None = None, module: str = "tidings"
+        self,
+        command: str,
+        *flags: str,
+        env: Mapping[str, str] | None = None,
+        module: str = "tidings",
+        program: Sequence[str] = (),
     ) -> None:
         self.logs: list[dict[str, Any]] = []
         self.ports: dict[str, int] = {}
@@ -45,9 +50,7 @@ class Tidings:
                 "setpriv",
                 "--pdeathsig",
                 "TERM",
-                sys.executable,
-                "-m",
-                module,
+                *(program or (sys.executable, "-m", module)),
                 command,
                 *zeros,
                 "--log-format",
@@ -128,10 +131,14 @@ class Tidings:
 
 @contextmanager
 def tidings(
-    command: str, *flags: str, env: Mapping[str, str] | None = None, module: str = "tidings"
+    command: str,
+    *flags: str,
+    env: Mapping[str, str] | None = None,
+    module: str = "tidings",
+    program: Sequence[str] = (),
 ) -> Iterator[Tidings]:
     """A command that has started, and is stopped afterwards."""
-    running = Tidings(command, *flags, env=env, module=module)
+    running = Tidings(command, *flags, env=env, module=module, program=program)
     try:
         running.wait_started()
         yield running

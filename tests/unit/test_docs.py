@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -95,6 +96,12 @@ def written_variables() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("page", "variable"), written_variables())
 def test_variables_that_are_written_of_exist(page: str, variable: str) -> None:
     assert any(variable in expected(settings) for settings in COMMANDS.values())
+
+
+def test_image_and_compose_file_are_of_this_version() -> None:
+    image = re.findall(r"^ARG VERSION=(.*)$", (ROOT / "docker" / "Dockerfile").read_text(), re.MULTILINE)
+    composed = re.findall(r"image: tidings:(.*)$", (ROOT / "docker" / "compose.yaml").read_text(), re.MULTILINE)
+    assert set(image) == set(composed) == {version("tidings")}
 
 
 def example_events() -> list[str]:

@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.image.engine import BUILD_SECONDS, Engine, EngineError, engine, provide
+from tests.support.broker import Broker
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = ROOT / "docker" / "Dockerfile"
+IMAGE = "tidings:under-test"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The first test waits for the image."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.timeout(BUILD_SECONDS * 2))
+
+
+@pytest.fixture(scope="session")
+def docker() -> Iterator[Engine]:
+    try:
+        with engine() as running:
+            yield running
+    except EngineError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def image(docker: Engine, request: pytest.FixtureRequest) -> str:
+    """The image, built from this tree. Says where its base came from."""
+    (base,) = re.findall(r"^ARG PYTHON=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    try:
+        origin = provide(docker, base)
+        docker(
+            *("build", "--network", "host", "--file", str(DOCKERFILE), "--tag", IMAGE),
+            *("--build-arg", "REVISION=0123abc", str(ROOT)),
+            seconds=BUILD_SECONDS,
+        )
+    except EngineError as error:
+        pytest.fail(str(error), pytrace=False)
+    size = int(docker("image", "inspect", "--format", "{{.Size}}", IMAGE))
+    base_size = int(docker("image", "inspect", "--format", "{{.Size}}", base))
+    said = f"{base}: {origin}. The image is {size / 1e6:.0f} MB, {(size - base_size) / 1e6:.0f} MB of them ours."
+    request.config.get_terminal_writer().line(f"\n{said}")
+    return IMAGE
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[Broker]:
+    with Broker(vhosts=8) as node:
+        yield node
