@@ -67,7 +67,9 @@ def run(settings: OpsSettings, command: str, compose: Compose) -> int:
     runtime = Runtime()
     expose(runtime.health, command, runtime.registry)
     services = compose(runtime)
-    listeners = OpsListeners(f"tidings {command}", ops_sockets(settings), runtime.registry, runtime.health, access, runtime.pages)
+    listeners = OpsListeners(
+        f"tidings {command}", ops_sockets(settings), runtime.registry, runtime.health, access, runtime.pages
+    )
     serve(services, runtime, listeners)
     return 0
 
