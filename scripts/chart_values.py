@@ -33,7 +33,7 @@ SETTINGS: dict[str, type[Settings]] = {
     "webmail": WebmailSettings,
 }
 OF_THE_CHART = {
-    *("host", "port", "ingest_port", "admin_port", "probe_host", "probe_port", "log_format", "log_level"),
+    *("host", "port", "ingest_port", "admin_host", "admin_port", "probe_host", "probe_port", "log_format", "log_level"),
     *("bus", "shards", "auth", "insecure", "jwt_issuer", "jwt_audience", "maildir", "state_dir", "ingest_url"),
 }
 """Settings that the chart decides on itself, or has values of its own for."""

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.chart import Object, Rendered
 from tests.support.podsecurity import breaches
+from tidings.check.settings import CheckSettings
 from tidings.cli import COMMANDS
 from tidings.gateway.settings import GatewaySettings
 from tidings.ops.settings import ENV_PREFIX, Settings
@@ -16,6 +17,7 @@ from tidings.publisher.settings import PublisherSettings
 from tidings.webmail.settings import WebmailSettings
 
 SETTINGS: dict[str, type[Settings]] = {
+    "check": CheckSettings,
     "gateway": GatewaySettings,
     "publisher": PublisherSettings,
     "webmail": WebmailSettings,

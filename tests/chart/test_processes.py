@@ -6,24 +6,38 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import helm_python as helm
 import pytest
 
-from tests.support.chart import RABBITMQ, UMBRELLA, load, render
+from tests.support.chart import RABBITMQ, RELEASE, UMBRELLA, load, render
+from tests.support.kubernetes import Cluster, cluster
 from tests.support.pods import Pod, PodCluster, running
 
 
 @pytest.fixture(scope="module")
-def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodCluster]:
+def api() -> Iterator[Cluster]:
+    with cluster() as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def dev(api: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PodCluster]:
     """What `helm install tidings deploy/helm --values deploy/helm/values-dev.yaml` starts."""
-    rendered = render(UMBRELLA, load(UMBRELLA / "values-dev.yaml"))
-    with running(rendered, tmp_path_factory.mktemp("pods")) as cluster:
-        yield cluster
+    installed = api.install(UMBRELLA, load(UMBRELLA / "values-dev.yaml"))
+    with running(installed, tmp_path_factory.mktemp("pods")) as pods:
+        api.store.on_pod = pods.run_to_the_end
+        yield pods
 
 
 def test_every_pod_becomes_ready_by_its_own_probes(dev: PodCluster) -> None:
     assert sorted(dev.pods) == ["tidings-gateway-0", "tidings-publisher-0", "tidings-rabbitmq-0"]
     for pod in dev.pods.values():
         pod.wait_ready()
+
+
+def test_helm_test_sends_a_change_and_sees_it_arrive(api: Cluster, dev: PodCluster) -> None:
+    api.config.test(RELEASE, timeout=120)
+    assert "told after" in dev.pods["tidings-check"].containers["check"].log()
 
 
 def test_the_lines_that_are_printed_lead_to_pages(dev: PodCluster) -> None:
@@ -49,6 +63,13 @@ def target(cluster: PodCluster, kind: str, name: str, port: int) -> tuple[Pod, i
         return pod, next(each["containerPort"] for each in ports if each["name"] == named)
     assert cluster.rendered.get({"deployment": "Deployment", "statefulset": "StatefulSet"}[kind], name)
     return cluster.pods[f"{name}-0"], port
+
+
+def test_helm_test_fails_when_nothing_arrives(api: Cluster, dev: PodCluster) -> None:
+    """Without its gateway an installation has a publisher that takes the change, and nobody who is told."""
+    dev.pods["tidings-gateway-0"].close()
+    with pytest.raises(helm.HelmReleaseError, match="tidings-check"):
+        api.config.test(RELEASE, timeout=120)
 
 
 def test_three_nodes_of_the_broker_find_each_other(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def shape(rendered: Rendered) -> list[tuple[str, str]]:
 @CHARTS
 def test_a_clone_renders_without_a_dependency_step(chart: Path, clone: Path) -> None:
     with helm.Chart.load(clone / chart.relative_to(ROOT)) as loaded:
-        rendered = Rendered(loaded.render({}, name=RELEASE, namespace=NAMESPACE))
+        rendered = Rendered.of_files(loaded.render({}, name=RELEASE, namespace=NAMESPACE))
     assert shape(rendered) == shape(render(chart))
 
 
@@ -56,7 +56,7 @@ def test_dependencies_are_there(chart: Path) -> None:
 def test_packages_render_the_same_and_hold_no_test_values(chart: Path, clone: Path, tmp_path: Path) -> None:
     archive = helm.package(clone / chart.relative_to(ROOT), destination=tmp_path)
     with helm.Chart.load(archive) as loaded:
-        rendered = Rendered(loaded.render({}, name=RELEASE, namespace=NAMESPACE))
+        rendered = Rendered.of_files(loaded.render({}, name=RELEASE, namespace=NAMESPACE))
         assert not [each["name"] for each in loaded.files if each["name"].startswith("ci/")]
     assert shape(rendered) == shape(render(chart))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from typing import Any
@@ -10,6 +11,7 @@ import helm_python as helm
 import pytest
 
 from tests.support.chart import RABBITMQ, ROOT, TIDINGS, UMBRELLA, Rendered, load, render
+from tidings.gateway.settings import GatewaySettings
 
 
 def test_schemas_and_tables_are_those_of_the_values() -> None:
@@ -86,6 +88,10 @@ ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
     ("values", "reason"),
     [
         ({"gateway": {"terminationGracePeriodSeconds": 10}}, "terminationGracePeriodSeconds 10 is shorter"),
+        (
+            {"gateway": {"terminationGracePeriodSeconds": 60, "settings": {"drainSeconds": 60}}},
+            "which are 82: clients would be cut off",
+        ),
         ({"publisher": {"terminationGracePeriodSeconds": 5}}, "must be longer than publisher.preStopSeconds"),
         ({**INGRESS, **ROUTE}, "choose one"),
         ({"ingress": {"enabled": True}}, "needs ingress.hosts"),
@@ -106,6 +112,10 @@ ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
         (
             {**EXTERNAL, "externalRabbitmq": {"existingSecret": "broker", "caSecret": "ca"}},
             "is for externalRabbitmq.tls",
+        ),
+        (
+            {"publisher": {"persistence": {"enabled": False}, "settings": {"spoolBytes": 1048576}}},
+            "has to outlive the pod",
         ),
         ({"publisher": {"replicas": 2, "maildir": {"enabled": True}}}, "only one may watch"),
         ({"webmail": {"enabled": True}}, "needs publisher.maildir.enabled"),
@@ -152,11 +162,15 @@ def test_a_rollout_goes_one_by_one_and_waits() -> None:
 
 
 def test_the_grace_period_follows_what_has_to_fit_into_it() -> None:
-    short = gateway(render(TIDINGS, {"gateway": {"preStopSeconds": 0}}))["template"]["spec"]
-    long = gateway(render(TIDINGS, {"gateway": {"preStopSeconds": 20}}))["template"]["spec"]
-    assert long["terminationGracePeriodSeconds"] - short["terminationGracePeriodSeconds"] == 20
-    (container,) = long["containers"]
-    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "20"]
+    settings = GatewaySettings()
+    own = settings.drain_delay_seconds + settings.drain_seconds
+    default = gateway(render(TIDINGS, {"gateway": {"preStopSeconds": 0}}))["template"]["spec"]
+    assert default["terminationGracePeriodSeconds"] == own + 15
+    slow = {"preStopSeconds": 7, "settings": {"drainDelaySeconds": 0, "drainSeconds": 120.5}}
+    spec = gateway(render(TIDINGS, {"gateway": slow}))["template"]["spec"]
+    assert spec["terminationGracePeriodSeconds"] == 7 + 121 + 15
+    (container,) = spec["containers"]
+    assert container["lifecycle"]["preStop"]["exec"]["command"] == ["sleep", "7"]
 
 
 def test_pods_are_replaced_when_a_secret_of_the_chart_changes_only() -> None:
@@ -186,6 +200,24 @@ def test_both_modes_reach_the_broker_through_one_mapping() -> None:
     assert not [each for each in operator.objects if "rabbitmq" in each["metadata"]["name"]]
 
 
+def test_there_is_no_spool_without_a_volume() -> None:
+    for enabled, spool in ((True, None), (False, "0")):
+        values = {"publisher": {"persistence": {"enabled": enabled}}}
+        spec = render(TIDINGS, values).get("StatefulSet", "tidings-publisher")["spec"]
+        assert environment(spec["template"]["spec"]["containers"][0]).get("TIDINGS_SPOOL_BYTES") == spool
+        assert bool(spec.get("volumeClaimTemplates")) == enabled
+
+
+def test_alerts_and_dashboards_are_the_generated_ones() -> None:
+    rendered = render(TIDINGS, load(TIDINGS / "ci" / "monitoring-values.yaml"))
+    (rule,) = rendered.of("PrometheusRule")
+    assert rule["spec"] == load(TIDINGS / "files" / "rules.yaml")
+    maps = [each["data"] for each in rendered.of("ConfigMap") if "grafana_dashboard" in each["metadata"]["labels"]]
+    files = {path.name: json.loads(path.read_text()) for path in (TIDINGS / "files" / "dashboards").glob("*.json")}
+    assert {name: json.loads(text) for data in maps for name, text in data.items()} == files
+    assert len(files) >= 4
+
+
 def test_clients_are_kept_out_where_nobody_is_authenticated() -> None:
     policy = render(UMBRELLA).get("NetworkPolicy", "tidings-gateway")
     (rule,) = (rule for rule in policy["spec"]["ingress"] if rule["ports"][0]["port"] == "http")
@@ -195,7 +227,7 @@ def test_clients_are_kept_out_where_nobody_is_authenticated() -> None:
 @pytest.mark.parametrize("name", ["a" * 53, "tidings-rabbitmq"])
 def test_names_fit_whatever_the_release_is_called(name: str) -> None:
     with helm.Chart.load(UMBRELLA) as loaded:
-        rendered = Rendered(loaded.render({}, name=name, namespace="mail"))
+        rendered = Rendered.of_files(loaded.render({}, name=name, namespace="mail"))
     # A pod's label holds its StatefulSet's name and a hash of ten characters.
     assert max(len(each["metadata"]["name"]) for each in rendered.of("StatefulSet")) <= 52
     names = [(each["kind"], each["metadata"]["name"]) for each in rendered.objects]

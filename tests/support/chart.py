@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import helm_python as helm
 import yaml
@@ -47,19 +48,20 @@ def load(path: Path) -> dict[str, Any]:
     return values
 
 
+@dataclass(frozen=True)
 class Rendered:
-    """A rendering of a chart."""
+    """The objects of a release, and what Helm prints."""
 
-    def __init__(self, files: Mapping[str, str]) -> None:
-        # Helm prints those of the chart itself, and of no chart in it.
-        self.notes = files[min((name for name in files if name.endswith("NOTES.txt")), key=len)]
-        self.objects: list[Object] = [
-            document
-            for name, text in files.items()
-            if not name.endswith("NOTES.txt")
-            for document in yaml.safe_load_all(text)
-            if document
-        ]
+    objects: list[Object]
+    notes: str
+
+    @classmethod
+    def of_files(cls, files: Mapping[str, str]) -> Self:
+        """What Helm rendered, by template."""
+        # Helm prints the notes of the chart itself, and of no chart in it.
+        notes = min((name for name in files if name.endswith("NOTES.txt")), key=len)
+        manifests = (text for name, text in files.items() if not name.endswith("NOTES.txt"))
+        return cls([each for text in manifests for each in yaml.safe_load_all(text) if each], files[notes])
 
     def of(self, kind: str) -> list[Object]:
         """The objects of a kind."""
@@ -84,7 +86,7 @@ def _rendered(chart: Path, values: str) -> Rendered:
     given = json.loads(values)
     with helm.Chart.load(chart) as loaded:
         loaded.validate_schema(given)
-        return Rendered(loaded.render(given, name=RELEASE, namespace=NAMESPACE, revision=1, is_install=True))
+        return Rendered.of_files(loaded.render(given, name=RELEASE, namespace=NAMESPACE, revision=1, is_install=True))
 
 
 def render(chart: Path = UMBRELLA, *values: Mapping[str, Any]) -> Rendered:

@@ -1,8 +1,8 @@
-"""What Helm needs of a Kubernetes API server: objects that are kept, listed, changed and watched, and nothing behind them.
+"""What Helm needs of a Kubernetes API server: objects that are kept, listed, changed and watched, and nothing more.
 
-It stores what it is given. It validates, defaults and admits nothing (the schemas do that elsewhere), runs no controller,
-and answers server-side apply by merging. What it shows is what Helm itself does with a cluster: which objects it looks
-up, creates, keeps and deletes.
+It stores what it is given. It validates, defaults and admits nothing (other tests hold objects against the schemas),
+runs no controller, and answers server-side apply by merging. What it shows is what Helm does with a cluster: which
+objects it looks up, creates, keeps and deletes.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import helm_python as helm
 import yaml
 
-Object = dict[str, Any]
+from tests.support.chart import NAMESPACE, RELEASE, Object, Rendered
 
 RESOURCES: dict[str, dict[str, str]] = {
     "v1": {
@@ -46,7 +48,8 @@ class Store:
     objects: dict[tuple[str, str], Object] = field(default_factory=dict)
     events: list[tuple[str, str, Object]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
-    on_pod: Callable[[Object], None] = lambda pod: None
+    on_pod: Callable[[Object], Object] = lambda pod: pod
+    """Runs a pod that somebody creates, and gives it back with its status."""
 
     def put(self, collection: str, value: Object) -> Object:
         """Create or replace an object."""
@@ -61,7 +64,8 @@ class Store:
             self.events.append(("MODIFIED" if known else "ADDED", collection, json.loads(json.dumps(value))))
             self.changed.notify_all()
         if not known and collection.endswith("/pods"):
-            self.on_pod(value)
+            run = threading.Thread(target=lambda: self.put(collection, self.on_pod(value)), daemon=True)
+            run.start()
         return value
 
     def delete(self, collection: str, name: str) -> None:
@@ -159,6 +163,9 @@ class Handler(BaseHTTPRequestHandler):
         elif name is not None:
             found = self.store.objects.get((collection, name))
             self.answer(found) if found else self.fail(404, "NotFound")
+        elif "sendInitialEvents" in query:
+            # As a server answers that is older than this way of listing; clients then list and watch.
+            self.fail(422, "Invalid")
         elif query.get("watch") in (["true"], ["1"]):
             self.watch(collection, query)
         else:
@@ -175,8 +182,9 @@ class Handler(BaseHTTPRequestHandler):
         seen = int(query.get("resourceVersion", ["0"])[0] or 0)
         while True:
             with self.store.changed:
-                if not self.store.changed.wait_for(lambda: len(self.store.events) > seen, WATCH_SECONDS):
-                    return
+                while len(self.store.events) == seen:
+                    if not self.store.changed.wait(WATCH_SECONDS):
+                        return
                 fresh, seen = self.store.events[seen:], len(self.store.events)
             for kind, where, value in fresh:
                 if where == collection and selected(value, query):
@@ -276,3 +284,49 @@ def api_server(store: Store) -> Iterator[str]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@dataclass
+class Cluster:
+    """Helm, and the objects that it has made."""
+
+    config: helm.Config
+    store: Store
+
+    def install(self, chart: Path, values: Mapping[str, Any] | None = None) -> Rendered:
+        """`helm install`; the objects there are afterwards."""
+        done = self.config.install(chart, RELEASE, dict(values or {}), namespace=NAMESPACE)
+        return Rendered(list(self.store.objects.values()), str(done))
+
+    def upgrade(self, chart: Path, values: Mapping[str, Any]) -> None:
+        """`helm upgrade`."""
+        self.config.upgrade(chart, RELEASE, dict(values), namespace=NAMESPACE)
+
+    def secret(self, name: str) -> dict[str, str]:
+        """A copy of a Secret's data."""
+        return dict(self.store.objects[f"v1/{NAMESPACE}/secrets", name]["data"])
+
+    def gateway(self) -> Object:
+        """The gateway's Deployment."""
+        return self.store.objects[f"apps/v1/{NAMESPACE}/deployments", "tidings-gateway"]
+
+
+@contextmanager
+def cluster() -> Iterator[Cluster]:
+    """A cluster without anything in it."""
+    store = Store()
+    with api_server(store) as server:
+        reference = {"cluster": "test", "user": "test", "namespace": NAMESPACE}
+        kubeconfig = {
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "test",
+            "clusters": [{"name": "test", "cluster": {"server": server}}],
+            "contexts": [{"name": "test", "context": reference}],
+            "users": [{"name": "test", "user": {}}],
+        }
+        # Helm's own records stay in its memory: it would send them as protobuf.
+        with helm.Config(
+            kubeconfig_content=json.dumps(kubeconfig), namespace=NAMESPACE, storage_driver="memory"
+        ) as config:
+            yield Cluster(config, store)

@@ -12,15 +12,14 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import subprocess
 import sys
 import time
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from tests.support.broker import find_scripts
 from tests.support.chart import NAMESPACE, Object, Rendered
@@ -43,7 +42,7 @@ class Network:
 
     def __init__(self, parent: Network | None = None) -> None:
         rootless = ["--user", "--map-root-user"] if ROOTLESS and parent is None else []
-        namespaces = [*rootless, "--net", "--mount", "--pid", "--fork", "--kill-child=KILL"]
+        namespaces = [*rootless, "--net", "--mount", "--pid", "--mount-proc", "--fork", "--kill-child=KILL"]
         command = ["setpriv", "--pdeathsig", "KILL", "unshare", *namespaces, "sleep", "infinity"]
         self._outer = subprocess.Popen([*(parent.enter("--user") if parent and ROOTLESS else []), *command])
         self.pid = self._child()
@@ -300,6 +299,14 @@ class PodCluster:
         """A pod that is not started yet."""
         self.pods[name] = Pod(self, name, template, claims, f"{SUBNET}.{len(self.pods) + 1}")
         return self.pods[name]
+
+    def run_to_the_end(self, pod: Object) -> Object:
+        """Run a pod that is no part of a workload; it with its phase."""
+        running = self.add(pod["metadata"]["name"], pod)
+        running.start()
+        codes = [each.finish() for each in running.containers.values()]
+        running.close()
+        return {**pod, "status": {"phase": "Failed" if any(codes) else "Succeeded"}}
 
     def _name(self) -> None:
         """Names of Services, and of the pods behind those that are headless, as the cluster's DNS has them."""

@@ -16,6 +16,13 @@
 - {name: TIDINGS_PROBE_HOST, value: {{ .Values.listenAddress | quote }}}
 - {name: TIDINGS_LOG_FORMAT, value: json}
 - {name: TIDINGS_LOG_LEVEL, value: {{ .Values.logLevel }}}
+{{- with .Values.admin }}
+{{- if .existingSecret }}
+- {name: TIDINGS_ADMIN_HOST, value: {{ $.Values.listenAddress | quote }}}
+- name: TIDINGS_ADMIN_TOKEN
+  valueFrom: {secretKeyRef: {name: {{ .existingSecret }}, key: {{ .tokenKey }}}}
+{{- end }}
+{{- end }}
 {{- end -}}
 
 {{/* Argument: name of the probe port. A stuck main loop shows after 30 s; two more failures end it. */}}

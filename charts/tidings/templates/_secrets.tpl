@@ -46,7 +46,15 @@ template of a rendering sees the same.
 {{- if eq .Values.auth.mode "none" }}
 # Off loopback, because Services lead here; no Ingress does, and the NetworkPolicy keeps others out.
 - {name: TIDINGS_INSECURE, value: "true"}
-{{- else }}
+{{- end }}
+{{- with include "tidings.jwtEnv" . }}
+{{ . }}
+{{- end }}
+{{- end -}}
+
+{{/* What tokens are checked with, and made with by the check. */}}
+{{- define "tidings.jwtEnv" -}}
+{{- if eq .Values.auth.mode "jwt" -}}
 - name: TIDINGS_JWT_SECRET
   valueFrom: {secretKeyRef: {name: {{ default (include "tidings.fullname" .) .Values.auth.existingSecret }}, key: {{ .Values.auth.jwtSecretKey }}}}
 {{- with .Values.auth.issuer }}
@@ -55,12 +63,12 @@ template of a rendering sees the same.
 {{- with .Values.auth.audience }}
 - {name: TIDINGS_JWT_AUDIENCE, value: {{ . | quote }}}
 {{- end }}
-{{- end }}
+{{- end -}}
 {{- end -}}
 
-{{/* Argument: root context, name of the variable. */}}
-{{- define "tidings.ingestTokensEnv" -}}
+{{/* Arguments: root context, name of the variable, key of the Secret. */}}
+{{- define "tidings.ingestEnv" -}}
 {{- $root := index . 0 -}}
 - name: {{ index . 1 }}
-  valueFrom: {secretKeyRef: {name: {{ default (include "tidings.fullname" $root) $root.Values.ingest.existingSecret }}, key: {{ $root.Values.ingest.tokensKey }}}}
+  valueFrom: {secretKeyRef: {name: {{ default (include "tidings.fullname" $root) $root.Values.ingest.existingSecret }}, key: {{ index . 2 }}}}
 {{- end -}}

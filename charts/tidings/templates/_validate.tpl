@@ -1,8 +1,14 @@
 {{/* Combinations that a schema cannot refuse and that cannot work. Each says which values contradict each other. */}}
 
-{{/* Seconds that a gateway may need from leaving the Service to its end: before SIGTERM, and 15 to close and stop. */}}
+{{/*
+Seconds that a gateway may need from leaving the Service to its end: before SIGTERM, then its own drain, whose defaults these are, and
+15 to close and stop.
+*/}}
 {{- define "tidings.gateway.stopSeconds" -}}
-{{- add (int .Values.gateway.preStopSeconds) 15 -}}
+{{- $settings := .Values.gateway.settings -}}
+{{- $delay := ternary 2 $settings.drainDelaySeconds (kindIs "invalid" $settings.drainDelaySeconds) -}}
+{{- $drain := ternary 20 $settings.drainSeconds (kindIs "invalid" $settings.drainSeconds) -}}
+{{- addf .Values.gateway.preStopSeconds $delay $drain 15 | ceil | int64 -}}
 {{- end -}}
 
 {{- define "tidings.validate" -}}
@@ -10,7 +16,7 @@
 {{- $needed := include "tidings.gateway.stopSeconds" . | int -}}
 {{- with $gateway.terminationGracePeriodSeconds -}}
 {{- if lt (int .) $needed -}}
-{{- fail (printf "gateway.terminationGracePeriodSeconds %d is shorter than preStopSeconds and the drain, which need %d: clients would be cut off" (int .) $needed) -}}
+{{- fail (printf "gateway.terminationGracePeriodSeconds %d is shorter than preStopSeconds, settings.drainDelaySeconds, settings.drainSeconds and 15, which are %d: clients would be cut off all at once" (int .) $needed) -}}
 {{- end -}}
 {{- end -}}
 {{- if le (int .Values.publisher.terminationGracePeriodSeconds) (int .Values.publisher.preStopSeconds) -}}
@@ -59,6 +65,9 @@
 {{- end -}}
 {{- else if .Values.externalRabbitmq.existingSecret -}}
 {{- fail "externalRabbitmq.existingSecret is for rabbitmq.mode external" -}}
+{{- end -}}
+{{- if and .Values.publisher.settings.spoolBytes (not .Values.publisher.persistence.enabled) -}}
+{{- fail "publisher.settings.spoolBytes needs publisher.persistence.enabled: what is accepted has to outlive the pod" -}}
 {{- end -}}
 {{- if and .Values.publisher.maildir.enabled (gt (int .Values.publisher.replicas) 1) -}}
 {{- fail "publisher.maildir.enabled needs publisher.replicas 1: only one may watch a Maildir" -}}

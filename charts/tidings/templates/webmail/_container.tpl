@@ -17,6 +17,9 @@ one machine only.
   ports:
     - {name: webmail, containerPort: 8082, protocol: TCP}
     - {name: webmail-probe, containerPort: 9291, protocol: TCP}
+    {{- if .Values.admin.existingSecret }}
+    - {name: webmail-admin, containerPort: 9290, protocol: TCP}
+    {{- end }}
   {{- include "tidings.probes" "webmail-probe" | nindent 2 }}
   resources:
     {{- toYaml .Values.webmail.resources | nindent 4 }}
