@@ -200,12 +200,20 @@ def test_both_modes_reach_the_broker_through_one_mapping() -> None:
     assert not [each for each in operator.objects if "rabbitmq" in each["metadata"]["name"]]
 
 
-def test_there_is_no_spool_without_a_volume() -> None:
-    for enabled, spool in ((True, None), (False, "0")):
-        values = {"publisher": {"persistence": {"enabled": enabled}}}
-        spec = render(TIDINGS, values).get("StatefulSet", "tidings-publisher")["spec"]
-        assert environment(spec["template"]["spec"]["containers"][0]).get("TIDINGS_SPOOL_BYTES") == spool
-        assert bool(spec.get("volumeClaimTemplates")) == enabled
+@pytest.mark.parametrize(
+    ("values", "spool"),
+    [
+        ({}, None),
+        ({"persistence": {"enabled": False}}, "0"),
+        ({"replicas": 2}, "0"),
+        ({"replicas": 2, "settings": {"spoolBytes": 1048576}}, "1048576"),
+    ],
+    ids=str,
+)
+def test_a_spool_takes_a_volume_and_senders_that_keep_to_it(values: dict[str, Any], spool: str | None) -> None:
+    spec = render(TIDINGS, {"publisher": values}).get("StatefulSet", "tidings-publisher")["spec"]
+    assert environment(spec["template"]["spec"]["containers"][0]).get("TIDINGS_SPOOL_BYTES") == spool
+    assert bool(spec.get("volumeClaimTemplates")) == ("persistence" not in values)
 
 
 def test_alerts_and_dashboards_are_the_generated_ones() -> None:
