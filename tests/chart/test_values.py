@@ -157,6 +157,9 @@ def test_a_rollout_goes_one_by_one_and_waits() -> None:
     spec = gateway(render(TIDINGS))
     assert spec["strategy"] == {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
     assert spec["minReadySeconds"] == 30
+    slow = {"settings": {"drainSeconds": 120}}
+    assert gateway(render(TIDINGS, {"gateway": slow}))["minReadySeconds"] == 5 + 2 + 120
+    assert gateway(render(TIDINGS, {"gateway": {"minReadySeconds": 0}}))["minReadySeconds"] == 0
     zones = [each["topologyKey"] for each in spec["template"]["spec"]["topologySpreadConstraints"]]
     assert "topology.kubernetes.io/zone" in zones
 

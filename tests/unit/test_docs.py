@@ -88,7 +88,13 @@ def test_help_explains_every_setting(command: str) -> None:
 
 def written_variables() -> list[tuple[str, str]]:
     """TIDINGS_* variables in documentation and deployment files: (file, variable)."""
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docker/*")]
+    pages = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("charts/*/README.md"),
+        *ROOT.glob("deploy/*/README.md"),
+        *ROOT.glob("docker/*"),
+    ]
     found = {(page.name, name) for page in pages for name in re.findall(rf"{ENV_PREFIX}[A-Z_]+\b", page.read_text())}
     return sorted(found - {("compose.yaml", "TIDINGS_BUS_PASSWORD")})
 
@@ -126,7 +132,12 @@ def test_the_example_of_a_cursor_is_one() -> None:
 
 def links() -> list[tuple[Path, str]]:
     """Relative links of every Markdown file: (file, target)."""
-    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
+    pages = [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("docs/**/*.md"),
+        *ROOT.glob("charts/*/README.md"),
+        *ROOT.glob("deploy/*/README.md"),
+    ]
     found = [(page, target) for page in pages for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())]
     return [(page, target) for page, target in found if not re.match(r"[a-z]+:", target)]
 

@@ -6,7 +6,11 @@ Tidings {{ .Chart.AppVersion }} is on its way. Wait for it:
 
   {{ $kubectl }} rollout status statefulset/{{ $name }}-publisher
   {{ $kubectl }} rollout status deployment/{{ $name }}-gateway
-{{ if .Values.webmail.enabled }}
+{{ if .Values.tests.enabled }}
+Send a change and see it arrive:
+
+  helm test {{ .Release.Name }} --namespace {{ .Release.Namespace }}
+{{ end }}{{ if .Values.webmail.enabled }}
 The web client: http://127.0.0.1:8082, while these two run:
 
   {{ $kubectl }} port-forward service/{{ $name }}-gateway 8080:{{ .Values.gateway.service.port }}

@@ -1,14 +1,16 @@
 {{/* Combinations that a schema cannot refuse and that cannot work. Each says which values contradict each other. */}}
 
-{{/*
-Seconds that a gateway may need from leaving the Service to its end: before SIGTERM, then its own drain, whose defaults these are, and
-15 to close and stop.
-*/}}
-{{- define "tidings.gateway.stopSeconds" -}}
+{{/* Seconds from leaving the Service to the last client: before SIGTERM, and the gateway's own drain, whose defaults these are. */}}
+{{- define "tidings.gateway.drainSeconds" -}}
 {{- $settings := .Values.gateway.settings -}}
 {{- $delay := ternary 2 $settings.drainDelaySeconds (kindIs "invalid" $settings.drainDelaySeconds) -}}
 {{- $drain := ternary 20 $settings.drainSeconds (kindIs "invalid" $settings.drainSeconds) -}}
-{{- addf .Values.gateway.preStopSeconds $delay $drain 15 | ceil | int64 -}}
+{{- addf .Values.gateway.preStopSeconds $delay $drain | ceil | int64 -}}
+{{- end -}}
+
+{{/* Seconds to the end of the process: 15 to close and stop. */}}
+{{- define "tidings.gateway.stopSeconds" -}}
+{{- add (include "tidings.gateway.drainSeconds" . | int64) 15 -}}
 {{- end -}}
 
 {{- define "tidings.validate" -}}
