@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
-from prometheus_client.parser import text_string_to_metric_families
 from yarl import URL
 
 from tests.faults.schedule import Fault, Step
 from tests.support.broker import Broker, free_ports, memory_alarm
 from tests.support.changelog import somebody_else
 from tests.support.gateway import SECRET
+from tests.support.metrics import Scrape
 from tests.support.processes import Tidings
 from tests.support.proxy import Proxy, proxied
 from tests.support.waiting import eventually
@@ -25,7 +25,7 @@ SHARDS = 8
 START_SECONDS = 60.0
 CONFIRM_SECONDS = 5.0
 """How long a deaf proxy waits for somebody to append."""
-COUNTED = {"tidings_resyncs": "reason", "tidings_resumes": "outcome"}
+COUNTED = {"tidings_resyncs_total": "reason", "tidings_resumes_total": "outcome"}
 
 
 class Process:
@@ -51,6 +51,11 @@ class Process:
 
     async def started(self) -> None:
         await eventually(lambda: self.present.events("started"), START_SECONDS)
+
+    async def scrape(self) -> Scrape:
+        """Its metrics."""
+        async with httpx.AsyncClient() as http:
+            return Scrape((await http.get(self.present.url("probe", "/metrics"))).text)
 
     def stop(self) -> None:
         if self.lives and self.present.process.returncode is None:
@@ -103,13 +108,9 @@ class Installation:
 
     async def count(self, gateway: Process) -> None:
         """Add a gateway's counters to `counted`: (metric, label) -> number."""
-        async with httpx.AsyncClient() as http:
-            text = (await http.get(gateway.present.url("probe", "/metrics"))).text
-        for family in text_string_to_metric_families(text):
-            if label := COUNTED.get(family.name):
-                for sample in family.samples:
-                    if sample.name.endswith("_total"):
-                        self.counted[family.name, sample.labels[label]] += int(sample.value)
+        scrape = await gateway.scrape()
+        for name, label in COUNTED.items():
+            self.counted.update({(name, value): int(number) for value, number in scrape.by(name, label).items()})
 
     async def _restart_broker(self, step: Step) -> None:
         await asyncio.to_thread(self._broker.stop)

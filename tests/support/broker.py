@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 import os
+import random
 import secrets
 import shutil
 import signal
@@ -16,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,7 @@ USER = "tidings"
 READY_SECONDS = 60.0
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
+PORTS = (10_000, 32_768)
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
 
 MISSING = "a real RabbitMQ is needed: install it with `apt-get install rabbitmq-server`"
@@ -49,8 +51,14 @@ def find_scripts() -> Path:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of 127.0.0.1 that nothing listens on at the moment, all different."""
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    """Ports of 127.0.0.1 that nothing listens on at the moment, all different.
+
+    None that the kernel gives to outgoing connections: one would take the port of a node that is down for a while.
+    """
+    sockets: list[socket.socket] = []
+    while len(sockets) < count:
+        with suppress(OSError):
+            sockets.append(socket.create_server(("127.0.0.1", random.randrange(*PORTS))))
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
         each.close()
@@ -86,6 +94,7 @@ class Broker:
     A test takes a virtual host of its own from `fresh_url`; one that hurts the node takes its own Broker.
     The kernel kills the node when the *thread* that launched it ends, so launch it from the main thread.
     `settings` are further lines of rabbitmq.conf, `schedulers` flags of the Erlang machine (two are plenty for tests).
+    A `peer` is another node that this one can `join`.
     """
 
     def __init__(
@@ -95,21 +104,24 @@ class Broker:
         plugins: Sequence[str] = (),
         settings: Sequence[str] = (),
         schedulers: str = "+S 2:2",
+        peer: Broker | None = None,
     ) -> None:
         self._scripts = find_scripts()
-        self._password = secrets.token_hex(8)
+        self._peer = peer
+        self._password: str = peer._password if peer else secrets.token_hex(8)
+        self._cookie: str = peer._cookie if peer else secrets.token_hex(16)
         self._home = Path(tempfile.mkdtemp(prefix="tidings-broker-"))
         self.port, dist_port, epmd_port = free_ports(3)
-        self._node = f"tidings-{self.port}@localhost"
+        self.name = f"tidings-{self.port}@localhost"
         self._vhosts = vhosts
         self._taken = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._epmd: subprocess.Popen[bytes] | None = None
-        self._environment = {
+        self._environment: dict[str, str] = {
             "PATH": os.environ["PATH"],
             "LANG": "C.UTF-8",
             "HOME": str(self._home),
-            "ERL_EPMD_PORT": str(epmd_port),
+            "ERL_EPMD_PORT": peer._environment["ERL_EPMD_PORT"] if peer else str(epmd_port),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_CONFIG_FILE": str(self._home / "rabbitmq.conf"),
@@ -118,7 +130,7 @@ class Broker:
             "RABBITMQ_PID_FILE": str(self._home / "pid"),
             "RABBITMQ_MNESIA_BASE": str(self._home / "mnesia"),
             "RABBITMQ_LOG_BASE": str(self._home / "log"),
-            "RABBITMQ_NODENAME": self._node,
+            "RABBITMQ_NODENAME": self.name,
             "RABBITMQ_DIST_PORT": str(dist_port),
             # Distribution stays on loopback.
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": f"{schedulers} -kernel inet_dist_use_interface {{127,0,0,1}}",
@@ -129,7 +141,7 @@ class Broker:
         self._write_configuration(plugins, settings)
 
     def _write_configuration(self, plugins: Sequence[str], settings: Sequence[str]) -> None:
-        (self._home / ".erlang.cookie").write_text(secrets.token_hex(16))
+        (self._home / ".erlang.cookie").write_text(self._cookie)
         (self._home / ".erlang.cookie").chmod(0o400)
         (self._home / "enabled_plugins").write_text(f"[{','.join(plugins)}].\n")
         (self._home / "advanced.config").write_text("[].\n")
@@ -168,7 +180,7 @@ class Broker:
         """Begin starting the node and return at once."""
         if threading.current_thread() is not threading.main_thread():
             raise BrokerError("launch a broker from the main thread: it ends with the thread that launched it")
-        if self._epmd is None:
+        if self._epmd is None and self._peer is None:
             port = self._environment["ERL_EPMD_PORT"]
             self._epmd = self._spawn("epmd", "-port", port, "-address", "127.0.0.1")
         self._process = self._spawn(str(self._scripts / "rabbitmq-server"))
@@ -248,11 +260,17 @@ class Broker:
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl on this node (about 2 s of CPU) and return what it prints."""
         environment = self._environment | {"RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ""}
-        command = [str(self._scripts / "rabbitmqctl"), "--node", self._node, "--quiet", *arguments]
+        command = [str(self._scripts / "rabbitmqctl"), "--node", self.name, "--quiet", *arguments]
         done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
         if done.returncode:
             raise BrokerError(f"rabbitmqctl {' '.join(arguments)}: {done.stdout}{done.stderr}")
         return done.stdout
+
+    def join(self, peer: Broker) -> None:
+        """Become a node of the peer's cluster, and forget what this one had. Takes some seconds."""
+        for arguments in (("stop_app",), ("join_cluster", peer.name), ("start_app",)):
+            self.ctl(*arguments)
+        self.wait_ready()
 
     def close(self) -> None:
         """Kill everything that was started and remove the node's data."""

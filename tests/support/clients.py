@@ -45,9 +45,9 @@ class JmapClient:
         await self.send(**{"@type": "WebSocketPushEnable", "dataTypes": types, "pushState": since})
         return await self.changed()
 
-    async def changed(self) -> dict[str, Any]:
+    async def changed(self, deadline: float = DEADLINE) -> dict[str, Any]:
         """The `changed` of the next message, which has to be a StateChange."""
-        message = await self.receive()
+        message = await self.receive(deadline)
         assert message["@type"] == "StateChange", message
         changed = message["changed"]
         assert isinstance(changed, dict)

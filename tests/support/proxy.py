@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 CHUNK = 65536
 
@@ -21,12 +22,15 @@ async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 
 class Proxy:
-    """Forwards to a port of 127.0.0.1 from `port`. `swallowed` counts the bytes taken while deaf."""
+    """Forwards to the first of some ports of 127.0.0.1 that answers, in turn, from `port`.
 
-    def __init__(self, upstream: int) -> None:
+    `swallowed` counts the bytes taken while deaf.
+    """
+
+    def __init__(self, *upstreams: int) -> None:
         self.port = 0
         self.swallowed = 0
-        self._upstream = upstream
+        self._upstreams = deque(upstreams)
         self._deaf = False
         self._writers: set[asyncio.StreamWriter] = set()
 
@@ -41,14 +45,21 @@ class Proxy:
             writer.close()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            upstream_reader, upstream_writer = await asyncio.open_connection("127.0.0.1", self._upstream)
-        except OSError:
+        upstream = await self._connect()
+        if upstream is None:
             writer.close()
             return
+        upstream_reader, upstream_writer = upstream
         self._writers |= {writer, upstream_writer}
         await asyncio.gather(self._forward(reader, upstream_writer), self._forward(upstream_reader, writer))
         self._writers -= {writer, upstream_writer}
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        for _ in range(len(self._upstreams)):
+            self._upstreams.rotate()
+            with suppress(OSError):
+                return await asyncio.open_connection("127.0.0.1", self._upstreams[0])
+        return None
 
     async def _forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -64,8 +75,8 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxied(upstream: int) -> AsyncIterator[Proxy]:
-    proxy = Proxy(upstream)
+async def proxied(*upstreams: int) -> AsyncIterator[Proxy]:
+    proxy = Proxy(*upstreams)
     async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as server:
         proxy.port = server.sockets[0].getsockname()[1]
         yield proxy
