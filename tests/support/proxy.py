@@ -7,6 +7,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
+from tests.support.waiting import eventually
+
 CHUNK = 65536
 
 
@@ -33,6 +35,11 @@ class Proxy:
         self._upstreams = deque(upstreams)
         self._deaf = False
         self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is connected."""
+        return bool(self._writers)
 
     def go_deaf(self) -> None:
         """Take what clients send, and forward it no more."""
@@ -79,4 +86,8 @@ async def proxied(*upstreams: int) -> AsyncIterator[Proxy]:
     proxy = Proxy(*upstreams)
     async with await asyncio.start_server(proxy.serve, "127.0.0.1", 0) as server:
         proxy.port = server.sockets[0].getsockname()[1]
-        yield proxy
+        try:
+            yield proxy
+        finally:
+            proxy.hang_up()
+            await eventually(lambda: not proxy.busy)

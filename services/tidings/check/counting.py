@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from itertools import cycle
 from random import Random
 from typing import Final
 
@@ -118,9 +119,10 @@ async def _tell(installation: Installation, ledger: Ledger, load: Load, during: 
     closing = asyncio.Event()
     try:
         async with asyncio.TaskGroup() as group:
-            for account in installation.accounts:
+            # Each account stays with one publisher: several have no order among each other.
+            for account, publisher in zip(installation.accounts, cycle(installation.publishers), strict=False):
                 random = Random(f"{load.seed} account {account}")  # noqa: S311 - to be repeated
-                group.create_task(Storage(installation, sender, ledger, account, interval, random).run(closing))
+                group.create_task(Storage(sender, publisher, ledger, account, interval, random).run(closing))
             await during
             closing.set()
     finally:

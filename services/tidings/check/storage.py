@@ -1,4 +1,4 @@
-"""A mail storage that changes: each account's changes in order, each until a publisher has acknowledged it."""
+"""A mail storage that changes: each account's changes in order, each until its publisher has acknowledged it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from random import Random
 from typing import Final
 
 from tidings.check.behaviour import MIXES
-from tidings.check.installation import Installation
 from tidings.check.ledger import Change, Ledger
 from tidings.check.sender import Sender, event
 from tidings.check.waiting import happens_within
@@ -18,12 +17,12 @@ RETRY_SECONDS: Final = (0.1, 1.0)
 
 
 class Storage:
-    """Changes `account` at random moments, every `interval` seconds on average."""
+    """Changes `account` at random moments, every `interval` seconds on average, and tells one publisher."""
 
     def __init__(
-        self, installation: Installation, sender: Sender, ledger: Ledger, account: str, interval: float, random: Random
+        self, sender: Sender, publisher: str, ledger: Ledger, account: str, interval: float, random: Random
     ) -> None:
-        self._installation = installation
+        self._publisher = publisher
         self._sender = sender
         self._ledger = ledger
         self._account = account
@@ -40,7 +39,7 @@ class Storage:
         while change.acknowledged is None:
             change.attempts += 1
             try:
-                await self._sender.post(self._random.choice(self._installation.publishers), told)
+                await self._sender.post(self._publisher, told)
             except CheckFailed:
                 if await happens_within(closing, self._random.uniform(*RETRY_SECONDS)):
                     return
