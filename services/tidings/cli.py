@@ -23,6 +23,7 @@ from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.check.settings import CheckSettings
 from tidings.errors import SettingsError
 from tidings.gateway.settings import GatewaySettings
+from tidings.ops.access import client_access
 from tidings.ops.lifecycle import Runtime, Service, run
 from tidings.ops.metrics import HotMetrics
 from tidings.ops.settings import BusSettings, parse
@@ -106,11 +107,12 @@ def up(argv: Sequence[str]) -> int:
 
     def compose(runtime: Runtime) -> list[Service]:
         log = open_log(settings)
-        mail = tidings.webmail.service.create_fallback(settings.maildir, settings, settings.host, runtime)
+        access = client_access(settings, settings.host, runtime)
+        mail = tidings.webmail.service.create_fallback(settings.maildir, settings, access.gatekeeper, runtime)
         return [
             LogService(log, runtime.registry),
             *tidings.publisher.service.compose(settings, log, runtime),
-            *tidings.gateway.service.compose(settings, log, runtime, mail),
+            *tidings.gateway.service.compose(settings, log, runtime, mail, access=access),
         ]
 
     return run(settings, "up", compose)

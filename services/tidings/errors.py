@@ -5,6 +5,7 @@ TidingsError
 ├── WireError                  bytes from outside that do not mean what they should
 │   ├── BatchError             a log entry that is no batch
 │   ├── CursorError            a cursor that is none of ours
+│   ├── KeysError              a key, or a set of keys, that no token can be verified with
 │   └── EventError             an ingest request; carries the HTTP status and what is wrong where
 ├── MailboxError               the webmail's Maildir
 │   ├── NoSuchMailbox          the account has none
@@ -43,6 +44,10 @@ class BatchError(WireError):
 
 class CursorError(WireError):
     """A cursor that this version did not write."""
+
+
+class KeysError(WireError):
+    """A key, or a set of keys, that no token can be verified with; the text goes on from its name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,14 @@ class RequestRejected(ClientError):
     def __init__(self, code: int, reason: str, detail: str, retry_after: int | None = None) -> None:
         super().__init__(code, reason, detail)
         self.retry_after = retry_after
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The header fields that its status asks for."""
+        fields = {"WWW-Authenticate": "Bearer"} if self.code == 401 else {}
+        if self.retry_after is not None:
+            fields["Retry-After"] = str(self.retry_after)
+        return fields
 
 
 class ConnectionFailed(ClientError):

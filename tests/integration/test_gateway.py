@@ -193,7 +193,7 @@ async def test_a_token_gives_its_accounts_and_the_query_can_narrow_them() -> Non
         ("access_token=nonsense", {}, 401),
         (lambda: f"access_token={token(exp=1)}", {}, 401),
         (lambda: f"access_token={jwt.encode({'sub': 'alice', 'exp': 4e9}, SECRET + '!', 'HS256')}", {}, 401),
-        (lambda: f"access_token={jwt.encode({'sub': 'alice', 'exp': 4e9}, None, 'none')}", {}, 401),
+        (lambda: f"access_token={jwt.encode({'sub': 'alice', 'exp': 4e9}, '', 'none')}", {}, 401),
         (lambda: f"access_token={jwt.encode({'sub': 'alice'}, SECRET, 'HS256')}", {}, 401),
         (lambda: f"access_token={token(sub='a/b')}", {}, 401),
         (lambda: f"access_token={token(accounts=[7])}", {}, 401),

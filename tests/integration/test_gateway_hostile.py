@@ -65,7 +65,9 @@ async def test_a_bad_head_gets_a_status_that_says_so(head: bytes, status: int) -
             assert answer.startswith(f"HTTP/1.1 {status} ")
             assert "connection: close" in answer.lower()
             if status == 426:
-                assert "sec-websocket-version: 13" in answer.lower()
+                assert "sec-websocket-version: 13\r\n" in answer.lower()
+                assert "upgrade: websocket\r\n" in answer.lower()
+                assert "connection: close, upgrade\r\n" in answer.lower()
             if status == 405:
                 assert "allow: get" in answer.lower()
             body = await client.rest()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from secrets import token_bytes
 
@@ -18,6 +18,7 @@ from tidings.gateway.service import compose
 from tidings.gateway.settings import GatewaySettings
 from tidings.ops.health import Health
 from tidings.ops.lifecycle import Runtime, Service
+from tidings.ops.pool import WorkerPool
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
@@ -34,6 +35,7 @@ class RunningGateway:
     registry: CollectorRegistry
     health: Health
     service: Service
+    pool: WorkerPool
     _ids: int = field(default=0)
 
     def url(self, query: str = "account=alice", path: str = "/jmap/ws") -> str:
@@ -65,19 +67,18 @@ async def running_gateway(
     *, log: ChangeLog | None = None, fallback: ASGIApp | None = None, **settings: object
 ) -> AsyncIterator[RunningGateway]:
     """Start one; `settings` are GatewaySettings."""
-    own = log is None
-    log = log or MemoryLog(shards=8)
-    if own:
-        await log.open()
     if isinstance(secret := settings.get("jwt_secret"), str):
         settings["jwt_secret"] = SecretStr(secret)
     given = GatewaySettings.model_validate({"port": 0, "coalesce_ms": 0, "drain_delay_seconds": 0, **settings})
     runtime = Runtime()
-    (service,) = compose(given, log, runtime, fallback)
-    await service.start()
-    try:
-        yield RunningGateway(service.port, log, runtime.registry, runtime.health, service)  # type: ignore[attr-defined]
-    finally:
-        await service.stop()
-        if own:
-            await log.close()
+    async with AsyncExitStack() as stack:
+        if log is None:
+            log = MemoryLog(shards=8)
+            await log.open()
+            stack.push_async_callback(log.close)
+        *helpers, service = compose(given, log, runtime, fallback)
+        for each in (*helpers, service):
+            await each.start()
+            stack.push_async_callback(each.stop)
+        port: int = service.port  # type: ignore[attr-defined]
+        yield RunningGateway(port, log, runtime.registry, runtime.health, service, runtime.pool)

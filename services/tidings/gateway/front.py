@@ -12,13 +12,14 @@ from tidings.errors import RequestRejected
 from tidings.gateway import cors, http1
 from tidings.gateway.address import client_address
 from tidings.gateway.admission import Admission
+from tidings.gateway.checking import Checking
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.drain import end_of
 from tidings.gateway.http1 import Request
 from tidings.gateway.reactor import Reactor
 from tidings.gateway.settings import LimitSettings
-from tidings.ops.auth import FOREIGN, Gatekeeper
+from tidings.ops.auth import FOREIGN, Gatekeeper, Identity
 
 
 class Route(Protocol):
@@ -58,6 +59,7 @@ class Front:
         hand_over: Callable[[Connection, bytes], None],
     ) -> None:
         self.counters = FrontCounters()
+        self.checking = Checking()
         self._reactor = reactor
         self._gatekeeper = gatekeeper
         self._routes = routes
@@ -77,7 +79,7 @@ class Front:
         try:
             request = http1.parse_request(gathered, self._limits.max_head_bytes)
         except RequestRejected as error:
-            self._reject(connection, error, {})
+            self._reject(connection, error)
             return
         if request is None:
             self._heads[connection] = head if head is not None else bytearray(data)
@@ -91,21 +93,35 @@ class Front:
             if request.method == "OPTIONS":
                 self._answer_preflight(connection, request)
             else:
-                self._park(connection, request, route, memoryview(gathered)[request.size :])
+                self._begin(connection, request, route, memoryview(gathered)[request.size :])
         except RequestRejected as error:
-            # A page of a foreign origin learns nothing, not even why.
-            self._reject(connection, error, {} if error.reason in FOREIGN else cors.response_fields(request.headers))
+            self._reject(connection, error, request)
 
-    def _park(self, connection: Connection, request: Request, route: Route, rest: memoryview) -> None:
+    def _begin(self, connection: Connection, request: Request, route: Route, rest: memoryview) -> None:
         route.check(request)
-        now = time.time()
-        identity = self._gatekeeper.admit(
-            request.method, request.headers, request.query, upgrade=route.upgrades, now=now
-        )
+        admitted = self._gatekeeper.admit(request.method, request.headers, request.query, upgrade=route.upgrades)
+        if isinstance(admitted, Identity):
+            self._park(connection, request, route, rest, admitted)
+            return
+
+        def decide(outcome: Identity | RequestRejected, rest: memoryview) -> None:
+            if isinstance(outcome, RequestRejected):
+                self._reject(connection, outcome, request)
+                return
+            try:
+                self._park(connection, request, route, rest, outcome)
+            except RequestRejected as error:
+                self._reject(connection, error, request)
+
+        self.checking.begin(connection, rest, admitted, decide)
+
+    def _park(
+        self, connection: Connection, request: Request, route: Route, rest: memoryview, identity: Identity
+    ) -> None:
         accounts = identity.accounts
         connection.accounts = accounts[0] if len(accounts) == 1 else accounts
         started = time.monotonic()
-        token_ends = None if identity.expires is None else started + identity.expires - now
+        token_ends = None if identity.expires is None else started + identity.expires - time.time()
         age_draw = random.random()  # noqa: S311 - spreads the reconnects
         connection.expires = end_of(token_ends, started, self._limits.max_connection_age, age_draw)
         self._admission.admit(connection, self._address(connection, request))
@@ -125,7 +141,11 @@ class Front:
         self._gatekeeper.admit_origin("GET", request.headers)
         self._closing.finish(connection, http1.response(204, fields=cors.preflight_fields(request.headers)))
 
-    def _reject(self, connection: Connection, error: RequestRejected, fields: Mapping[str, str]) -> None:
+    def _reject(self, connection: Connection, error: RequestRejected, request: Request | None = None) -> None:
+        fields: Mapping[str, str] = {}
+        # A page of a foreign origin learns nothing, not even why.
+        if request is not None and error.reason not in FOREIGN:
+            fields = cors.response_fields(request.headers)
         self.counters.rejected[error.reason] = self.counters.rejected.get(error.reason, 0) + 1
         self._closing.finish(connection, http1.rejection(error, fields))
 

@@ -147,7 +147,9 @@ def check_get(request: Request) -> None:
 
 def head(status: int, fields: Mapping[str, str]) -> bytes:
     """The head of a response whose body, if it has one, ends with its connection."""
-    fields = {**fields, "Cache-Control": "no-store", "Connection": "close"}
+    # RFC 9110 section 7.8: Upgrade is named in Connection, or it is not passed on.
+    connection = "close, Upgrade" if "Upgrade" in fields else "close"
+    fields = {**fields, "Cache-Control": "no-store", "Connection": connection}
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
     return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n{lines}\r\n".encode("latin-1")
 
@@ -164,13 +166,9 @@ def rejection(error: RequestRejected, fields: Mapping[str, str] | None = None) -
     title = HTTPStatus(error.code).phrase
     detail = error.detail.replace("\\", "\\\\").replace('"', '\\"')
     body = f'{{"type":"about:blank","title":"{title}","status":{error.code},"detail":"{detail}"}}'
-    headers = {"Content-Type": "application/problem+json", **(fields or {})}
-    if error.code == 401:
-        headers["WWW-Authenticate"] = "Bearer"
+    headers = {"Content-Type": "application/problem+json", **(fields or {}), **error.fields}
     if error.code == 405:
         headers["Allow"] = "GET"
     if error.code == 426:
         headers |= {"Sec-WebSocket-Version": "13", "Upgrade": "websocket"}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(error.retry_after)
     return response(error.code, body.encode(), headers)

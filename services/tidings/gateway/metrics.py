@@ -72,6 +72,11 @@ class GatewayMetrics:
             "Client sockets in the parking lot, in whatever phase",
             lambda: len(reactor),
         )
+        gauge(
+            "tidings_token_checks",
+            "Requests whose token is being verified, beside the loop",
+            lambda: len(front.checking),
+        )
         formats = ["format"]
         metrics.labelled_gauge("tidings_connections_open", "Parked connections", formats, lambda: parked.open)
         gauge("tidings_connections_max", "Connections that may be parked", lambda: lot.admission.capacity)

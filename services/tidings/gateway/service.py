@@ -32,7 +32,8 @@ from tidings.gateway.reactor import BACKLOG, SEND_BUFFER_BYTES, WAKE_SECONDS, Re
 from tidings.gateway.session import create_app
 from tidings.gateway.settings import GatewaySettings
 from tidings.gateway.subscriptions import Subscriptions
-from tidings.ops.auth import Gatekeeper, gatekeeper
+from tidings.ops.access import ClientAccess, client_access
+from tidings.ops.auth import Gatekeeper
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.listener import bind
 
@@ -51,14 +52,17 @@ def compose(
     runtime: Runtime,
     fallback: ASGIApp | None = None,
     listener: socket.socket | None = None,
+    access: ClientAccess | None = None,
 ) -> list[Service]:
     """The gateway as services to run; `fallback` serves every path of the public port that is not the gateway's.
 
-    `listener` is what to accept from, in place of a socket of its own.
+    `listener` is what to accept from, in place of a socket of its own; `access` are the rules for clients, where
+    somebody else goes by them too.
 
     Raises SettingsError when the settings contradict each other.
     """
-    return [GatewayService(settings, log, runtime, gatekeeper(settings, settings.host), fallback, listener)]
+    access = access or client_access(settings, settings.host, runtime)
+    return [*access.services, GatewayService(settings, log, runtime, access.gatekeeper, fallback, listener)]
 
 
 def unknown_state() -> str:

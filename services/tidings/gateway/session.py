@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -19,7 +18,7 @@ from tidings.gateway import cors
 from tidings.gateway.jmap import CORE, MAX_CALLS, WEBSOCKET
 from tidings.gateway.parked_eventsource import EVENTSOURCE_PATH
 from tidings.gateway.parked_websocket import WEBSOCKET_PATH, session_state
-from tidings.ops.auth import Gatekeeper, Identity
+from tidings.ops.auth import Gatekeeper, Identity, settled
 
 _log = structlog.get_logger()
 _CORE_LIMITS: Final = {
@@ -81,7 +80,7 @@ def create_app(gatekeeper: Gatekeeper, public_url: str, max_message: int, fallba
 
     @app.exception_handler(RequestRejected)
     async def rejected(request: Request, error: RequestRejected) -> JSONResponse:
-        return _problem(error.code, error.detail, {"WWW-Authenticate": "Bearer"} if error.code == 401 else {})
+        return _problem(error.code, error.detail, error.fields)
 
     @app.exception_handler(HTTPException)
     async def not_served(request: Request, error: HTTPException) -> JSONResponse:
@@ -96,7 +95,7 @@ def create_app(gatekeeper: Gatekeeper, public_url: str, max_message: int, fallba
     async def session(request: Request) -> JSONResponse:
         headers = dict(request.headers)
         query = dict(request.query_params)
-        identity = gatekeeper.admit("GET", headers, query, upgrade=False, now=time.time())
+        identity = await settled(gatekeeper.admit("GET", headers, query, upgrade=False))
         credentials: dict[str, str] = {name: query[name] for name in ("account", "access_token") if name in query}
         _, _, bearer = headers.get("authorization", "").partition(" ")
         if bearer:

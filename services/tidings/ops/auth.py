@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from ipaddress import ip_address
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
 
-import jwt
-import structlog
-
-from tidings.errors import RequestRejected, SettingsError
-from tidings.ops.settings import AuthSettings
+from tidings.errors import RequestRejected
 from tidings.wire.change import account_fault
 
 TOKEN_COOKIE: Final = "tidings_token"  # noqa: S105 - the cookie's name, not a token
-LEEWAY_SECONDS: Final = 30
-MAX_ACCOUNTS: Final = 64
-MIN_SECRET_BYTES: Final = 32
-"""RFC 7518 section 3.2: an HS256 key has at least 256 bits."""
 FOREIGN: Final = frozenset({"foreign_host", "foreign_origin", "no_origin"})
 """The reasons of rejections that no page may read."""
-WEBMAIL_ORIGINS: Final = ("http://127.0.0.1:8082", "http://localhost:8082")
-"""Allowed in mode none on loopback, so that the suite's own webmail on its own port works as installed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +26,20 @@ class Identity:
     expires: float | None
 
 
+Admitted = Identity | Coroutine[Any, Any, Identity]
+"""An identity at once, or where that takes a while, something to await for it; both raise RequestRejected."""
+
+
+async def settled(admitted: Admitted) -> Identity:
+    """The identity, now or later. Raises RequestRejected."""
+    return admitted if isinstance(admitted, Identity) else await admitted
+
+
 class Authenticator(Protocol):
     """Turns a request's credentials into an identity."""
 
-    def authenticate(self, token: str | None, query: Mapping[str, str], now: float) -> Identity:
-        """Raise RequestRejected (401, 403) when they do not suffice."""
+    def authenticate(self, token: str | None, query: Mapping[str, str]) -> Admitted:
+        """Raise RequestRejected (401, 403, 503) when they do not suffice."""
 
 
 def is_loopback(host: str) -> bool:
@@ -100,7 +99,7 @@ def _cookie(headers: Mapping[str, str]) -> str | None:
 class NoAuthentication:
     """Mode none: the client says which account it wants."""
 
-    def authenticate(self, token: str | None, query: Mapping[str, str], now: float) -> Identity:
+    def authenticate(self, token: str | None, query: Mapping[str, str]) -> Identity:
         """Take the account from `?account=`."""
         account = query.get("account")
         if account is None:
@@ -109,53 +108,6 @@ class NoAuthentication:
         if fault:
             raise RequestRejected(401, "bad_account", f"account {fault}")
         return Identity(account, (account,), None)
-
-
-class JwtAuthentication:
-    """Mode jwt, HS256: `sub` is the primary account, `accounts` lists more, `exp` is required (RFC 7519)."""
-
-    def __init__(self, secret: str, issuer: str | None, audience: str | None) -> None:
-        self._secret = secret
-        self._issuer = issuer
-        self._audience = audience
-        self._options = {"require": ["exp", "sub"], "verify_aud": audience is not None}
-
-    def authenticate(self, token: str | None, query: Mapping[str, str], now: float) -> Identity:
-        """Verify the token; `?account=` narrows the identity to one of its accounts."""
-        if token is None:
-            raise RequestRejected(401, "no_token", "a token is required")
-        try:
-            claims = jwt.decode(
-                token,
-                self._secret,
-                algorithms=["HS256"],
-                options=self._options,  # type: ignore[arg-type]  # a literal dict would be a TypedDict
-                issuer=self._issuer,
-                audience=self._audience,
-                leeway=LEEWAY_SECONDS,
-            )
-        except jwt.ExpiredSignatureError:
-            raise RequestRejected(401, "expired_token", "the token has expired") from None
-        except (jwt.PyJWTError, ValueError, RecursionError):
-            raise RequestRejected(401, "bad_token", "the token is not valid here") from None
-        accounts = _accounts_of(claims)
-        wanted = query.get("account")
-        if wanted is not None:
-            if wanted not in accounts:
-                raise RequestRejected(403, "foreign_account", "the token does not name this account")
-            accounts = (wanted,)
-        return Identity(str(claims["sub"]), accounts, float(claims["exp"]) + LEEWAY_SECONDS)
-
-
-def _accounts_of(claims: Mapping[str, object]) -> tuple[str, ...]:
-    more = claims.get("accounts", [])
-    if not isinstance(more, list) or len(more) >= MAX_ACCOUNTS:
-        raise RequestRejected(401, "bad_token", f"accounts must be a list of fewer than {MAX_ACCOUNTS} names")
-    accounts = tuple(dict.fromkeys([claims["sub"], *more])) if all(isinstance(a, str) for a in more) else ()
-    names = tuple(account for account in accounts if isinstance(account, str))
-    if not names or any(account_fault(account) for account in names):
-        raise RequestRejected(401, "bad_token", "sub and accounts must be account names")
-    return names
 
 
 class Gatekeeper:
@@ -179,17 +131,16 @@ class Gatekeeper:
         query: Mapping[str, str],
         *,
         upgrade: bool,
-        now: float,
-    ) -> Identity:
-        """The identity of a request; `headers` have lower-case names, `now` is in Unix seconds.
+    ) -> Admitted:
+        """The identity of a request; `headers` have lower-case names.
 
-        Raises RequestRejected with 401 or 403.
+        Raises RequestRejected with 401, 403 or 503, at once or when it is awaited.
         """
         bearer = _bearer(headers)
         cookie = _cookie(headers) if bearer is None else None
         self.admit_origin(method, headers, upgrade=upgrade, cookie=cookie is not None)
         token = bearer or cookie or query.get("access_token")
-        return self._authenticator.authenticate(token, query, now)
+        return self._authenticator.authenticate(token, query)
 
     def admit_origin(
         self, method: str, headers: Mapping[str, str], *, upgrade: bool = False, cookie: bool = False
@@ -213,33 +164,3 @@ class Gatekeeper:
             raise RequestRejected(403, "no_origin", "a request that carries a cookie must carry an Origin")
         if headers.get("sec-fetch-site") in ("cross-site", "same-site"):
             raise RequestRejected(403, "foreign_origin", "cross-site requests are not allowed")
-
-
-def gatekeeper(settings: AuthSettings, host: str) -> Gatekeeper:
-    """The gatekeeper for a listener on `host`.
-
-    Raises SettingsError when the settings would leave mail notifications open to the network.
-    """
-    if settings.auth == "none":
-        if not settings.insecure and not is_loopback(host):
-            raise SettingsError(
-                f"--auth none on {host} would serve every account to the network: use --auth jwt, or --insecure"
-            )
-        origins = tuple(settings.allow_origin)
-        return Gatekeeper(
-            NoAuthentication(),
-            allow_origins=origins if settings.insecure else (*origins, *WEBMAIL_ORIGINS),
-            loopback_hosts_only=not settings.insecure,
-        )
-    secret = settings.jwt_secret.get_secret_value() if settings.jwt_secret is not None else ""
-    if not secret:
-        raise SettingsError("--auth jwt needs the HS256 secret in TIDINGS_JWT_SECRET")
-    if len(secret.encode()) < MIN_SECRET_BYTES:
-        structlog.get_logger().warning(
-            "short jwt secret", bytes=len(secret.encode()), recommended_bytes=MIN_SECRET_BYTES
-        )
-    return Gatekeeper(
-        JwtAuthentication(secret, settings.jwt_issuer, settings.jwt_audience),
-        allow_origins=tuple(settings.allow_origin),
-        loopback_hosts_only=False,
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
 from urllib.parse import urlsplit
 
@@ -99,13 +100,19 @@ class BusSettings(Settings):
 class AuthSettings(Settings):
     """Who may listen to which accounts."""
 
-    auth: Literal["none", "jwt"] = Field("none", description="none: the client names its account; jwt: HS256 token")
+    auth: Literal["none", "jwt"] = Field("none", description="none: the client names its account; jwt: a token does")
     insecure: bool = Field(False, description="allow a listener without authentication off loopback")
     allow_origin: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="origin whose pages may connect beside our own; repeatable or comma-separated"
     )
     jwt_secret: CliSuppress[SecretStr | None] = Field(
         None, description="HS256 secret, at least 32 bytes; from the environment only"
+    )
+    jwt_key: Path | None = Field(
+        None, description="file with the public key (RSA, EC, Ed25519) that tokens are verified with, as PEM or JWK"
+    )
+    jwks_url: str | None = Field(
+        None, description="https address of the key set (JWKS) that tokens are verified with; fetched again as it ages"
     )
     jwt_issuer: str | None = Field(None, description="required `iss` of tokens")
     jwt_audience: str | None = Field(None, description="required `aud` of tokens")
@@ -114,6 +121,17 @@ class AuthSettings(Settings):
     @classmethod
     def _split(cls, value: object) -> object:
         return split_list(value)
+
+    @field_validator("jwks_url")
+    @classmethod
+    def _is_https(cls, value: str | None) -> str | None:
+        try:
+            good = value is None or (urlsplit(value).scheme == "https" and bool(urlsplit(value).hostname))
+        except ValueError:
+            good = False
+        if not good:
+            raise ValueError("must be https://...: whoever could change the keys on the way could let anybody in")
+        return value
 
 
 def is_secret(settings: type[BaseSettings], name: str) -> bool:

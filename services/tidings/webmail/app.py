@@ -18,7 +18,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from tidings.errors import MailboxError, NoSuchMailbox, Overloaded, RequestRejected
-from tidings.ops.auth import Gatekeeper, Identity
+from tidings.ops.auth import Gatekeeper, Identity, settled
 from tidings.ops.pool import WorkerPool
 from tidings.webmail import html, message
 from tidings.webmail.announcer import Announcer
@@ -103,7 +103,7 @@ class _Api:
 
     async def session(self, request: Request) -> Response:
         """Who this is, and where changes are pushed from."""
-        identity = self._admit(request)
+        identity = await self._admit(request)
         accounts = list(identity.accounts)
         if self._open_account is not None:
             accounts = await self._pool.run(self._mailboxes.accounts)
@@ -119,13 +119,13 @@ class _Api:
 
     async def inbox(self, request: Request) -> Response:
         """The newest messages. `now` is this machine's clock, to compare `touched` with."""
-        account = self._account(request)
+        account = await self._account(request)
         inbox = await self._pool.run(lambda: self._mailboxes.inbox(account))
         return _json({"now": time.time(), **asdict(inbox)})
 
     async def read(self, request: Request) -> Response:
         """One message, its HTML left to `document`."""
-        account = self._account(request)
+        account = await self._account(request)
         message_id = request.path_params["id"]
         content, unread = await self._pool.run(lambda: self._mailboxes.read(account, message_id))
         shown = asdict(content)
@@ -133,7 +133,7 @@ class _Api:
 
     async def document(self, request: Request) -> Response:
         """A message's HTML, as the document of a sandboxed frame."""
-        account = self._account(request)
+        account = await self._account(request)
 
         def read() -> str:
             content, _ = self._mailboxes.read(account, request.path_params["id"])
@@ -145,7 +145,7 @@ class _Api:
     async def send(self, request: Request) -> Response:
         """Deliver a test mail to an account of this webmail."""
         check_own_page(request)
-        sender = self._account(request)
+        sender = await self._account(request)
         mail = await read_json(request, TestMail)
         recipient = mail.to.removesuffix(f"@{message.LOCAL_DOMAIN}")
 
@@ -163,7 +163,7 @@ class _Api:
     async def flag(self, request: Request) -> Response:
         """Flag a message as read or unread."""
         check_own_page(request)
-        account = self._account(request)
+        account = await self._account(request)
         flags = await read_json(request, Flags)
         message_id = request.path_params["id"]
         if await self._pool.run(lambda: self._mailboxes.set_unread(account, message_id, flags.unread)):
@@ -173,21 +173,21 @@ class _Api:
     async def delete(self, request: Request) -> Response:
         """Remove a message."""
         check_own_page(request)
-        account = self._account(request)
+        account = await self._account(request)
         message_id = request.path_params["id"]
         await self._pool.run(lambda: self._mailboxes.delete(account, message_id))
         await self._announcer.announce(account, "MessageExpunge")
         return Response(status_code=204)
 
-    def _admit(self, request: Request) -> Identity:
+    async def _admit(self, request: Request) -> Identity:
         query = dict(request.query_params)
         if self._open_account is not None:
             query.setdefault("account", self._open_account)
         headers = dict(request.headers)
-        return self._gatekeeper.admit(request.method, headers, query, upgrade=False, now=time.time())
+        return await settled(self._gatekeeper.admit(request.method, headers, query, upgrade=False))
 
-    def _account(self, request: Request) -> str:
-        return self._admit(request).accounts[0]
+    async def _account(self, request: Request) -> str:
+        return (await self._admit(request)).accounts[0]
 
 
 def _json(body: object) -> Response:

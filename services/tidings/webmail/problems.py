@@ -18,10 +18,8 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 async def problem(_: Request, error: Exception) -> Response:
     """Answer for an error. What is none of the client's doing says nothing of itself; Starlette has it logged."""
     match error:
-        case RequestRejected(code=401):
-            return _problem(401, error.detail, {"WWW-Authenticate": "Bearer"})
         case RequestRejected():
-            return _problem(error.code, error.detail, {})
+            return _problem(error.code, error.detail, error.fields)
         case Overloaded():
             return _problem(503, str(error), {"Retry-After": RETRY_SECONDS})
         case MailboxError():

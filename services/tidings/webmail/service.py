@@ -9,7 +9,8 @@ from typing import Final
 from starlette.types import ASGIApp
 
 from tidings.errors import SettingsError
-from tidings.ops.auth import gatekeeper
+from tidings.ops.access import client_access
+from tidings.ops.auth import Gatekeeper
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.listener import UvicornService
 from tidings.ops.settings import AuthSettings
@@ -33,7 +34,7 @@ def compose(settings: WebmailSettings, runtime: Runtime) -> list[Service]:
 
     Raises SettingsError when the settings contradict each other or the Maildir root cannot be used.
     """
-    keeper = gatekeeper(settings, settings.host)
+    access = client_access(settings, settings.host, runtime)
     mailboxes = open_mailboxes(settings.maildir, settings)
     announcer: IngestAnnouncer | None = None
     if settings.ingest_url is not None:
@@ -41,24 +42,24 @@ def compose(settings: WebmailSettings, runtime: Runtime) -> list[Service]:
         announcer = IngestAnnouncer(settings.ingest_url, token, runtime.registry)
     app = create_app(
         mailboxes,
-        keeper,
+        access.gatekeeper,
         announcer or SourceAnnouncer(),
         runtime.pool,
         gateway_url=settings.gateway_url,
         open_account=_open_account(settings),
     )
     server = UvicornService("webmail", app, settings.host, settings.port)
-    return [announcer, server] if announcer is not None else [server]
+    return [*access.services, *filter(None, [announcer]), server]
 
 
-def create_fallback(maildir: Path, settings: AuthSettings, host: str, runtime: Runtime) -> ASGIApp:
-    """The webmail as the application behind a gateway on `host`, whose Maildirs a Maildir source watches.
+def create_fallback(maildir: Path, settings: AuthSettings, keeper: Gatekeeper, runtime: Runtime) -> ASGIApp:
+    """The webmail as the application behind a gateway, whose Maildirs a Maildir source watches.
 
-    Raises SettingsError as `compose` does.
+    `keeper` is the gateway's. Raises SettingsError as `compose` does.
     """
     return create_app(
         open_mailboxes(maildir, settings),
-        gatekeeper(settings, host),
+        keeper,
         SourceAnnouncer(),
         runtime.pool,
         gateway_url=None,

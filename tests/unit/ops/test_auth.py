@@ -8,13 +8,15 @@ import pytest
 
 from tidings.errors import RequestRejected, SettingsError
 from tidings.gateway.settings import GatewaySettings
-from tidings.ops.auth import Gatekeeper, Identity, gatekeeper, is_loopback, is_own_origin
+from tidings.ops.access import client_access
+from tidings.ops.auth import Gatekeeper, Identity, is_loopback, is_own_origin
+from tidings.ops.lifecycle import Runtime
 
 SECRET = "a secret of thirty-two bytes or more"
 
 
 def keeper(host: str = "127.0.0.1", **settings: object) -> Gatekeeper:
-    return gatekeeper(GatewaySettings.model_validate(settings), host)
+    return client_access(GatewaySettings.model_validate(settings), host, Runtime()).gatekeeper
 
 
 def admit(
@@ -26,7 +28,9 @@ def admit(
     upgrade: bool = False,
 ) -> Identity:
     given = {"host": "127.0.0.1:8080", **(headers or {})}
-    return keeper.admit(method, given, query or {}, upgrade=upgrade, now=time.time())
+    admitted = keeper.admit(method, given, query or {}, upgrade=upgrade)
+    assert isinstance(admitted, Identity)
+    return admitted
 
 
 def reason(keeper: Gatekeeper, *args: Mapping[str, str], method: str = "GET", upgrade: bool = False) -> str:

@@ -12,7 +12,8 @@ import jwt
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tidings.ops.auth import Gatekeeper, JwtAuthentication, NoAuthentication
+from tidings.ops.auth import Gatekeeper, NoAuthentication
+from tidings.ops.claims import Claims, SecretAuthentication
 from tidings.ops.pool import WorkerPool
 from tidings.webmail.announcer import Event
 from tidings.webmail.app import client_directory, create_app
@@ -70,7 +71,7 @@ async def tokens_http(
     tmp_path: Path, box: mailbox.Maildir, announced: Announced, pool: WorkerPool
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Mode jwt, the gateway elsewhere."""
-    keeper = Gatekeeper(JwtAuthentication(SECRET, None, None), allow_origins=(), loopback_hosts_only=False)
+    keeper = Gatekeeper(SecretAuthentication(SECRET, Claims()), allow_origins=(), loopback_hosts_only=False)
     app = create_app(
         Mailboxes(tmp_path), keeper, announced, pool, gateway_url="https://push.example/", open_account=None
     )

@@ -11,7 +11,7 @@ from tidings.errors import SettingsError
 from tidings.ops.lifecycle import Runtime
 from tidings.ops.listener import UvicornService
 from tidings.ops.settings import AuthSettings, parse
-from tidings.webmail.service import compose, create_fallback, open_mailboxes
+from tidings.webmail.service import compose, open_mailboxes
 from tidings.webmail.settings import WebmailSettings
 
 NO_TOKENS = AuthSettings(auth="none")
@@ -49,8 +49,6 @@ def test_a_root_that_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
 def test_without_tokens_it_does_not_serve_the_network(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--auth none on 0\.0\.0\.0"):
         compose(settings(tmp_path, host="0.0.0.0"), Runtime())
-    with pytest.raises(SettingsError, match=r"--auth none on 0\.0\.0\.0"):
-        create_fallback(tmp_path, NO_TOKENS, "0.0.0.0", Runtime())
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://", "http://u:p@x", "http://x/path", "http://x?q"])

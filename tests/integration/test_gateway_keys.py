@@ -1,0 +1,169 @@
+"""Clients whose tokens are signed with public keys: verified beside the loop, whatever happens meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.clients import event_stream, jmap_client, masked, raw_client, upgrade
+from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.keys import KeyServer, forged, jwk, key_server, pem, private_key, token
+from tests.support.tls import make_certificate
+from tests.support.waiting import eventually
+from tidings.ops.pool import QUEUED, THREADS
+
+TEXT = 1
+SUBSCRIBE = masked(TEXT, b'{"@type":"WebSocketPushEnable","dataTypes":null}')
+
+
+def signed(key_id: str | None = None, **claims: object) -> str:
+    return token(private_key("RS256"), "RS256", key_id, **claims)
+
+
+def bearer() -> dict[str, str]:
+    return {"Authorization": f"Bearer {signed('one')}"}
+
+
+@pytest.fixture
+async def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[KeyServer]:
+    certificate = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    async with key_server(certificate) as server:
+        server.offer(jwk(private_key("RS256"), "RS256", kid="one"))
+        yield server
+
+
+@pytest.fixture
+async def gateway(server: KeyServer) -> AsyncIterator[RunningGateway]:
+    async with running_gateway(auth="jwt", jwks_url=server.url) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def held(server: KeyServer) -> AsyncIterator[RunningGateway]:
+    """A gateway whose token checks wait until the key server answers."""
+    server.answering.clear()
+    async with running_gateway(auth="jwt", jwks_url=server.url) as gateway:
+        await eventually(lambda: server.requests)
+        yield gateway
+
+
+async def test_every_way_in_takes_such_tokens(gateway: RunningGateway) -> None:
+    async with jmap_client(gateway.url(""), additional_headers=bearer()) as client:
+        assert await client.subscribe() == {}
+        await gateway.publish("alice", {"Email": "s1"})
+        assert await client.changed() == {"alice": {"Email": "s1"}}
+    async with event_stream(gateway.http_url("/jmap/eventsource", ""), **bearer()) as stream:
+        assert await stream.event()
+    async with httpx.AsyncClient(headers=bearer()) as http:
+        assert (await http.get(gateway.http_url("/jmap/changes", ""))).status_code == 200
+        session = (await http.get(gateway.http_url("/.well-known/jmap", ""))).json()
+    assert session["username"] == "alice"
+    assert gateway.value("tidings_token_checks") == 0
+
+
+async def test_other_tokens_are_not_let_in(gateway: RunningGateway) -> None:
+    public = pem(private_key("RS256"))
+    for made, reason in (
+        (forged(public, kid="one"), "bad_token"),
+        (token(private_key("RS256", 7), "RS256", "one"), "bad_token"),
+        (signed("two"), "unknown_key"),
+        (signed("one", exp=1), "expired_token"),
+    ):
+        async with raw_client(gateway.port) as client:
+            await client.send(upgrade(f"/jmap/ws?access_token={made}"))
+            assert await client.status() == 401
+        assert gateway.value("tidings_rejections_total", reason=reason) >= 1
+    async with raw_client(gateway.port) as client:
+        await client.send(upgrade(f"/jmap/ws?account=bob&access_token={signed('one')}"))
+        assert await client.status() == 403
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(gateway.http_url("/.well-known/jmap", f"access_token={forged(public, kid='one')}"))
+    assert answer.status_code == 401
+
+
+async def test_what_is_sent_before_the_answer_is_heard_after_it(held: RunningGateway, server: KeyServer) -> None:
+    async with raw_client(held.port) as client:
+        await client.send(upgrade(f"/jmap/ws?access_token={signed('one')}") + SUBSCRIBE[:5])
+        await eventually(lambda: held.value("tidings_token_checks") == 1)
+        await client.send(SUBSCRIBE[5:])
+        server.answering.set()
+        assert await client.status() == 101
+        assert json.loads((await client.frame())[1])["changed"] == {}
+
+
+async def test_who_sends_too_much_before_the_answer_is_refused(held: RunningGateway) -> None:
+    async with raw_client(held.port) as client:
+        await client.send(upgrade(f"/jmap/ws?access_token={signed('one')}") + bytes(20_000))
+        assert await client.status() == 400
+    assert held.value("tidings_rejections_total", reason="early_bytes") == 1
+    assert held.value("tidings_token_checks") == 0
+
+
+async def test_a_check_never_lets_in_who_has_the_descriptor_next(held: RunningGateway, server: KeyServer) -> None:
+    def descriptors() -> set[int]:
+        reactor = held.service._parts[0]  # type: ignore[attr-defined]
+        return {connection.fd for connection in reactor.connections()}
+
+    async with raw_client(held.port) as gone:
+        await gone.send(upgrade(f"/jmap/ws?access_token={signed('one')}"))
+        await eventually(lambda: held.value("tidings_token_checks") == 1)
+        before = descriptors()
+    await eventually(lambda: held.value("tidings_sockets_open") == 0)
+    assert held.value("tidings_token_checks") == 0
+    async with raw_client(held.port) as next_one:
+        await eventually(lambda: held.value("tidings_sockets_open") == 1)
+        assert descriptors() == before
+        server.answering.set()
+        await eventually(lambda: held.health.ready()[0])
+        await next_one.send(upgrade("/jmap/ws"))
+        assert await next_one.status() == 401
+
+
+async def test_a_full_pool_is_an_answer(gateway: RunningGateway) -> None:
+    release = threading.Event()
+    blocking = [asyncio.create_task(gateway.pool.run(release.wait)) for _ in range(THREADS + QUEUED)]
+    try:
+        await asyncio.sleep(0)
+        async with raw_client(gateway.port) as client:
+            await client.send(upgrade(f"/jmap/ws?access_token={signed('one')}"))
+            head = await client.head()
+        async with httpx.AsyncClient(headers=bearer()) as http:
+            answer = await http.get(gateway.http_url("/.well-known/jmap", ""))
+    finally:
+        release.set()
+        await asyncio.gather(*blocking)
+    assert head.startswith("HTTP/1.1 503 ")
+    assert "Retry-After: 1" in head
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert gateway.value("tidings_rejections_total", reason="token_checks") == 1
+    async with jmap_client(gateway.url(""), additional_headers=bearer()) as client:
+        assert await client.subscribe() == {}
+
+
+async def test_a_check_that_takes_too_long_is_given_up(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.checking.CHECK_SECONDS", 0.2)
+    server.answering.clear()
+    async with running_gateway(auth="jwt", jwks_url=server.url, head_seconds=0.2) as gateway:
+        async with raw_client(gateway.port) as client:
+            await client.send(upgrade(f"/jmap/ws?access_token={signed('one')}"))
+            assert await client.status() == 503
+        assert gateway.value("tidings_rejections_total", reason="token_checks") == 1
+        assert gateway.value("tidings_token_checks") == 0
+
+
+async def test_a_gateway_stops_while_tokens_are_checked(server: KeyServer) -> None:
+    server.answering.clear()
+    async with running_gateway(auth="jwt", jwks_url=server.url) as gateway:
+        reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+        writer.write(upgrade(f"/jmap/ws?access_token={signed('one')}"))
+        await eventually(lambda: gateway.value("tidings_token_checks") == 1)
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
