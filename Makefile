@@ -27,6 +27,7 @@ run: .venv/package.stamp ## Run everything in one process: http://127.0.0.1:8080
 
 test: .venv/package.stamp .venv/dev.stamp $(JAM)/node_modules/.package-lock.json ## Install what the tests need, run all of them, check coverage
 	@scripts/apt-install rabbitmq-server chromium openssl prometheus iproute2 docker-registry
+	@command -v go >/dev/null || scripts/apt-install golang-go
 	@$(BIN)/python -m pytest --ignore=tests/image --cov --cov-report= $(ARGS)
 	$(if $(ARGS),,@echo "Coverage of the pure modules, branches included:")
 	$(if $(ARGS),,@pure=$$($(BIN)/python scripts/pure_modules.py) && \

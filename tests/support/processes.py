@@ -20,6 +20,7 @@ ZEROS = {
     "gateway": ("--port", "--admin-port", "--probe-port", "--drain-delay-seconds"),
     "publisher": ("--ingest-port", "--admin-port", "--probe-port"),
     "webmail": ("--port", "--admin-port", "--probe-port"),
+    "planted": ("--admin-port", "--probe-port"),
 }
 """What is 0 where a test does not say: any free port, and nobody to wait for who sends clients here."""
 

@@ -7,6 +7,7 @@ import random
 import resource
 import socket
 import time
+from collections.abc import Iterable
 from secrets import token_hex
 from typing import Final
 
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp
 
 from tidings.bus.log import ChangeLog
 from tidings.gateway.admission import Admission, Caps
+from tidings.gateway.census import census
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.drain import STEP_SECONDS, Pace
@@ -137,6 +139,7 @@ class GatewayService:
         self._metrics = GatewayMetrics(runtime.registry)
         self._hand_over = HandOver(create_app(keeper, settings.public_url, settings.max_message_bytes, fallback))
         self._parts: tuple[Reactor, Subscriptions] | None = None
+        runtime.connections.append(self._connections)
         self._readiness: asyncio.Task[None] | None = None
         runtime.health.set_ready("log", False, "not connected yet")
 
@@ -189,6 +192,9 @@ class GatewayService:
         self._parts = (reactor, subscriptions)
         self._readiness = asyncio.create_task(self._become_ready())
         _log.info("listening", service=self.name, host=self.host, port=self.port)
+
+    def _connections(self) -> Iterable[tuple[str, ...]]:
+        return () if self._parts is None else census(self._parts[0], self._hand_over)
 
     async def _become_ready(self) -> None:
         """Ready from the first connection to the log on: a later outage is no reason to send clients away."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Protocol
 
 import structlog
@@ -22,6 +23,7 @@ from tidings.ops.guard import admin_access
 from tidings.ops.health import BEAT_SECONDS, Health, expose
 from tidings.ops.metrics import new_registry
 from tidings.ops.pool import WorkerPool
+from tidings.ops.pprof import Connections, Options, Profiler
 from tidings.ops.settings import OpsSettings
 
 _log = structlog.get_logger()
@@ -43,15 +45,31 @@ class Service(Protocol):
 
 @dataclass(frozen=True)
 class Runtime:
-    """What every service is given. To `pages` it adds its own of the admin listener, while it is composed."""
+    """What every service is given. While it is composed, it adds its own to two lists.
+
+    `pages` are those of the admin listener, `connections` what tells which client connections there are.
+    """
 
     registry: CollectorRegistry = field(default_factory=new_registry)
     health: Health = field(default_factory=Health)
+    profiling: Options = field(default_factory=Options)
     pages: list[Route] = field(default_factory=list)
+    connections: list[Connections] = field(default_factory=list)
+    profiler: Profiler = field(init=False)
     pool: WorkerPool = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "pool", WorkerPool(self.registry))
+        object.__setattr__(self, "profiler", Profiler(self.profiling, self._all_connections))
+        object.__setattr__(self, "pool", WorkerPool(self.registry, begin_wait=self.profiler.waits.begin))
+        self.pages.extend(self.profiler.routes())
+
+    def _all_connections(self) -> Iterable[tuple[str, ...]]:
+        return chain.from_iterable(connections() for connections in self.connections)
+
+
+def profiling(settings: OpsSettings, command: str) -> Options:
+    """What of a process is profiled, by its settings."""
+    return Options(f"tidings-{command}", settings.heap_profile, settings.mutex_profile)
 
 
 Compose = Callable[[Runtime], Sequence[Service]]
@@ -64,7 +82,8 @@ def run(settings: OpsSettings, command: str, compose: Compose) -> int:
     """
     logs.configure(settings.log_format, settings.log_level)
     access = admin_access(settings)
-    runtime = Runtime()
+    runtime = Runtime(profiling=profiling(settings, command))
+    runtime.profiler.install()
     expose(runtime.health, command, runtime.registry)
     services = compose(runtime)
     listeners = OpsListeners(
@@ -118,6 +137,7 @@ async def _serve(services: Sequence[Service], runtime: Runtime, lifeline: int | 
 @contextlib.asynccontextmanager
 async def _running(services: Sequence[Service], runtime: Runtime) -> AsyncIterator[None]:
     async with contextlib.AsyncExitStack() as stack:
+        stack.enter_context(runtime.profiler.watching())
         stack.callback(runtime.pool.close)
         for service in services:
             try:

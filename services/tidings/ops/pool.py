@@ -19,9 +19,19 @@ T = TypeVar("T")
 
 
 class WorkerPool:
-    """Runs functions in threads, at most `threads` at once; `queued` more may wait."""
+    """Runs functions in threads, at most `threads` at once; `queued` more may wait.
 
-    def __init__(self, registry: CollectorRegistry, threads: int = THREADS, queued: int = QUEUED) -> None:
+    `begin_wait` is called where a function has to wait for a thread, and what it returns when it has one.
+    """
+
+    def __init__(
+        self,
+        registry: CollectorRegistry,
+        threads: int = THREADS,
+        queued: int = QUEUED,
+        begin_wait: Callable[[], Callable[[], None]] | None = None,
+    ) -> None:
+        self._begin_wait = begin_wait
         self._executor = ThreadPoolExecutor(threads, "worker")
         self._threads = threads
         self._room = threads + queued
@@ -41,6 +51,8 @@ class WorkerPool:
         if self._taken >= self._room:
             self._rejected += 1
             raise Overloaded("too much is being done at once: try again")
+        if self._begin_wait is not None and self._taken >= self._threads:
+            function = _after(self._begin_wait(), function)
         loop = asyncio.get_running_loop()
         self._taken += 1
         future = self._executor.submit(function)
@@ -58,3 +70,11 @@ class WorkerPool:
     def close(self) -> None:
         """Let running calls end, drop those that wait."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+
+
+def _after(first: Callable[[], None], function: Callable[[], T]) -> Callable[[], T]:
+    def both() -> T:
+        first()
+        return function()
+
+    return both

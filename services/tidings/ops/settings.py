@@ -60,6 +60,13 @@ class OpsSettings(Settings):
         min_length=16,
         description="token that whoever is not on loopback must present to the admin port; from the environment only",
     )
+    heap_profile: int = Field(
+        0,
+        ge=0,
+        le=64,
+        description="frames to keep of each allocation's stack, for heap profiles; 0: none are traced. Costs a lot",
+    )
+    mutex_profile: bool = Field(False, description="measure waits for locks, full queues and the thread pool")
     probe_host: str = Field("127.0.0.1", description="address for probes and metrics; any is safe")
     probe_port: int = Field(9091, ge=0, le=65535, description="port for probes and metrics; 0 for any free one")
     log_format: Literal["auto", "json", "console"] = Field(

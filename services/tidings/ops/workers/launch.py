@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tidings.ops import logs
 from tidings.ops.admin import ops_sockets
-from tidings.ops.guard import AdminAccess, admin_access
+from tidings.ops.guard import admin_access
 from tidings.ops.lifecycle import Runtime
 from tidings.ops.settings import OpsSettings
 from tidings.ops.workers.admin import administer
@@ -25,12 +25,12 @@ def run_workers(
     Raises SettingsError when they cannot start because of something the operator has to change.
     """
     logs.configure(settings.log_format, settings.log_level)
-    access = admin_access(settings)
+    admin_access(settings)
     # Composed once here for what is wrong with the settings, and for what composing imports: workers share its pages.
     compose(Runtime(), None)
     admin_sockets = ops_sockets(settings)
     places = [Place(number, sock, _unix_listener()) for number, sock in enumerate(listen(), 1)]
-    return _supervisor(command, places, admin_sockets, compose, access).run()
+    return _supervisor(command, places, admin_sockets, compose, settings).run()
 
 
 def _unix_listener() -> socket.socket:
@@ -59,9 +59,10 @@ def _supervisor(
     places: Sequence[Place],
     admin_sockets: Mapping[str, socket.socket],
     compose: Compose,
-    access: AdminAccess,
+    settings: OpsSettings,
 ) -> Supervisor:
     board = Board(len(places))
+    access = admin_access(settings)
     workers_line, admin_line = Lifeline(), Lifeline()
     addresses = {place.number: place.admin.getsockname().decode() for place in places}
 
@@ -80,7 +81,7 @@ def _supervisor(
             close_all_but(place)
             for sock in admin_sockets.values():
                 sock.close()
-            work(command, place, seat, workers_line.reading, compose, access)
+            work(command, place, seat, workers_line.reading, compose, settings)
 
         return Child("worker", {"worker": place.number}, seat, live)
 

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import structlog
 
 from tidings.ops.admin import OpsListeners
-from tidings.ops.guard import AdminAccess
+from tidings.ops.guard import admin_access
 from tidings.ops.health import expose
-from tidings.ops.lifecycle import Runtime, Service, serve
+from tidings.ops.lifecycle import Runtime, Service, profiling, serve
+from tidings.ops.settings import OpsSettings
 from tidings.ops.workers.board import Seat, SharedHealth
 
 Compose = Callable[[Runtime, socket.socket | None], Sequence[Service]]
@@ -49,10 +50,11 @@ class Attendance:
         """Nothing to tell: the supervisor sees the process end."""
 
 
-def work(command: str, place: Place, seat: Seat, lifeline: int, compose: Compose, access: AdminAccess) -> None:
+def work(command: str, place: Place, seat: Seat, lifeline: int, compose: Compose, settings: OpsSettings) -> None:
     """Serve until the supervisor stops, or is gone. Raises SettingsError for what the operator has to change."""
     structlog.contextvars.bind_contextvars(worker=place.number)
-    runtime = Runtime(health=SharedHealth(seat))
+    runtime = Runtime(health=SharedHealth(seat), profiling=profiling(settings, command))
+    runtime.profiler.install()
     expose(runtime.health, command, runtime.registry)
     services = [*compose(runtime, place.listener), Attendance(seat)]
     listeners = OpsListeners(
@@ -60,7 +62,7 @@ def work(command: str, place: Place, seat: Seat, lifeline: int, compose: Compose
         {"admin": place.admin},
         runtime.registry,
         runtime.health,
-        access,
+        admin_access(settings),
         runtime.pages,
     )
     serve(services, runtime, listeners, lifeline)

@@ -1,0 +1,56 @@
+"""The page at `/debug/pprof/`: which profiles there are, what each is and costs. Pure."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable
+from typing import Final, NamedTuple
+
+from tidings.ops.pprof import flame
+
+POLICY: Final = (
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_STYLE: Final = (
+    "body{font:15px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse}td,th{text-align:left;vertical-align:top;padding:.4rem .8rem .4rem 0;"
+    "border-bottom:1px solid #8884}td:nth-child(-n+2){white-space:nowrap}code{font-size:.95em}"
+)
+
+
+class Entry(NamedTuple):
+    """A row: `text` is a query that gives text, or empty; `timed`, the one that takes seconds."""
+
+    name: str
+    about: str
+    cost: str
+    text: str = ""
+    timed: str = ""
+    graph: bool = True
+
+
+def page(title: str, entries: Iterable[Entry], comment: str) -> str:
+    """The page, as HTML. Links are relative, so that they hold below any prefix."""
+    rows = "".join(_row(entry) for entry in entries)
+    name = html.escape(title)
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=color-scheme content='light dark'>"
+        f"<meta name=viewport content='width=device-width'><title>{name}: profiles</title><style>{_STYLE}</style>"
+        f"<h1>{name}: profiles</h1><p>{html.escape(comment)}"
+        f"<p>To open one: <code>go tool pprof http://.../debug/pprof/profile</code>, or <b>flame graph</b> here. "
+        f"With <code>seconds</code>, profiles that sum up tell what came in these seconds."
+        f"<table><tr><th>Profile<th><th>What it is<th>What it costs{rows}</table>"
+    )
+
+
+def _row(entry: Entry) -> str:
+    name = html.escape(entry.name)
+    links = []
+    if entry.graph:
+        links.append(f'<a href="{html.escape(flame.link(entry.name, entry.timed))}">flame graph</a>')
+    if entry.text:
+        links.append(f'<a href="{html.escape(entry.name + entry.text)}">text</a>')
+    return (
+        f'<tr><td><a href="{name}">{name}</a><td>{" ".join(links)}'
+        f"<td>{html.escape(entry.about)}<td>{html.escape(entry.cost)}"
+    )

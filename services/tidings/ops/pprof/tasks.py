@@ -1,0 +1,110 @@
+"""What there is to run, and where each stands: asyncio's tasks by their await chains, and threads.
+
+`Task.get_stack` shows only the outermost frame. The rest hangs on `cr_await`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import gc
+import sys
+import threading
+from collections.abc import Iterable
+from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
+from typing import Final
+
+from tidings.ops.pprof.profile import Frame, Labels, Stack, synthetic
+from tidings.ops.pprof.stacks import MAX_FRAMES, Symbols
+
+ANSWER_SECONDS: Final = 0.5
+WRAPPERS: Final = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
+NO_FRAME: Final = synthetic("[no frame]")
+
+
+async def all_tasks(loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[object]]:
+    """The tasks of another thread's loop.
+
+    Asked there, where none is made meanwhile; of a loop that is stuck they are listed here, for it makes none either.
+    One that is closed has none.
+    """
+    own = asyncio.get_running_loop()
+    listed: asyncio.Future[list[asyncio.Task[object]]] = own.create_future()
+
+    def tell(tasks: list[asyncio.Task[object]]) -> None:
+        if not listed.done():
+            listed.set_result(tasks)
+
+    def answer() -> None:
+        # Late, nobody may wait any more.
+        with contextlib.suppress(RuntimeError):
+            own.call_soon_threadsafe(tell, list(asyncio.all_tasks(loop)))
+
+    try:
+        loop.call_soon_threadsafe(answer)
+    except RuntimeError:
+        return []
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS):
+            return await listed
+    except TimeoutError:
+        return list(asyncio.all_tasks(loop))
+
+
+def await_chain(task: asyncio.Task[object]) -> list[FrameType]:
+    """The frames of a task, the innermost first. Of a running one, those that are not running."""
+    chain: list[FrameType] = []
+    awaited: object = task.get_coro()
+    while awaited is not None and len(chain) < MAX_FRAMES:
+        match awaited:
+            case CoroutineType():
+                frame, awaited = awaited.cr_frame, awaited.cr_await
+            case GeneratorType():
+                frame, awaited = awaited.gi_frame, awaited.gi_yieldfrom
+            case AsyncGeneratorType():
+                frame, awaited = awaited.ag_frame, awaited.ag_await
+            case _:
+                frame, awaited = None, _wrapped(awaited)
+        if frame is not None:
+            chain.append(frame)
+    chain.reverse()
+    return chain
+
+
+def _wrapped(awaited: object) -> object:
+    """What one of the interpreter's own wrappers is around, which it shows to nobody but the collector of garbage."""
+    if type(awaited).__name__ in WRAPPERS:
+        for inner in gc.get_referents(awaited):
+            if isinstance(inner, CoroutineType | AsyncGeneratorType):
+                return inner
+    return None
+
+
+def task_stack(symbols: Symbols, task: asyncio.Task[object]) -> Stack:
+    """The stack of a task."""
+    found: list[int] = []
+    for frame in await_chain(task):
+        found += symbols.note(frame)
+    return symbols.name(tuple(found)) or (NO_FRAME,)
+
+
+def thread_stacks(symbols: Symbols) -> Iterable[tuple[str, Stack]]:
+    """Name and stack of each thread that runs Python."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    for ident, frame in sys._current_frames().items():  # noqa: SLF001 - documented, for profilers
+        yield names.get(ident, f"thread {ident}"), symbols.stack(frame)
+
+
+def label(kind: str) -> Labels:
+    """What tells tasks and threads apart."""
+    return (("kind", kind),)
+
+
+def described(title: str, stack: Stack) -> str:
+    """One entry of a full dump."""
+    lines = "".join(f"\t{_place(frame)}\n" for frame in stack)
+    return f"{title}:\n{lines}\n"
+
+
+def _place(frame: Frame) -> str:
+    return f"{frame.function} {frame.file}:{frame.line}" if frame.file else frame.function
