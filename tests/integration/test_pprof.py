@@ -285,7 +285,6 @@ def test_bad_requests_are_refused_as_in_go(planted: Planted) -> None:
         assert answer.headers["content-type"].startswith("text/plain")
         assert "content-disposition" not in answer.headers
     assert service.client.post("/debug/pprof/symbol").status_code == 403
-    assert service.client.post("/debug/pprof/heap", headers={"X-Requested-With": "x"}).status_code == 405
 
 
 @pytest.mark.parametrize("name", ["profile", "wall", "heap"])

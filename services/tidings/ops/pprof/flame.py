@@ -21,10 +21,10 @@ TYPES: Final = {
     ".woff2": "font/woff2",
 }
 POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; font-src 'self'; "
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; font-src 'self'; "
     "img-src 'self' data: blob:; connect-src 'self' blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-"""Inline style: speedscope makes its rules as it runs."""
+"""Speedscope makes its rules of style as it runs, and one of its importers is WebAssembly."""
 
 
 async def serve(request: Request) -> Response:

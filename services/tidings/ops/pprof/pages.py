@@ -47,8 +47,8 @@ class Pages:
         """All pages, below /debug/pprof/ and /debug/flame/."""
         return [
             Route("/debug/pprof/", self._answering(self._index)),
-            Route("/debug/pprof/{name}", self._answering(self._profile)),
-            Route("/debug/pprof/symbol", self._answering(self._symbol), methods=["POST"]),
+            # Go takes either, and asks for many symbols by POST.
+            Route("/debug/pprof/{name}", self._answering(self._profile), methods=["GET", "POST"]),
             Route("/debug/flame/", flame.serve),
             Route("/debug/flame/{file}", flame.serve),
         ]
