@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from monitoring.dashboards import instances, namespaces
-from monitoring.dashboards.processes import process_panels
+from monitoring.dashboards.processes import broker_panel, process_panels
 from monitoring.panels import page, series
 from monitoring.promql import PROCESS as HERE
 from monitoring.promql import Query
@@ -69,7 +69,7 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Turned away, by reason",
-                "Requests rejected instead of parked.",
+                "Requests rejected instead of parked, and times that accepting paused for lack of files.",
                 "reqps",
                 Query(HERE.rate("tidings_rejections_total", by="reason"), "{{reason}}"),
                 Query(HERE.rate("tidings_head_deadlines_total"), "no head in time"),
@@ -195,4 +195,5 @@ def _feeds(dashboard: Dashboard) -> None:
                 Query(HERE.rate("tidings_clock_skew_total", by="instance"), "{{instance}}"),
             )
         )
+        .with_panel(broker_panel())
     )

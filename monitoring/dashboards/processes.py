@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
+from grafana_foundation_sdk.builders.timeseries import Panel
 
-from monitoring.panels import note, series
+from monitoring.panels import THIRD, note, series
 from monitoring.promql import PROCESS as HERE
 from monitoring.promql import Query
 
@@ -71,6 +72,19 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
             )
         )
         .with_panel(note("Look inside", _inside(command, admin_port)))
+    )
+
+
+def broker_panel(width: int = THIRD) -> Panel:
+    """How a service stands with the broker."""
+    return series(
+        "Connections to the broker",
+        "Those that are up, whether the broker blocks publishing (an alarm), and failures per second.",
+        "short",
+        Query(HERE.total("tidings_bus_connected", by="connection"), "{{connection}} up"),
+        Query(HERE.total("tidings_bus_blocked"), "blocked"),
+        Query(HERE.rate("tidings_bus_failures_total", by="connection"), "{{connection}} failures"),
+        width=width,
     )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 
 from monitoring.dashboards import instances, namespaces
-from monitoring.dashboards.processes import process_panels
-from monitoring.panels import page, series
+from monitoring.dashboards.processes import broker_panel, process_panels
+from monitoring.panels import HALF, page, series
 from monitoring.promql import PROCESS as HERE
 from monitoring.promql import Query
 
@@ -19,6 +19,7 @@ def build() -> Dashboard:
         "tidings-publisher", "Tidings / Publisher", "Ingest, batches, Maildirs.", [namespaces(), instances("publisher")]
     )
     _ingest(dashboard)
+    _spool(dashboard)
     _maildir(dashboard)
     return process_panels(dashboard, "publisher", ADMIN_PORT)
 
@@ -84,6 +85,52 @@ def _ingest(dashboard: Dashboard) -> None:
                 Query(HERE.rate("tidings_pool_rejections_total"), "pool full"),
             )
         )
+    )
+
+
+def _spool(dashboard: Dashboard) -> None:
+    (
+        dashboard.with_row(Row("Spool"))
+        .with_panel(
+            series(
+                "Changes in the spool",
+                "Acknowledged and on disk, not in the log yet. More than none for long: the log does not take them.",
+                "short",
+                Query(HERE.total("tidings_spool_changes", by="instance"), "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Full to",
+                "Of --spool-bytes. Once full, storages are refused.",
+                "percentunit",
+                Query(
+                    f"{HERE.select('tidings_spool_bytes')} / {HERE.select('tidings_spool_capacity_bytes')}",
+                    "{{instance}}",
+                ),
+            )
+        )
+        .with_panel(
+            series(
+                "Oldest change",
+                "How long it has waited.",
+                "s",
+                Query(HERE.select("tidings_spool_oldest_seconds"), "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "In and out",
+                "Changes stored, handed over to the log, and refused by reason; and times that the file failed.",
+                "ops",
+                Query(HERE.rate("tidings_spool_stored_changes_total"), "stored"),
+                Query(HERE.rate("tidings_spool_drained_changes_total"), "handed over"),
+                Query(HERE.rate("tidings_spool_refused_changes_total", by="reason"), "refused: {{reason}}"),
+                Query(HERE.rate("tidings_spool_failures_total"), "failures"),
+                width=HALF,
+            )
+        )
+        .with_panel(broker_panel(width=HALF))
     )
 
 

@@ -75,6 +75,18 @@ CASES: dict[str, Case] = {
             of("tidings_publisher_requests_total", 'status="422"'): "0+600x60",
         },
     ),
+    "TidingsChangesWait": Case(
+        fires={of("tidings_spool_oldest_seconds"): "0x20 0+60x40"},
+        quiet={of("tidings_spool_oldest_seconds"): "0x20 30 55 90 0x40"},
+    ),
+    "TidingsSpoolFilling": Case(
+        fires={of("tidings_spool_bytes"): "0+2x60", of("tidings_spool_capacity_bytes"): "100x60"},
+        quiet={of("tidings_spool_bytes"): "0+1x60", of("tidings_spool_capacity_bytes"): "100x60"},
+    ),
+    "TidingsSpoolFails": Case(
+        fires={of("tidings_spool_failures_total"): "0x28 2x40"},
+        quiet={of("tidings_spool_failures_total"): "2x60"},
+    ),
     "TidingsFeedsNotLive": Case(
         fires={of("tidings_feeds"): "64x60", of("tidings_feeds_live"): "64x20 63x40"},
         quiet={of("tidings_feeds"): "64x60", of("tidings_feeds_live"): "64x20 0 64x40"},
