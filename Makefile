@@ -49,10 +49,9 @@ check: .venv/package.stamp .venv/dev.stamp ## Check format, lint, types, import 
 		3) echo "All checks passed but the audit of dependencies, which COULD NOT BE MADE.";; \
 		*) exit 1;; esac
 
-# --network host: where containers have no network of their own, the build still fetches packages.
 image: ## Build the container image, tidings:VERSION (ARGS="--build-arg PYTHON=..." for another base)
 	@version=$$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml) && \
-	DOCKER_BUILDKIT=$${DOCKER_BUILDKIT:-0} docker build --network host --file docker/Dockerfile --tag tidings:$$version \
+	docker build --file docker/Dockerfile --tag tidings:$$version \
 		--build-arg VERSION=$$version --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(ARGS) .
 
 image-test: .venv/package.stamp .venv/dev.stamp ## Build the image and run the pipeline from it (root or a running engine, 5 minutes)

@@ -60,7 +60,7 @@ def all_alerts() -> Iterator[Alert]:
 
 def none_ready(command: str) -> str:
     """None of those that run this command is ready, though one was within the hour; or none has been seen in it."""
-    ready = f'tidings_ready{{command="{command}"}}'
+    ready = f'tidings_ready{{command=~"{command}|up"}}'
     return (
         f"(max by (namespace) (max_over_time({ready}[1h])) > 0)"
         f" unless (max by (namespace) ({ready}) > 0)"

@@ -17,5 +17,5 @@ def namespaces(values: str = ALL_NAMESPACES) -> QueryVariable:
 
 def instances(command: str) -> QueryVariable:
     """The variable that chooses among the processes of a command."""
-    values = f'label_values(tidings_build_info{{{NAMESPACE},command="{command}"}}, instance)'
+    values = f'label_values(tidings_build_info{{{NAMESPACE},command=~"{command}|up"}}, instance)'
     return choice("instance", "Instance", values)

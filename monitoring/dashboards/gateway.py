@@ -24,7 +24,17 @@ def build() -> Dashboard:
     _connections(dashboard)
     _pushes(dashboard)
     _feeds(dashboard)
-    return process_panels(dashboard, "gateway", ADMIN_PORT)
+    process_panels(dashboard, "gateway", ADMIN_PORT)
+    return dashboard.with_panel(
+        series(
+            "Workers",
+            "Of a gateway with several: those that answer, and those that were replaced, per second.",
+            "short",
+            Query(HERE.total("tidings_worker_up", by="instance"), "{{instance}} up"),
+            Query(HERE.rate("tidings_worker_restarts_total", by="worker"), "{{worker}} replaced"),
+            Query(HERE.rate("tidings_worker_unanswered_total", by="worker"), "{{worker}} did not answer"),
+        )
+    )
 
 
 def _connections(dashboard: Dashboard) -> None:
@@ -42,9 +52,11 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Opened, by wire format",
-                "Connections parked per second.",
+                "Connections accepted, those parked, and requests handed over to the HTTP application.",
                 "cps",
+                Query(HERE.rate("tidings_accepts_total"), "accepted"),
                 Query(HERE.rate("tidings_connections_opened_total", by="format"), "{{format}}"),
+                Query(HERE.rate("tidings_handovers_total"), "handed over"),
             )
         )
         .with_panel(

@@ -21,7 +21,7 @@ def build() -> Dashboard:
                 "Gateways ready",
                 "Gateways, or workers of them, that accept clients.",
                 "short",
-                Query(HERE.total("tidings_ready", 'command="gateway"'), "ready"),
+                Query(HERE.total("tidings_ready", 'command=~"gateway|up"'), "ready"),
             )
         )
         .with_panel(
@@ -29,7 +29,7 @@ def build() -> Dashboard:
                 "Publishers ready",
                 "Publishers that take changes.",
                 "short",
-                Query(HERE.total("tidings_ready", 'command="publisher"'), "ready"),
+                Query(HERE.total("tidings_ready", 'command=~"publisher|up"'), "ready"),
             )
         )
         .with_panel(

@@ -13,7 +13,7 @@ from monitoring.promql import Query
 def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashboard:
     """CPU, memory, files, pauses, and how to profile a process of this command."""
 
-    ours = HERE.select("tidings_build_info", f'command="{command}"')
+    ours = HERE.select("tidings_build_info", f'command=~"{command}|up"')
 
     def of(expr: str) -> str:
         """Narrows what any process might tell to those of the command."""

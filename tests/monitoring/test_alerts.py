@@ -208,6 +208,11 @@ def test_a_worker_that_stands_still_and_answers_no_scrape_is_told_of(tmp_path: P
     assert_firing(tmp_path, "TidingsLoopStuck", silent, "30m", 1)
 
 
+@pytest.mark.parametrize("service", ["Gateway", "Publisher"])
+def test_everything_in_one_process_is_both(service: str, tmp_path: Path) -> None:
+    assert_firing(tmp_path, f"TidingsNoReady{service}", {of("tidings_ready", 'command="up"'): UP}, "30m", 0)
+
+
 @pytest.mark.parametrize("command", ["gateway", "publisher"])
 def test_readiness_that_has_never_been_seen_is_told_of(command: str, tmp_path: Path) -> None:
     assert_firing(tmp_path, f"TidingsNoReady{command.title()}", {of("other"): UP}, "30m", 1)

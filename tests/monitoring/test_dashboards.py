@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from itertools import combinations
 from typing import Any
 
@@ -30,8 +31,6 @@ def test_grafanas_own_types_read_it_and_write_it_back(name: str) -> None:
 
 
 def json_of(dashboard: Dashboard) -> Any:
-    import json
-
     return json.loads(json.dumps(dashboard, cls=JSONEncoder))
 
 
