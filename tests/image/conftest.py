@@ -2,16 +2,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from tests.image.engine import BUILD_SECONDS, Engine, EngineError, engine, provide
+from tests.image.suite import ContainedSuite
 from tests.support.broker import Broker
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
 IMAGE = "tidings:under-test"
+BUILT = pytest.StashKey[str]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was tried."""
+    if built := terminalreporter.config.stash.get(BUILT, None):
+        terminalreporter.section("image")
+        terminalreporter.write_line(built)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -32,7 +42,7 @@ def docker() -> Iterator[Engine]:
 
 @pytest.fixture(scope="session")
 def image(docker: Engine, request: pytest.FixtureRequest) -> str:
-    """The image, built from this tree. Says where its base came from."""
+    """The image, built from this tree."""
     (base,) = re.findall(r"^ARG PYTHON=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
     try:
         origin = provide(docker, base)
@@ -45,12 +55,19 @@ def image(docker: Engine, request: pytest.FixtureRequest) -> str:
         pytest.fail(str(error), pytrace=False)
     size = int(docker("image", "inspect", "--format", "{{.Size}}", IMAGE))
     base_size = int(docker("image", "inspect", "--format", "{{.Size}}", base))
-    said = f"{base}: {origin}. The image is {size / 1e6:.0f} MB, {(size - base_size) / 1e6:.0f} MB of them ours."
-    request.config.get_terminal_writer().line(f"\n{said}")
+    request.config.stash[BUILT] = (
+        f"{base}: {origin}. The image is {size / 1e6:.0f} MB, {(size - base_size) / 1e6:.0f} MB of them ours."
+    )
     return IMAGE
 
 
 @pytest.fixture(scope="session")
 def broker() -> Iterator[Broker]:
-    with Broker(vhosts=8) as node:
+    with Broker(vhosts=16) as node:
         yield node
+
+
+@pytest.fixture
+def suite(docker: Engine, image: str, broker: Broker, tmp_path: Path) -> Iterator[ContainedSuite]:
+    with ExitStack() as stack:
+        yield ContainedSuite(docker, image, broker.fresh_url(), tmp_path, stack)

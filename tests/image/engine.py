@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -50,12 +50,12 @@ class Engine:
             return False
         return True
 
-    def restricted(self, name: str, image: str, mounts: Mapping[Path, str], env: Sequence[str]) -> list[str]:
-        """The program that runs an image as Kubernetes would have it: nothing to write to but mounts, no capability."""
+    def restricted(self, name: str, image: str, paths: Sequence[Path], env: Sequence[str]) -> list[str]:
+        """The program that runs an image as Kubernetes would: nothing to write to but `paths`, no capability."""
         return [
             *("docker", "run", "--rm", "--name", name, "--network", "host"),
             *("--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges"),
-            *(part for source, target in mounts.items() for part in ("--volume", f"{source}:{target}")),
+            *(part for path in paths for part in ("--volume", f"{path}:{path}")),
             *(part for variable in env for part in ("--env", variable)),
             image,
         ]
