@@ -9,7 +9,7 @@ import time
 
 import structlog
 
-from bench import compare, fairness, latency, memory, plot, push, rolling, slow, timers, upgrades
+from bench import compare, fairness, latency, memory, plot, push, resume, rolling, slow, timers, upgrades
 from bench.report import document, into_readme, machine, save, table
 
 SECTIONS = {
@@ -21,6 +21,7 @@ SECTIONS = {
     "slow": slow.measure,
     "fairness": fairness.measure,
     "rolling": rolling.measure,
+    "resume": resume.measure,
 }
 
 

@@ -15,17 +15,23 @@ import structlog
 
 from tidings.bus.log import ChangeLog, Entry, FromOffset, FromTime, Start
 from tidings.errors import BatchError, LogError, LogUnavailable, ReadLost
-from tidings.gateway.told import Told, told_of
+from tidings.gateway.told import Told, read_entry, told_of
 from tidings.gateway.window import Window
 from tidings.wire import batch as batches
 from tidings.wire.batch import Batch
-from tidings.wire.cursor import Position, check_of
+from tidings.wire.cursor import Position
 
 WINDOW_SECONDS: Final = 300.0
 MARKER_SECONDS: Final = 2.0
 """How long a marker may take to come back before the feed counts as dead."""
-QUIET_SECONDS: Final = (2.0, 3.0)
-"""Shard silence after which a marker is appended, jittered so that gateways rarely do it together."""
+QUIET_SECONDS: Final = (2.0, 2.8)
+"""Shard silence after which a marker is appended, jittered so that gateways rarely do it together. With the time that
+the marker has, a dead feed is noticed within 5 s."""
+UNPROVEN_SECONDS: Final = 5.0
+"""Silence that the log is told of when no marker can be appended to find out what it means."""
+SPREAD_SECONDS: Final = 0.01
+"""For each feed of this process that attaches: how long one of them may wait for what others append, before it appends
+a marker of its own. Where many gateways attach at once, each would have to read the markers of all."""
 RETRY_SECONDS: Final = (0.2, 1.0)
 MAX_PATIENCE: Final = 8
 """What the times of a feed that fails to attach again and again are multiplied by at the most."""
@@ -56,6 +62,7 @@ class FeedCounters:
     undecodable: int = 0
     lost: int = 0
     gaps: int = 0
+    attaching: int = 0
 
 
 class Feed:
@@ -72,6 +79,8 @@ class Feed:
         self.shard = shard
         self.live = False
         self.window = Window(WINDOW_SECONDS)
+        self.lag = 0.0
+        self.heard_at = 0.0
         self._log = log
         self._events = events
         self._counters = counters
@@ -79,10 +88,14 @@ class Feed:
         self._gap = False
         self._primed = False
         self._verified = False
+        self._attached = 0.0
         self._marker = b""
-        self._heard = 0.0
+        self._proofs: dict[bytes, asyncio.Event] = {}
+        self._attaching = False
+        self._unproven = False
         self._patience = 1
         self._arrival = asyncio.Event()
+        self._stopped = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -92,12 +105,32 @@ class Feed:
     async def stop(self) -> None:
         """Detach."""
         self.live = False
+        self._stopped = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
+    async def prove(self) -> None:
+        """Return once everything that was in the log when this was called has been read, or the feed has stopped."""
+        while not self._stopped:
+            marker = token_bytes(batches.ID_BYTES)
+            self._proofs[marker] = came = asyncio.Event()
+            try:
+                await self._log.append(self.shard, batches.encode(marker, time.time(), ()))
+                async with asyncio.timeout(MARKER_SECONDS):
+                    await came.wait()
+            except (LogUnavailable, TimeoutError):
+                await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - jitter
+            else:
+                return
+            finally:
+                del self._proofs[marker]
+
     async def _run(self) -> None:
-        while True:
+        # A task group that fails just when it is cancelled tells only of its failure.
+        while not self._stopped:
+            self._counters.attaching += 1
+            self._attaching = True
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._read(self._start()))
@@ -108,11 +141,18 @@ class Feed:
                     _log.warning("feed lost", shard=self.shard, reason=reason)
                     self._counters.lost += 1
                 self.live = False
+            finally:
+                self._end_attaching()
             await asyncio.sleep(random.uniform(*RETRY_SECONDS) * self._patience)  # noqa: S311 - jitter
             # Many gateways that attach at once can be what makes a broker slow: then trying sooner is no help.
             self._patience = min(self._patience * 2, MAX_PATIENCE)
 
+    def _end_attaching(self) -> None:
+        self._counters.attaching -= self._attaching
+        self._attaching = False
+
     def _start(self) -> Start:
+        self._attached = time.time()
         position = self.window.position
         self._verified = position is None
         self._marker = token_bytes(batches.ID_BYTES)
@@ -123,22 +163,24 @@ class Feed:
     async def _read(self, start: Start) -> None:
         async with aclosing(self._log.read(self.shard, start)) as entries:
             async for entry in entries:
-                self._heard = time.monotonic()
+                self.heard_at = time.monotonic()
+                self._unproven = False
                 self._take(entry)
                 self._arrival.set()
 
     async def _prove_live(self) -> None:
         """Append a marker on attaching and after silence; raise ReadLost when nothing comes back."""
-        quiet = 0.0
+        await asyncio.sleep(random.uniform(0, SPREAD_SECONDS * (self._counters.attaching - 1)))  # noqa: S311 - jitter
+        quiet = 0.0 if not self.live else QUIET_SECONDS[0]
         while True:
-            silence = time.monotonic() - self._heard
+            silence = time.monotonic() - self.heard_at
             if silence < quiet:
                 await asyncio.sleep(quiet - silence)
                 continue
             sent = await self._append_marker()
-            while sent and (not self.live or self._heard < sent):
+            while sent and (not self.live or self.heard_at < sent):
                 self._arrival.clear()
-                due = max(sent, self._heard) + MARKER_SECONDS * self._patience
+                due = max(sent, self.heard_at) + MARKER_SECONDS * self._patience
                 try:
                     async with asyncio.timeout(max(0.0, due - time.monotonic())):
                         await self._arrival.wait()
@@ -152,7 +194,11 @@ class Feed:
         """When a marker was confirmed, on the monotonic clock; 0 when the log takes none now."""
         try:
             await self._log.append(self.shard, batches.encode(self._marker, time.time(), ()))
-        except LogUnavailable:
+        except LogUnavailable as error:
+            silence = time.monotonic() - self.heard_at
+            if self.live and not self._unproven and silence > UNPROVEN_SECONDS:
+                self._unproven = True
+                _log.warning("feed unproven", shard=self.shard, silent_seconds=round(silence, 1), reason=str(error))
             await asyncio.sleep(MARKER_SECONDS / 2)
             return 0.0
         return time.monotonic()
@@ -165,15 +211,13 @@ class Feed:
         self.window = Window(WINDOW_SECONDS)
 
     def _take(self, entry: Entry) -> None:
-        try:
-            batch = batches.decode(entry.payload)
-        except BatchError as error:
-            _log.error("undecodable log entry", shard=self.shard, offset=entry.offset, reason=str(error))
+        batch, position = read_entry(entry)
+        if isinstance(batch, BatchError):
+            _log.error("undecodable log entry", shard=self.shard, offset=entry.offset, reason=str(batch))
             self._counters.undecodable += 1
-            batch = Batch(batches.VERSION, entry.payload, 0.0, ())
+            batch = Batch(batches.VERSION, b"", 0.0, ())
             self._gap = True
             self.window = Window(WINDOW_SECONDS)
-        position = Position(entry.offset, check_of(batch.id))
         if not self._follows(position):
             return
         consumed = time.monotonic()
@@ -182,17 +226,25 @@ class Feed:
         self._counters.batches += 1
         self._counters.changes += len(told)
         self._counters.markers += batch.is_marker
+        self.lag = max(0.0, time.time() - batch.appended)
         if self._primed:
             if told:
                 self._delivered(time.time() - batch.appended)
             self._events.batch(self.shard, position, told, consumed)
-        if batch.id == self._marker and not self.live:
+        # What was appended since we attached proves as much as our own marker, whoever appended it. Should its
+        # writer's clock be wrong, we are live before all of the past is read: it is told as news then.
+        goes_live = not self.live and (batch.id == self._marker or batch.appended >= self._attached)
+        if goes_live:
             self.live = self._primed = True
             self._patience = 1
-            self._events.live(self.shard, position)
+            self._end_attaching()
         if self._gap and self._primed:
             self._gap = False
             self._events.gap(self.shard)
+        if goes_live:
+            self._events.live(self.shard, position)
+        if batch.id in self._proofs:
+            self._proofs[batch.id].set()
 
     def _follows(self, position: Position) -> bool:
         """Whether an entry is new; the first after a reattach has to be the last one known, or there is a gap."""

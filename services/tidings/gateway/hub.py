@@ -114,16 +114,15 @@ class Hub:
         """Set a shard's position where there is no change to tell: a marker, or a feed that went live."""
         self._positions.place(shard, cursor.encode_entry(shard, position))
 
-    def resync(self, accounts: Iterable[str]) -> None:
-        """Tell everybody connected for these accounts to resynchronise them."""
-        told: list[Connection] = []
+    def resync(self, accounts: Iterable[str]) -> list[Connection]:
+        """Have everybody connected for these accounts told to resynchronise them; each waits until it is released."""
+        concerned: dict[Connection, None] = {}
         now = self._clock()
         for account in accounts:
             state = self._unknown_state()
             merges: Merges = {}
             for connection in self.connections(account):
-                if connection.pending is None:
-                    told.append(connection)
+                concerned[connection] = None
                 # Whoever is in the table has subscribed, and so has a form.
                 form = cast("Form", connection.form)
                 pending = connection.pending or NOTHING
@@ -132,7 +131,13 @@ class Hub:
                     news = merge(pending, resync(form, account, state), now, None)
                     merged = merges[id(pending), form] = (pending, news, False)
                 connection.pending = merged[1]
-        self._outbox.later(told)
+        self._outbox.resuming.update(concerned)
+        return list(concerned)
+
+    def release(self, connection: Connection) -> None:
+        """Tell it what waited for a resync's turn, unless it still has to cool down or to read."""
+        self._outbox.resuming.discard(connection)
+        self._outbox.later([connection])
 
     def publish(self, shard: int, position: Position, changes: Sequence[Told], consumed: float) -> None:
         """Tell everybody of a batch's changes, in log order, then move the shard's position.

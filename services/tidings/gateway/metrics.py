@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry
 
@@ -10,6 +12,7 @@ from tidings.gateway.feed import FeedCounters
 from tidings.gateway.front import Front
 from tidings.gateway.handover import HandOver
 from tidings.gateway.parked import POLL_SECONDS, Lot
+from tidings.gateway.subscriptions import Subscriptions
 from tidings.ops.metrics import HotMetrics, PlainHistogram
 
 
@@ -140,20 +143,37 @@ class GatewayMetrics:
             "Clients told to resynchronise because too many types waited",
             lambda: hub.counters.overflowed,
         )
-        resumes = subscriptions.counters
-        labelled(
+        self._watch_resumes(subscriptions)
+
+    def _watch_resumes(self, subscriptions: Subscriptions) -> None:
+        metrics, feeds = self._metrics, subscriptions.feeds
+        metrics.labelled_gauge(
+            "tidings_feed_lag_seconds",
+            "From handing its newest batch to the log to consuming it, by shard",
+            ["shard"],
+            lambda: {str(shard): feed.lag for shard, feed in tuple(feeds.items())},
+        )
+        metrics.labelled_gauge(
+            "tidings_feed_silence_seconds",
+            "Since the log last delivered anything, which is the last proof that it does, by shard",
+            ["shard"],
+            lambda: {str(shard): time.monotonic() - feed.heard_at for shard, feed in tuple(feeds.items())},
+        )
+        resumes, resyncs = subscriptions.resumes, subscriptions.resyncs
+        metrics.labelled_counter(
             "tidings_resumes",
             "Subscriptions by outcome",
             ["outcome"],
-            lambda: {
-                "fresh": resumes.fresh,
-                "nothing_missed": resumes.nothing_missed,
-                "replayed_window": resumes.replayed_window,
-            },
+            lambda: asdict(resumes.counters),
         )
-        labelled(
+        metrics.labelled_counter(
             "tidings_resyncs",
             "Clients told to resynchronise",
             ["reason"],
-            lambda: {reason.value: count for reason, count in resumes.resync.items()},
+            lambda: {reason.value: count for reason, count in resyncs.told.items()},
         )
+        metrics.gauge("tidings_resumes_waiting", "Subscriptions not answered yet", lambda: len(resumes))
+        metrics.gauge(
+            "tidings_resyncs_waiting", "Clients that wait for their turn to resynchronise", lambda: len(resyncs)
+        )
+        metrics.gauge("tidings_stream_reads", "Reads of the log for those who come back", lambda: resumes.replays.reads)

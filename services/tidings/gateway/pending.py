@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Final, NamedTuple
 
 from tidings.gateway.connection import Form
@@ -11,6 +12,19 @@ from tidings.gateway.told import Changed
 MAX_PENDING_TYPES: Final = 128
 """Data types per account that wait for one client; beyond that it is told to resynchronise the account."""
 RESYNC_TYPES: Final = ("Email", "Mailbox", "Thread")
+
+
+class ResyncReason(StrEnum):
+    """Why a client cannot be told what it missed."""
+
+    EXPIRED = "expired"
+    """The log does not go back so far any more."""
+    UNKNOWN = "unknown"
+    """The cursor says nothing about this account, or is none of ours."""
+    MISMATCH = "mismatch"
+    """The cursor is one of another log."""
+    GAP = "gap"
+    """The log was recreated or cut, or holds something that nobody can read."""
 
 
 class Pending(NamedTuple):

@@ -159,7 +159,9 @@ class GatewayService:
             unknown_state=unknown_state,
         )
         feed_counters = FeedCounters()
-        subscriptions = Subscriptions(self._log.shards, hub, lambda shard: feed(shard), unknown_state)
+        subscriptions = Subscriptions(
+            self._log, hub, lambda shard: feed(shard), unknown_state, self._settings.resync_rate
+        )
 
         def feed(shard: int) -> Feed:
             return Feed(self._log, shard, subscriptions, feed_counters, self._metrics.delivered)

@@ -80,6 +80,11 @@ class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
         le=600,
         description="a WebSocket is pinged this often at least; more often than what is in between forgets idle ones",
     )
+    resync_rate: float = Field(
+        200.0,
+        ge=0,
+        description="clients that one process tells to resynchronise in a second; 0: no bound",
+    )
     public_url: str = Field(
         "",
         pattern=r"^$|^https?://[^/\s]+$",

@@ -1,79 +1,41 @@
-"""Who needs which feeds, and what those who come back have missed."""
+"""Subscribes connections through the hub: feeds as needed, what was missed first, resyncs at their pace."""
 
 from __future__ import annotations
 
-import asyncio
-import time
-from collections import defaultdict, deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final
 
-from tidings.errors import CursorError
+from tidings.bus.log import ChangeLog
 from tidings.gateway.connection import Connection, Encode, Ends, Form
+from tidings.gateway.demand import Demand, Feed
 from tidings.gateway.hub import Hub
-from tidings.gateway.pending import resync
-from tidings.gateway.told import Told
-from tidings.gateway.window import ResyncReason, Window
-from tidings.wire import cursor
+from tidings.gateway.pending import ResyncReason
+from tidings.gateway.resumes import Resumes
+from tidings.gateway.resyncs import Resyncs
+from tidings.gateway.told import Changed, Told
 from tidings.wire.cursor import Position
-from tidings.wire.shard import shard_of
 
-LINGER_SECONDS: Final = 180.0
-"""How long a feed outlives its last connection."""
-RESUME_SECONDS: Final = 0.002
-"""How long resuming may keep the loop before everybody else has a turn."""
 MAX_FORMS: Final = 1024
 """Forms that are shared; data type sets beyond that are legal but encoded separately."""
 
 
-class Feed(Protocol):
-    """A reader of one shard, as seen from here."""
-
-    @property
-    def live(self) -> bool:
-        """Whether it delivers now."""
-
-    @property
-    def window(self) -> Window:
-        """The batches of the last minutes."""
-
-    def start(self) -> None:
-        """Attach."""
-
-    async def stop(self) -> None:
-        """Detach."""
-
-
-@dataclass(slots=True)
-class ResumeCounters:
-    """Plain ints, read by the metrics collector."""
-
-    fresh: int = 0
-    nothing_missed: int = 0
-    replayed_window: int = 0
-    resync: dict[ResyncReason, int] = field(default_factory=lambda: dict.fromkeys(ResyncReason, 0))
-
-
 class Subscriptions:
-    """Subscribes connections through the hub once their feeds are live. Implements the feeds' events."""
+    """Implements the feeds' events. `resync_rate` is in clients a second, 0 for no bound."""
 
     def __init__(
-        self, shards: int, hub: Hub, make_feed: Callable[[int], Feed], unknown_state: Callable[[], str]
+        self,
+        log: ChangeLog,
+        hub: Hub,
+        make_feed: Callable[[int], Feed],
+        unknown_state: Callable[[], str],
+        resync_rate: float,
     ) -> None:
-        self.counters = ResumeCounters()
-        self.feeds: dict[int, Feed] = {}
-        self._shards = shards
         self._hub = hub
-        self._make_feed = make_feed
-        self._unknown_state = unknown_state
-        self._demand: defaultdict[int, int] = defaultdict(int)
-        self._waiting: dict[Connection, str | None] = {}
-        self._waiting_for: defaultdict[int, dict[Connection, None]] = defaultdict(dict)
+        self._demand = Demand(make_feed)
+        self.feeds = self._demand.feeds
+        self.resyncs = Resyncs(resync_rate, self._release)
+        self.resumes = Resumes(log, hub, self.feeds, self.resyncs, unknown_state)
         self._forms: dict[tuple[frozenset[str] | None, Encode, Ends, bool], Form] = {}
-        self._resumable: deque[Connection] = deque()
-        self._lingering: dict[int, asyncio.TimerHandle] = {}
-        self._stopping: set[asyncio.Task[None]] = set()
 
     def form(
         self, types: frozenset[str] | None, encode: Encode, ends: Ends = Ends.NEVER, *, greets: bool = True
@@ -91,54 +53,29 @@ class Subscriptions:
         """Tell a connection of changes from now on, after what it missed since a cursor; again to change either."""
         known = connection.form is not None
         self._hub.add(connection, form)
-        for shard in self._shards_of(connection):
-            if not known:
-                self._demand[shard] += 1
-                if shard in self._lingering:
-                    self._lingering.pop(shard).cancel()
-            if shard not in self.feeds:
-                self.feeds[shard] = feed = self._make_feed(shard)
-                feed.start()
-        self._waiting[connection] = since
-        self._try_resume(connection)
+        if not known:
+            self._demand.add(self.resumes.shards_of(connection))
+        self.resumes.begin(connection, since)
 
     def unsubscribe(self, connection: Connection) -> None:
         """Tell it nothing more."""
         if connection.form is None:
             return
         self._hub.remove(connection)
-        self._forget_waiting(connection)
-        for shard in self._shards_of(connection):
-            self._demand[shard] -= 1
-            if not self._demand[shard]:
-                loop = asyncio.get_running_loop()
-                self._lingering[shard] = loop.call_later(LINGER_SECONDS, self._detach, shard)
+        self.resumes.forget(connection)
+        self.resyncs.discard(connection)
+        self._demand.remove(self.resumes.shards_of(connection))
 
     async def stop(self) -> None:
         """Stop every feed."""
-        for lingering in self._lingering.values():
-            lingering.cancel()
-        await asyncio.gather(*(feed.stop() for feed in self.feeds.values()), *self._stopping)
-        self.feeds.clear()
+        self.resyncs.stop()
+        await self.resumes.stop()
+        await self._demand.stop()
 
     def live(self, shard: int, position: Position) -> None:
-        """A feed went live: those that waited for it go on, as many at once as there is time for."""
+        """A feed went live."""
         self._hub.place(shard, position)
-        idle = not self._resumable
-        self._resumable.extend(self._waiting_for.pop(shard, ()))
-        if idle:
-            self._resume_some()
-
-    def _resume_some(self) -> None:
-        deadline = time.monotonic() + RESUME_SECONDS
-        while self._resumable:
-            connection = self._resumable.popleft()
-            if connection in self._waiting:
-                self._try_resume(connection)
-            if time.monotonic() >= deadline:
-                break
-        if self._resumable:
-            asyncio.get_running_loop().call_soon(self._resume_some)
+        self.resumes.live(shard)
 
     def batch(self, shard: int, position: Position, changes: Sequence[Told], consumed: float) -> None:
         """A batch of a feed that was live."""
@@ -149,67 +86,14 @@ class Subscriptions:
 
     def gap(self, shard: int) -> None:
         """Changes may have been missed: everybody connected for this shard resynchronises."""
-        accounts = self._hub.accounts(shard)
-        self.counters.resync[ResyncReason.GAP] += sum(len(self._hub.connections(name)) for name in accounts)
-        self._hub.resync(accounts)
+        for connection in self._hub.resync(self._hub.accounts(shard)):
+            self.resyncs.add(connection, frozenset((ResyncReason.GAP,)), None)
 
-    def _shards_of(self, connection: Connection) -> set[int]:
-        return {shard_of(account, self._shards) for account in connection.account_names()}
-
-    def _forget_waiting(self, connection: Connection) -> None:
-        if connection in self._waiting:
-            del self._waiting[connection]
-            for shard in self._shards_of(connection):
-                self._waiting_for[shard].pop(connection, None)
-
-    def _detach(self, shard: int) -> None:
-        del self._lingering[shard]
-        task = asyncio.get_running_loop().create_task(self.feeds.pop(shard).stop())
-        self._stopping.add(task)
-        task.add_done_callback(self._stopping.discard)
-
-    def _try_resume(self, connection: Connection) -> None:
-        waits_for = [shard for shard in self._shards_of(connection) if not self.feeds[shard].live]
-        for shard in waits_for:
-            self._waiting_for[shard][connection] = None
-        if waits_for:
+    def _release(self, connection: Connection, missed: Changed | None) -> None:
+        if connection in self.resumes:
+            # It waits for an answer by now, which tells it of the resync too.
             return
-        since = self._waiting[connection]
-        self._forget_waiting(connection)
-        form = connection.form
-        if form is None:
-            return
-        missed: dict[str, dict[str, str]] = {}
-        if since is None:
-            self.counters.fresh += 1
+        if missed is None:
+            self._hub.release(connection)
         else:
-            missed = self._missed(connection, form, since)
-        self._hub.resume(connection, missed)
-
-    def _missed(self, connection: Connection, form: Form, since: str) -> dict[str, dict[str, str]]:
-        positions = self._positions(since)
-        missed: dict[str, dict[str, str]] = {}
-        reasons: set[ResyncReason] = set()
-        for account in connection.account_names():
-            shard = shard_of(account, self._shards)
-            position = positions.get(shard)
-            found = self.feeds[shard].window.missed(account, position) if position else ResyncReason.UNKNOWN
-            if isinstance(found, ResyncReason):
-                reasons.add(found)
-                missed |= resync(form, account, self._unknown_state())
-            else:
-                states = {name: found[name] for name in found if form.types is None or name in form.types}
-                missed |= {account: states} if states else {}
-        for reason in reasons:
-            self.counters.resync[reason] += 1
-        if not reasons:
-            self.counters.replayed_window += bool(missed)
-            self.counters.nothing_missed += not missed
-        return missed
-
-    def _positions(self, since: str) -> dict[int, Position]:
-        try:
-            shards, positions = cursor.decode(since)
-        except CursorError:
-            return {}
-        return positions if shards == self._shards else {}
+            self._hub.resume(connection, missed)

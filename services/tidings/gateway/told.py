@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+from tidings.bus.log import Entry
+from tidings.errors import BatchError
+from tidings.wire import batch as batches
 from tidings.wire.batch import Batch
-from tidings.wire.cursor import Position
+from tidings.wire.cursor import Position, check_of
 
 Changed = Mapping[str, Mapping[str, str]]
 """Account -> data type -> state."""
@@ -18,6 +21,15 @@ class Told(NamedTuple):
     account: str
     changed: Mapping[str, str]
     changed_at: float | None
+
+
+def read_entry(entry: Entry) -> tuple[Batch | BatchError, Position]:
+    """The batch of a log entry, or why it is none; and its position, which it has in any case."""
+    try:
+        batch = batches.decode(entry.payload)
+    except BatchError as error:
+        return error, Position(entry.offset, check_of(entry.payload))
+    return batch, Position(entry.offset, check_of(batch.id))
 
 
 def told_of(batch: Batch, position: Position, clock_offset: float) -> list[Told]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Mapping, Sequence
-from enum import StrEnum
+from enum import Enum, auto
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 from tidings.gateway.told import Told
@@ -15,28 +16,39 @@ MAX_BATCHES: Final = 10_000
 MAX_CHANGES: Final = 100_000
 
 
-class ResyncReason(StrEnum):
-    """Why a client cannot be told what it missed."""
+class Place(Enum):
+    """Where a position is, seen from a window."""
 
-    EXPIRED = "expired"
-    UNKNOWN = "unknown"
-    MISMATCH = "mismatch"
-    GAP = "gap"
+    INSIDE = auto()
+    BEFORE = auto()
+    """Older than everything here."""
+    BEYOND = auto()
+    """Newer than everything here, or there is nothing here."""
+    NOWHERE = auto()
+    """Another batch is there, or none: it is a position in another log."""
 
 
 class _Kept(NamedTuple):
-    position: Position
+    offset: int
+    check: bytes
     appended: float
-    changes: Sequence[Told]
+    accounts: Sequence[str]
+
+
+_offset = attrgetter("offset")
 
 
 class Window:
-    """The batches of the last `seconds`, at most MAX_BATCHES of them and MAX_CHANGES changes."""
+    """The batches of the last `seconds`, at most MAX_BATCHES of them and MAX_CHANGES changes.
+
+    Of an account it keeps the newest state of each data type, with the offset that it came at: whoever asks what an
+    account missed gets just those that came after.
+    """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._kept: deque[_Kept] = deque()
-        self._last: dict[str, int] = {}
+        self._newest: dict[str, dict[str, tuple[int, str]]] = {}
         self._changes = 0
 
     def __len__(self) -> int:
@@ -45,14 +57,22 @@ class Window:
     @property
     def position(self) -> Position | None:
         """The newest batch's position."""
-        return self._kept[-1].position if self._kept else None
+        if not self._kept:
+            return None
+        newest = self._kept[-1]
+        return Position(newest.offset, newest.check)
 
     def append(self, position: Position, appended: float, changes: Sequence[Told]) -> None:
         """Keep a batch, `appended` in Unix seconds, and drop what is too old or too much; never the newest."""
-        self._kept.append(_Kept(position, appended, changes))
+        offset, check = position
+        self._kept.append(_Kept(offset, check, appended, [change.account for change in changes]))
         self._changes += len(changes)
-        for change in changes:
-            self._last[change.account] = position.offset
+        for account, changed, _ in changes:
+            newest = self._newest.get(account)
+            if newest is None:
+                newest = self._newest[account] = {}
+            for name, state in changed.items():
+                newest[name] = (offset, state)
         while len(self._kept) > 1 and (
             self._kept[0].appended < appended - self._seconds
             or len(self._kept) > MAX_BATCHES
@@ -62,27 +82,27 @@ class Window:
 
     def _drop_oldest(self) -> None:
         oldest = self._kept.popleft()
-        self._changes -= len(oldest.changes)
-        for change in oldest.changes:
-            if self._last.get(change.account) == oldest.position.offset:
-                del self._last[change.account]
+        self._changes -= len(oldest.accounts)
+        for account in oldest.accounts:
+            newest = self._newest.get(account)
+            if newest is None:
+                continue
+            left = {name: at for name, at in newest.items() if at[0] > oldest.offset}
+            if left:
+                self._newest[account] = left
+            else:
+                del self._newest[account]
 
-    def missed(self, account: str, since: Position) -> Mapping[str, str] | ResyncReason:
-        """What changed in an account after `since`, newest states by type; empty when nothing did.
+    def find(self, position: Position) -> Place:
+        """Where a position is: one bisection."""
+        if not self._kept or position.offset > self._kept[-1].offset:
+            return Place.BEYOND
+        if position.offset < self._kept[0].offset:
+            return Place.BEFORE
+        found = self._kept[bisect_left(self._kept, position.offset, key=_offset)]
+        return Place.INSIDE if found[:2] == position else Place.NOWHERE
 
-        The usual answer, nothing, costs one look-up and one bisection.
-        """
-        if not self._kept or since.offset > self._kept[-1].position.offset:
-            return ResyncReason.MISMATCH
-        if since.offset < self._kept[0].position.offset:
-            return ResyncReason.EXPIRED
-        index = bisect_left(self._kept, since.offset, key=lambda kept: kept.position.offset)
-        if self._kept[index].position != since:
-            return ResyncReason.MISMATCH
-        states: dict[str, str] = {}
-        if self._last.get(account, -1) > since.offset:
-            for later in range(index + 1, len(self._kept)):
-                for change in self._kept[later].changes:
-                    if change.account == account:
-                        states.update(change.changed)
-        return states
+    def missed(self, account: str, since: Position) -> dict[str, str]:
+        """What changed in an account after a position inside: the newest states by type, empty when nothing did."""
+        newest: Mapping[str, tuple[int, str]] = self._newest.get(account, {})
+        return {name: state for name, (offset, state) in newest.items() if offset > since.offset}

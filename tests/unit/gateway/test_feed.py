@@ -2,15 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from secrets import token_bytes
 
 import pytest
+import structlog
 
-from tidings.bus.log import Entry, Start
-from tidings.bus.memory import MemoryLog
-from tidings.errors import LogUnavailable, ReadLost
+from tests.support.unreliable import UnreliableLog
 from tidings.gateway import feed as feeds
 from tidings.gateway.feed import Feed, FeedCounters
 from tidings.gateway.told import Told
@@ -28,58 +27,11 @@ def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(feeds, "RETRY_SECONDS", (0.01, 0.02))
 
 
-class Broker:
-    """A log that can be recreated, cut, muted and closed to writers behind the feed's back."""
-
-    shards = 1
+class Broker(UnreliableLog):
+    """With one shard, and somebody who changes things."""
 
     def __init__(self) -> None:
-        self.stored = MemoryLog(1)
-        self.muted = False
-        self.accepts = True
-        self.attached = 0
-        self._cut = asyncio.Event()
-
-    can_append = can_read = True
-
-    async def open(self) -> None:
-        await self.stored.open()
-
-    async def close(self) -> None:
-        await self.stored.close()
-
-    async def append(self, shard: int, payload: bytes) -> None:
-        if not self.accepts:
-            raise LogUnavailable("blocked")
-        await self.stored.append(shard, payload)
-
-    async def recreate(self) -> None:
-        self.stored = MemoryLog(1)
-        await self.stored.open()
-
-    def cut(self) -> None:
-        self._cut.set()
-        self._cut = asyncio.Event()
-
-    async def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
-        self.attached += 1
-        cut, entries = self._cut, self.stored.read(shard, start)
-        try:
-            while True:
-                coming = asyncio.ensure_future(anext(entries))
-                ending = asyncio.ensure_future(cut.wait())
-                try:
-                    await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
-                    if ending.done():
-                        raise ReadLost("cut")
-                    if not self.muted:
-                        yield coming.result()
-                finally:
-                    coming.cancel()
-                    ending.cancel()
-                    await asyncio.gather(coming, ending, return_exceptions=True)
-        finally:
-            await entries.aclose()
+        super().__init__(1)
 
     async def change(self, account: str, **changed: str | None) -> bytes:
         batch_id = token_bytes(16)
@@ -178,7 +130,7 @@ async def test_a_cut_feed_goes_on_where_it_was_without_a_gap() -> None:
         await world.broker.change("alice", Email="1")
         await world.until(lambda: world.owner.states == ["1"])
         world.broker.accepts = False
-        world.broker.cut()
+        world.broker.cut(0)
         await world.until(lambda: not world.feed.live)
         world.broker.accepts = True
         await world.broker.change("alice", Email="2")
@@ -191,20 +143,17 @@ async def test_a_cut_feed_goes_on_where_it_was_without_a_gap() -> None:
 async def test_a_silent_feed_is_noticed_and_attached_again() -> None:
     async with running() as world:
         attached = world.broker.attached
-        world.broker.muted = True
-        await world.until(lambda: not world.feed.live)
-        assert world.counters.lost == 1
-        world.broker.muted = False
-        world.broker.cut()
+        world.broker.mute(0)
         await world.broker.change("alice", Email="1")
         await world.until(lambda: world.feed.live and world.owner.states == ["1"])
-        assert world.broker.attached > attached
+        assert world.broker.attached == attached + 1
+        assert world.counters.lost == 1
 
 
 async def test_a_recreated_log_that_is_shorter_is_a_gap() -> None:
     async with running("1", "2", "3") as world:
-        await world.broker.recreate()
-        world.broker.cut()
+        world.broker.recreate(0)
+        world.broker.cut(0)
         await world.until(lambda: world.owner.gaps == 1)
         await world.broker.change("alice", Email="after")
         await world.until(lambda: world.owner.states == ["after"])
@@ -213,10 +162,10 @@ async def test_a_recreated_log_that_is_shorter_is_a_gap() -> None:
 
 async def test_a_recreated_log_that_is_longer_is_a_gap() -> None:
     async with running() as world:
-        await world.broker.recreate()
+        world.broker.recreate(0)
         for _ in range(20):
             await world.broker.change("alice", Email="other")
-        world.broker.cut()
+        world.broker.cut(0)
         await world.until(lambda: world.owner.gaps == 1)
         assert "other" not in world.owner.states
 
@@ -224,14 +173,11 @@ async def test_a_recreated_log_that_is_longer_is_a_gap() -> None:
 async def test_a_log_cut_at_its_head_is_a_gap() -> None:
     async with running() as world:
         world.broker.accepts = False
-        world.broker.cut()
+        world.broker.cut(0)
         await world.until(lambda: not world.feed.live)
-        shard = world.broker.stored._shards[0]
-        while shard.entries:
-            shard.entries.popleft()
-            shard.first += 1
-        await world.broker.stored.append(0, batch.encode(token_bytes(16), time.time(), ()))
+        world.broker.trim(0, keep=0)
         world.broker.accepts = True
+        await world.broker.append(0, batch.encode(token_bytes(16), time.time(), ()))
         await world.until(lambda: world.owner.gaps == 1)
 
 
@@ -268,3 +214,53 @@ async def test_not_live_while_no_marker_can_be_appended_but_goes_live_after() ->
     await world.until(lambda: world.feed.live)
     await world.feed.stop()
     await world.broker.close()
+
+
+async def test_what_others_append_proves_as_much_as_a_marker_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    world = World()
+    await world.broker.open()
+    # Were it alone, it would wait for a long time before it appends a marker.
+    monkeypatch.setattr(feeds, "SPREAD_SECONDS", 3600.0)
+    world.counters.attaching = 100
+    world.feed.start()
+    await world.until(lambda: world.broker.attached)
+    assert not world.feed.live
+    await world.broker.append(0, batch.encode(token_bytes(16), time.time(), ()))
+    await world.until(lambda: world.feed.live)
+    assert world.counters.markers == 1
+    assert world.counters.attaching == 100
+    await world.feed.stop()
+    await world.broker.close()
+
+
+async def test_prove_returns_when_all_that_was_there_has_been_read() -> None:
+    async with running() as world:
+        world.broker.mute(0)
+        await world.broker.change("alice", Email="1")
+        async with asyncio.timeout(DEADLINE):
+            await world.feed.prove()
+        assert world.owner.states == ["1"]
+
+
+async def test_prove_waits_for_a_log_that_takes_nothing_and_ends_with_the_feed() -> None:
+    async with running() as world:
+        world.broker.accepts = False
+        proving = asyncio.create_task(world.feed.prove())
+        await asyncio.sleep(0.1)
+        assert not proving.done()
+        await world.feed.stop()
+        async with asyncio.timeout(DEADLINE):
+            await proving
+
+
+async def test_a_feed_that_can_prove_nothing_says_so_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(feeds, "UNPROVEN_SECONDS", 0.2)
+    with structlog.testing.capture_logs() as logs:
+        async with running() as world:
+            world.broker.accepts = False
+            heard = world.feed.heard_at
+            await world.until(lambda: logs)
+            await asyncio.sleep(0.5)
+            assert world.feed.live, "there may be nothing to hear"
+            assert world.feed.heard_at == heard
+    assert [line["event"] for line in logs] == ["feed unproven"]

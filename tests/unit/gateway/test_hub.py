@@ -423,9 +423,14 @@ def test_a_resync_names_states_that_nobody_has_seen() -> None:
     )
     leaving, twin = world.connect(A), world.connect(A)
     world.hub.remove(leaving)
-    world.hub.resync([A, "nobody"])
+    assert set(world.hub.resync([A, "nobody"])) == {mail, everything, alerts, twin}
     world.wires.blocked.add(mail)
-    world.hub.resync([A])
+    held = world.hub.resync([A])
+    world.publish((A, {"Mailbox": "1"}))
+    world.settle()
+    assert world.changes(everything) == [], "held until its turn"
+    for connection in held:
+        world.hub.release(connection)
     world.settle()
     assert [list(frame[A]) for frame in world.changes(mail)] == [["Email"]]  # type: ignore[index]
     assert list(world.changes(everything)[0][A]) == ["Email", "Mailbox", "Thread"]  # type: ignore[index]

@@ -70,6 +70,8 @@ class Client:
     pushed_at: float = float("-inf")
     muted: bool = False
     resuming: bool = True
+    held: bool = False
+    """It has to resynchronise, and waits for its turn."""
     answered: bool = False
     """It is being answered just now: what it asked for is not put off."""
 
@@ -178,6 +180,7 @@ class Model(RuleBasedStateMachine):
         """Everything that must be so of any frame."""
         assert not client.muted, "told after it unsubscribed"
         assert client.answered or not client.resuming, "told before it was resumed"
+        assert client.answered or not client.held, "told before its turn"
         assert client.answered or client.connection not in self.blocked, "written to while blocked"
         if changed and not client.answered:
             assert self.now - client.pushed_at >= self.interval - SLACK, "pushed to twice within an interval"
@@ -263,6 +266,8 @@ class Model(RuleBasedStateMachine):
         for client in list(self.clients.values()):
             if client.resuming and not client.muted:
                 self.answer(client)
+            if client.held and not client.muted:
+                self.let_go(client)
             if client.connection in self.blocked:
                 self.read(client)
         while self.deferred or self.due is not None:
@@ -309,7 +314,7 @@ class Model(RuleBasedStateMachine):
         before, dying = client.frames, client.connection in self.dying
         client.answered = True
         self.hub.resume(client.connection, missed)
-        client.answered = client.resuming = False
+        client.answered = client.resuming = client.held = False
         assert client.frames == before + 1 or dying or not (client.form.greets or missed)
 
     @precondition(lambda self: self.clients)
@@ -346,6 +351,7 @@ class Model(RuleBasedStateMachine):
             client.muted = True
             client.first.clear()
             client.resynchronised.clear()
+            client.held = False
             self.hub.remove(client.connection)
 
     @rule(
@@ -374,7 +380,7 @@ class Model(RuleBasedStateMachine):
 
     def is_ready(self, client: Client) -> bool:
         """Whether nothing puts off what it is told."""
-        unhindered = not (client.muted or client.resuming or self.deferred or self.step == STEP)
+        unhindered = not (client.muted or client.resuming or client.held or self.deferred or self.step == STEP)
         sound = not {client.connection} & (self.blocked | self.filling | self.dying)
         return unhindered and sound and self.now - client.pushed_at > self.interval + SLACK
 
@@ -386,11 +392,22 @@ class Model(RuleBasedStateMachine):
     @rule(shard=st.sampled_from(range(SHARDS)))
     def lose_track(self, shard: int) -> None:
         at_least = self.number + 1
-        self.hub.resync(self.hub.accounts(shard))
+        held = self.hub.resync(self.hub.accounts(shard))
         for client in self.clients.values():
+            client.held |= client.connection in held
             for account, name in client.asked_for():
                 if not client.muted and shard_of(account, SHARDS) == shard and name in RESYNC_TYPES:
                     client.resynchronised[account, name] = at_least
+
+    def let_go(self, client: Client) -> None:
+        client.held = False
+        self.hub.release(client.connection)
+
+    @precondition(lambda self: any(client.held and not client.resuming for client in self.clients.values()))
+    @rule(index=CLIENT)
+    def release(self, index: int) -> None:
+        held = [client for client in self.clients.values() if client.held and not client.resuming]
+        self.let_go(held[index % len(held)])
 
     @precondition(lambda self: self.clients)
     @rule(index=CLIENT)

@@ -8,13 +8,17 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from tests.support.waiting import eventually
+from tidings.bus.memory import MemoryLog
+from tidings.gateway import demand
 from tidings.gateway import subscriptions as module
 from tidings.gateway.connection import Connection
 from tidings.gateway.hub import Hub
+from tidings.gateway.pending import ResyncReason
 from tidings.gateway.reactor import CLOSED
 from tidings.gateway.subscriptions import Subscriptions
 from tidings.gateway.told import Told
-from tidings.gateway.window import ResyncReason, Window
+from tidings.gateway.window import Window
 from tidings.wire import cursor
 from tidings.wire.cursor import Position
 from tidings.wire.shard import shard_of
@@ -33,8 +37,10 @@ class Reader:
         self.live = False
         self.window = Window(300.0)
         self.running = False
+        self.lag = self.heard_at = 0.0
+        self.proof = asyncio.Event()
         self._owner = owner
-        self._shard = shard
+        self.shard = shard
 
     def start(self) -> None:
         self.running = True
@@ -42,22 +48,25 @@ class Reader:
     async def stop(self) -> None:
         self.running = False
 
+    async def prove(self) -> None:
+        await self.proof.wait()
+
     def go_live(self) -> None:
         self.window.append(Position(0, b"mark"), time.time(), [])
         self.live = True
-        self._owner.subscriptions.live(self._shard, Position(0, b"mark"))
+        self._owner.subscriptions.live(self.shard, Position(0, b"mark"))
 
     def change(self, offset: int, account: str, **states: str) -> None:
         told = [Told(account, states, None)]
         position = Position(offset, b"batc")
         self.window.append(position, time.time(), told)
-        self._owner.subscriptions.batch(self._shard, position, told, time.monotonic())
+        self._owner.subscriptions.batch(self.shard, position, told, time.monotonic())
 
 
 class World:
     """Subscriptions with a real hub; frames are remembered."""
 
-    def __init__(self) -> None:
+    def __init__(self, resync_rate: float = 0.0) -> None:
         self.frames: defaultdict[Connection, list[dict[str, object]]] = defaultdict(list)
         self.readers: dict[int, Reader] = {}
         self.hub = Hub(
@@ -69,7 +78,7 @@ class World:
             clock=time.monotonic,
             unknown_state=lambda: "new",
         )
-        self.subscriptions = Subscriptions(SHARDS, self.hub, self.make, lambda: "new")
+        self.subscriptions = Subscriptions(MemoryLog(SHARDS), self.hub, self.make, lambda: "new", resync_rate)
         self.form = self.subscriptions.form(None, encode)
 
     def make(self, shard: int) -> Reader:
@@ -126,7 +135,7 @@ async def test_nothing_is_said_until_every_feed_is_live() -> None:
     (hello,) = world.frames[both]
     assert hello["changed"] == {"alice": {"Email": "1"}}
     assert set(cursor.decode(str(hello["cursor"]))[1]) == {shard_of("alice", SHARDS), shard_of(ELSEWHERE, SHARDS)}
-    assert world.subscriptions.counters.fresh == 1
+    assert world.subscriptions.resumes.counters.fresh == 1
 
 
 async def test_who_waited_and_went_is_forgotten() -> None:
@@ -174,8 +183,9 @@ async def test_two_accounts_are_missed_each_by_itself() -> None:
     narrow = str(world.frames[only_alice][0]["cursor"])
     wider = connection("alice", ELSEWHERE)
     world.subscriptions.subscribe(wider, world.form, narrow)
+    await eventually(lambda: world.frames[wider])
     assert world.frames[wider][0]["changed"] == {ELSEWHERE: dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
-    assert world.subscriptions.counters.resync[ResyncReason.UNKNOWN] == 1
+    assert world.subscriptions.resyncs.told[ResyncReason.UNKNOWN] == 1
     await world.subscriptions.stop()
 
 
@@ -186,21 +196,21 @@ async def test_a_gap_resynchronises_everybody_of_the_shard_and_nobody_else() -> 
     world.reader("alice").go_live()
     world.reader(ELSEWHERE).go_live()
     world.subscriptions.gap(shard_of("alice", SHARDS))
-    await asyncio.sleep(0)
+    await eventually(lambda: len(world.frames[here]) == 2)
     assert world.frames[here][-1]["changed"] == {"alice": dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
     assert len(world.frames[there]) == 1
-    assert world.subscriptions.counters.resync[ResyncReason.GAP] == 1
+    assert world.subscriptions.resyncs.told[ResyncReason.GAP] == 1
 
 
 async def test_a_feed_outlives_its_last_connection_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LINGER_SECONDS", 0.05)
+    monkeypatch.setattr(demand, "LINGER_SECONDS", 0.05)
     world, one, two = World(), connection("alice"), connection("alice")
     world.subscriptions.subscribe(one, world.form, None)
     reader = world.reader("alice")
     world.subscriptions.unsubscribe(one)
     world.subscriptions.subscribe(two, world.form, None)
     await asyncio.sleep(0.1)
-    assert list(world.subscriptions.feeds.values()) == [reader], "somebody came back"
+    assert world.subscriptions.feeds == {reader.shard: reader}, "somebody came back"
     world.subscriptions.unsubscribe(two)
     async with asyncio.timeout(5):
         while reader.running:
@@ -208,3 +218,88 @@ async def test_a_feed_outlives_its_last_connection_for_a_while(monkeypatch: pyte
     assert not world.subscriptions.feeds
     world.subscriptions.subscribe(one, world.form, None)
     assert world.reader("alice") is not reader
+
+
+def cursor_at(offset: int, check: bytes = b"batc") -> str:
+    return cursor.encode(SHARDS, {shard_of("alice", SHARDS): Position(offset, check)})
+
+
+async def test_who_knows_more_than_this_gateway_waits_until_it_has_read_as_far() -> None:
+    world, first, ahead = World(), connection("alice"), connection("alice")
+    world.subscriptions.subscribe(first, world.form, None)
+    world.reader("alice").go_live()
+    world.subscriptions.subscribe(ahead, world.form, cursor_at(2))
+    await asyncio.sleep(0)
+    assert world.frames[ahead] == []
+    assert len(world.subscriptions.resumes) == 1
+    for offset in (1, 2, 3):
+        world.reader("alice").change(offset, "alice", Email=str(offset))
+    world.reader("alice").proof.set()
+    await eventually(lambda: world.frames[ahead])
+    assert world.frames[ahead][0]["changed"] == {"alice": {"Email": "3"}}
+    assert not any(world.subscriptions.resyncs.told.values())
+    await world.subscriptions.stop()
+
+
+async def test_a_cursor_beyond_all_that_there_is_is_one_of_another_log() -> None:
+    world, first, ahead = World(), connection("alice"), connection("alice")
+    world.subscriptions.subscribe(first, world.form, None)
+    world.reader("alice").go_live()
+    world.subscriptions.subscribe(ahead, world.form, cursor_at(2))
+    world.reader("alice").proof.set()
+    await eventually(lambda: world.frames[ahead])
+    assert world.subscriptions.resyncs.told[ResyncReason.MISMATCH] == 1
+    await world.subscriptions.stop()
+
+
+@pytest.mark.parametrize("garbage", ["", "nonsense", cursor.encode(SHARDS * 2, {0: Position(0, b"mark")})])
+async def test_a_cursor_that_is_none_of_ours_resynchronises(garbage: str) -> None:
+    world, one = World(), connection("alice")
+    world.subscriptions.subscribe(one, world.form, garbage)
+    world.reader("alice").go_live()
+    await eventually(lambda: world.frames[one])
+    assert world.frames[one][0]["changed"] == {"alice": dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
+    assert world.subscriptions.resyncs.told[ResyncReason.UNKNOWN] == 1
+
+
+async def test_resyncs_have_a_pace_and_who_waits_is_matched_meanwhile() -> None:
+    world, many = World(resync_rate=20.0), [connection("alice") for _ in range(6)]
+    for one in many:
+        world.subscriptions.subscribe(one, world.form, None)
+    world.reader("alice").go_live()
+    await eventually(lambda: all(len(world.frames[one]) == 1 for one in many))
+    begun = time.monotonic()
+    world.subscriptions.gap(shard_of("alice", SHARDS))
+    world.subscriptions.gap(shard_of("alice", SHARDS))
+    assert len(world.subscriptions.resyncs) == 6, "one place for each"
+    world.reader("alice").change(1, "alice", Mailbox="1")
+    assert all(len(world.frames[one]) == 1 for one in many)
+    world.subscriptions.unsubscribe(many.pop())
+    await eventually(lambda: all(len(world.frames[one]) == 2 for one in many))
+    assert time.monotonic() - begun >= 2 / 20.0, "three of five may go at once"
+    assert world.frames[many[-1]][1]["changed"] == {"alice": {"Email": "new", "Mailbox": "1", "Thread": "new"}}
+    assert world.subscriptions.resyncs.told[ResyncReason.GAP] == 5
+    assert len(world.subscriptions.resyncs) == 0
+    await world.subscriptions.stop()
+
+
+async def test_who_subscribes_again_while_it_waits_for_its_turn_is_answered_once() -> None:
+    world, one = World(resync_rate=20.0), connection("alice")
+    world.subscriptions.subscribe(one, world.form, None)
+    world.reader("alice").go_live()
+    world.subscriptions.gap(shard_of("alice", SHARDS))
+    world.subscriptions.subscribe(one, world.form, "nonsense")
+    assert len(world.frames[one]) == 1
+    await eventually(lambda: len(world.frames[one]) == 2)
+    assert world.subscriptions.resyncs.told[ResyncReason.GAP] == 1
+    assert world.subscriptions.resyncs.told[ResyncReason.UNKNOWN] == 1
+    await world.subscriptions.stop()
+
+
+async def test_more_missed_types_than_are_kept_become_a_resync() -> None:
+    world, first, back = World(), connection("alice"), connection("alice")
+    world.subscriptions.subscribe(first, world.form, None)
+    world.reader("alice").go_live()
+    world.reader("alice").change(1, "alice", **{f"Type{number}": "1" for number in range(200)})
+    world.subscriptions.subscribe(back, world.form, cursor_at(0, b"mark"))
+    assert world.frames[back][0]["changed"] == {"alice": dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}

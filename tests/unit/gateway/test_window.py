@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tidings.gateway import window as windows
 from tidings.gateway.told import Told
-from tidings.gateway.window import ResyncReason, Window
+from tidings.gateway.window import Place, Window
 from tidings.wire.cursor import Position
 
 
@@ -37,12 +37,13 @@ def test_what_was_missed_comes_with_the_newest_state_of_each_type() -> None:
     assert window.missed("alice", at(11)) == {"Email": "2"}
 
 
-def test_a_position_that_is_not_in_the_window_says_why() -> None:
+def test_a_position_that_is_not_in_the_window_is_before_beyond_or_of_another_log() -> None:
     window = filled({}, {}, {})
-    assert window.missed("alice", at(9)) is ResyncReason.EXPIRED
-    assert window.missed("alice", at(13)) is ResyncReason.MISMATCH
-    assert window.missed("alice", Position(11, b"else")) is ResyncReason.MISMATCH
-    assert Window(300.0).missed("alice", at(0)) is ResyncReason.MISMATCH
+    assert window.find(at(9)) is Place.BEFORE
+    assert window.find(at(10)) is window.find(at(12)) is Place.INSIDE
+    assert window.find(at(13)) is Place.BEYOND
+    assert window.find(Position(11, b"else")) is Place.NOWHERE
+    assert Window(300.0).find(at(0)) is Place.BEYOND
     assert Window(300.0).position is None
 
 
@@ -50,13 +51,13 @@ def test_a_position_in_a_hole_of_the_log_is_none() -> None:
     window = Window(300.0)
     window.append(at(1), 0.0, [])
     window.append(at(5), 0.0, [])
-    assert window.missed("alice", at(3)) is ResyncReason.MISMATCH
+    assert window.find(at(3)) is Place.NOWHERE
 
 
 def test_old_batches_are_dropped_but_never_the_newest() -> None:
     window = filled({"alice": {"Email": "1"}}, {}, {}, seconds=1.5)
     assert len(window) == 2
-    assert window.missed("alice", at(10)) is ResyncReason.EXPIRED
+    assert window.find(at(10)) is Place.BEFORE
     assert window.missed("alice", at(11)) == {}
     window.append(at(13), 9999.0, [])
     assert len(window) == 1
@@ -66,6 +67,11 @@ def test_an_account_that_changed_again_is_still_known_after_the_drop() -> None:
     window = filled({"alice": {"Email": "1"}}, {"alice": {"Email": "2"}}, {}, seconds=1.5)
     assert window.missed("alice", at(11)) == {}
     assert window.missed("alice", at(12)) == {}
+
+
+def test_of_a_dropped_batch_only_what_came_later_is_known() -> None:
+    window = filled({"alice": {"Email": "1", "Mailbox": "1"}}, {"alice": {"Email": "2"}}, {}, seconds=1.5)
+    assert window.missed("alice", at(10)) == {"Email": "2"}
 
 
 def test_too_many_batches_or_changes_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,6 +55,12 @@ def test_the_encoding_never_changes() -> None:
     assert encode(64, {3: Position(300, CHECK), 1: Position(0, CHECK)}) == "AUABAAECAwQDrAIBAgME"
 
 
+@pytest.mark.parametrize("offset", [2**40, MAX_OFFSET])
+def test_the_cursor_of_one_account_is_short(offset: int) -> None:
+    """It is in every frame, in an ETag, in an event's id."""
+    assert len(encode(MAX_SHARDS, {MAX_SHARDS - 1: Position(offset, CHECK)})) <= 40
+
+
 @given(cursors())
 def test_a_cursor_needs_no_escaping_in_url_header_or_json(cursor: tuple[int, dict[int, Position]]) -> None:
     assert set(encode(*cursor)) <= set(string.ascii_letters + string.digits + "-_")

@@ -18,6 +18,9 @@ GAUGES: Final[dict[str, Callable[[float, float], float]]] = {
     "tidings_build_info": max,
     # That of the one that is stuck.
     "tidings_beat_age_seconds": max,
+    # Each worker has a feed of its own: what matters is the worst.
+    "tidings_feed_lag_seconds": max,
+    "tidings_feed_silence_seconds": max,
 }
 """Gauges whose sum would mean nothing; all others are summed."""
 

@@ -1,0 +1,67 @@
+"""A log in memory to which happens what happens to logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from tidings.bus.log import Entry, Start
+from tidings.bus.memory import MemoryLog
+from tidings.errors import LogUnavailable, ReadLost
+
+
+class UnreliableLog(MemoryLog):
+    """Behind its readers' backs a shard is recreated or loses its oldest entries, and readers are cut off or muted."""
+
+    def __init__(self, shards: int) -> None:
+        super().__init__(shards)
+        self.accepts = True
+        self.attached = 0
+        self._muted = [asyncio.Event() for _ in range(shards)]
+        self._cut = [asyncio.Event() for _ in range(shards)]
+
+    async def append(self, shard: int, payload: bytes) -> None:
+        if not self.accepts:
+            raise LogUnavailable("blocked")
+        await super().append(shard, payload)
+
+    def recreate(self, shard: int) -> None:
+        """The shard's log is another one from now on; present readers keep reading the old one."""
+        self._shards[shard] = type(self._shards[shard])()
+
+    def trim(self, shard: int, keep: int) -> None:
+        """Drop all but the newest entries."""
+        stored = self._shards[shard]
+        while len(stored.entries) > keep:
+            stored.entries.popleft()
+            stored.first += 1
+
+    def mute(self, shard: int) -> None:
+        """Have present readers of the shard hear nothing any more, and not know it."""
+        self._muted[shard].set()
+        self._muted[shard] = asyncio.Event()
+
+    def cut(self, shard: int) -> None:
+        """Cut present readers of the shard off."""
+        self._cut[shard].set()
+        self._cut[shard] = asyncio.Event()
+
+    async def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
+        self.attached += 1
+        cut, muted = self._cut[shard], self._muted[shard]
+        async with aclosing(super().read(shard, start)) as entries:
+            while True:
+                coming = asyncio.ensure_future(anext(entries))
+                ending = asyncio.ensure_future(cut.wait())
+                try:
+                    await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+                    if muted.is_set():
+                        await ending
+                    if ending.done():
+                        raise ReadLost("cut")
+                    yield coming.result()
+                finally:
+                    coming.cancel()
+                    ending.cancel()
+                    await asyncio.gather(coming, ending, return_exceptions=True)
