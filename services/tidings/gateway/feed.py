@@ -29,6 +29,8 @@ QUIET_SECONDS: Final = (2.0, 2.8)
 the marker has, a dead feed is noticed within 5 s."""
 UNPROVEN_SECONDS: Final = 5.0
 """Silence that the log is told of when no marker can be appended to find out what it means."""
+DOUBT_SECONDS: Final = 60.0
+"""How much earlier than a batch was appended it may be in the log, by the clocks of its writer and the broker."""
 SPREAD_SECONDS: Final = 0.01
 """For each feed of this process that attaches: how long one of them may wait for what others append, before it appends
 a marker of its own. Where many gateways attach at once, each would have to read the markers of all."""
@@ -88,6 +90,8 @@ class Feed:
         self._gap = False
         self._primed = False
         self._verified = False
+        self._doubtful = False
+        self._appended = 0.0
         self._attached = 0.0
         self._marker = b""
         self._proofs: dict[bytes, asyncio.Event] = {}
@@ -158,7 +162,11 @@ class Feed:
         self._marker = token_bytes(batches.ID_BYTES)
         # A gap empties the window: like a new feed, it builds one from the history there is now. Attaching at the
         # tail instead could miss the marker, which travels on another connection and may be there first.
-        return FromTime(time.time() - WINDOW_SECONDS) if position is None else FromOffset(position.offset)
+        if position is None:
+            return FromTime(time.time() - WINDOW_SECONDS)
+        # Nothing came from there the last time. Either the log is another, shorter one, or the broker is slow: only
+        # what there is can tell.
+        return FromTime(self._appended - DOUBT_SECONDS) if self._doubtful else FromOffset(position.offset)
 
     async def _read(self, start: Start) -> None:
         async with aclosing(self._log.read(self.shard, start)) as entries:
@@ -185,8 +193,7 @@ class Feed:
                     async with asyncio.timeout(max(0.0, due - time.monotonic())):
                         await self._arrival.wait()
                 except TimeoutError:
-                    if not self._verified:
-                        self._declare_gap("nothing is there to continue from")
+                    self._doubtful = not self._verified
                     raise ReadLost("a confirmed marker did not come back") from None
             quiet = random.uniform(*QUIET_SECONDS)  # noqa: S311 - jitter
 
@@ -208,6 +215,7 @@ class Feed:
         self._counters.gaps += 1
         self._gap = True
         self._primed = False
+        self._doubtful = False
         self.window = Window(WINDOW_SECONDS)
 
     def _take(self, entry: Entry) -> None:
@@ -218,11 +226,12 @@ class Feed:
             batch = Batch(batches.VERSION, b"", 0.0, ())
             self._gap = True
             self.window = Window(WINDOW_SECONDS)
-        if not self._follows(position):
+        if not self._follows(position, batch.id):
             return
         consumed = time.monotonic()
         told = told_of(batch, position, consumed - time.time())
         self.window.append(position, batch.appended, told)
+        self._appended = batch.appended
         self._counters.batches += 1
         self._counters.changes += len(told)
         self._counters.markers += batch.is_marker
@@ -246,15 +255,16 @@ class Feed:
         if batch.id in self._proofs:
             self._proofs[batch.id].set()
 
-    def _follows(self, position: Position) -> bool:
-        """Whether an entry is new; the first after a reattach has to be the last one known, or there is a gap."""
+    def _follows(self, position: Position, batch_id: bytes) -> bool:
+        """Whether an entry is new; the last one known has to be there after a reattach, or there is a gap."""
         last = self.window.position
         if self._verified or last is None:
             return last is None or position.offset > last.offset
         if position == last:
             self._verified = True
+            self._doubtful = False
             return False
-        if position.offset < last.offset:
+        if position.offset < last.offset and batch_id != self._marker:
             return False
         self._declare_gap("the log does not continue where it was left")
         raise ReadLost("the log was recreated or cut")

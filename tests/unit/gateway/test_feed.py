@@ -150,6 +150,20 @@ async def test_a_silent_feed_is_noticed_and_attached_again() -> None:
         assert world.counters.lost == 1
 
 
+async def test_a_broker_that_is_slow_to_go_on_is_no_gap() -> None:
+    async with running("1", "2") as world:
+        last = world.feed.window.position
+        attached = world.broker.attached
+        world.broker.cut(0)
+        await world.until(lambda: world.broker.attached > attached)
+        world.broker.mute(0)
+        await world.broker.change("alice", Email="3")
+        await world.until(lambda: world.broker.attached > attached + 1 and world.feed.live)
+        assert world.owner.states == ["3"]
+        assert world.owner.gaps == 0
+        assert world.feed.window.position != last
+
+
 async def test_a_recreated_log_that_is_shorter_is_a_gap() -> None:
     async with running("1", "2", "3") as world:
         world.broker.recreate(0)
