@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from typing import Any, Final, NamedTuple, Protocol, Self
 from urllib.parse import urlencode
 
@@ -147,7 +147,7 @@ class _HttpConnection:
 class EventStreamConnection(_HttpConnection):
     """An event stream (RFC 8620 section 7.3)."""
 
-    _events: AsyncIterator[Told] | None = None
+    _events: AsyncGenerator[Told, None] | None = None
 
     async def next(self) -> Told:
         """What the client is told next. Raises CheckFailed once the stream has ended."""
@@ -160,7 +160,14 @@ class EventStreamConnection(_HttpConnection):
         except (httpx.HTTPError, OSError) as error:
             raise self._ended(error) from error
 
-    async def _stream(self) -> AsyncIterator[Told]:
+    async def close(self, *, abruptly: bool) -> None:
+        """End it."""
+        if self._events is not None:
+            # Left to the collector it would be closed at the same time as the response in it.
+            await self._events.aclose()
+        await super().close(abruptly=abruptly)
+
+    async def _stream(self) -> AsyncGenerator[Told, None]:
         asked = self._asked
         url = asked.address("/jmap/eventsource", types=",".join(asked.types), closeafter="no", ping=PING_SECONDS)
         headers = {} if asked.since is None else {"Last-Event-ID": asked.since}
