@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from tests.faults.installation import SHARDS, Installation, installed
@@ -57,7 +58,7 @@ async def count_under_faults(
         report = await counting.count(
             Seen(settings),
             Load(CLIENTS, RATE, SETTLE_SECONDS, seed),
-            _bring_all(installation, steps, say),
+            partial(_bring_all, installation, steps, say),
             RabbitMQLog(installation.bus, SHARDS),
             say,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -149,3 +150,11 @@ def test_many_changes_are_counted(closed_up: Tidings) -> None:
     assert counted["lost"].split()[0] == "0"
     assert int(counted["acknowledged"].split()[0]) > 0
     assert int(counted["pushed"].split()[0]) > 0
+
+
+def test_clients_that_are_not_let_in_are_counted(tmp_path: Path) -> None:
+    flags = ("--maildir", str(tmp_path / "mail"), "--state-dir", str(tmp_path / "state"), "--max-connections", "1")
+    with tidings("up", *flags) as up:
+        done = check(*urls(up), "--seconds", "1", "--clients", "30", "--timeout-seconds", "1")
+    assert done.returncode == 1
+    assert re.fullmatch(r"tidings check: \d+ of 30 clients got no subscription within 1 s\n", done.stderr)

@@ -57,7 +57,11 @@ class Report:
 
 
 async def count(
-    installation: Installation, load: Load, during: Awaitable[None], log: ChangeLog | None, say: Callable[[str], None]
+    installation: Installation,
+    load: Load,
+    during: Callable[[], Awaitable[None]],
+    log: ChangeLog | None,
+    say: Callable[[str], None],
 ) -> Report:
     """Tell changes and let clients wander while `during` lasts, then wait until everybody knows everything, and judge.
 
@@ -66,7 +70,8 @@ async def count(
     began = time.time()
     ledger = Ledger(secrets.token_hex(4))
     calm = asyncio.Event()
-    async with _wandering(_wanderers(installation, ledger, load, calm)) as wanderers:
+    wanderers = _wanderers(installation, ledger, load, calm)
+    async with _wandering(wanderers):
         await _all_subscribed(wanderers, load.timeout)
         async with _saying_progress(ledger, say):
             await _tell(installation, ledger, load, during)
@@ -75,7 +80,7 @@ async def count(
             await _until(lambda: not ledger.unlearnt(), deadline)
         order = None if log is None else await read_back(log, ledger, began)
         await _until(lambda: not losses(ledger, order), deadline)
-        return Report(ledger, losses(ledger, order), log is not None)
+    return Report(ledger, losses(ledger, order), log is not None)
 
 
 def _wanderers(installation: Installation, ledger: Ledger, load: Load, calm: asyncio.Event) -> list[Wanderer]:
@@ -93,14 +98,18 @@ def _wanderers(installation: Installation, ledger: Ledger, load: Load, calm: asy
 
 
 @asynccontextmanager
-async def _wandering(wanderers: list[Wanderer]) -> AsyncIterator[list[Wanderer]]:
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(wanderer.run()) for wanderer in wanderers]
-        try:
-            yield wanderers
-        finally:
-            for task in tasks:
-                task.cancel()
+async def _wandering(wanderers: list[Wanderer]) -> AsyncIterator[None]:
+    # No TaskGroup: it would wrap up what went wrong inside, which is one line for people.
+    tasks = [asyncio.create_task(wanderer.run()) for wanderer in wanderers]
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        ends = await asyncio.gather(*tasks, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, Exception):
+            raise end
 
 
 async def _all_subscribed(wanderers: list[Wanderer], seconds: float) -> None:
@@ -113,7 +122,7 @@ async def _all_subscribed(wanderers: list[Wanderer], seconds: float) -> None:
         raise CheckFailed(f"{waiting} of {len(wanderers)} clients got no subscription within {seconds:g} s") from None
 
 
-async def _tell(installation: Installation, ledger: Ledger, load: Load, during: Awaitable[None]) -> None:
+async def _tell(installation: Installation, ledger: Ledger, load: Load, during: Callable[[], Awaitable[None]]) -> None:
     interval = len(installation.accounts) / load.rate
     sender = installation.sender()
     closing = asyncio.Event()
@@ -123,7 +132,7 @@ async def _tell(installation: Installation, ledger: Ledger, load: Load, during: 
             for account, publisher in zip(installation.accounts, cycle(installation.publishers), strict=False):
                 random = Random(f"{load.seed} account {account}")  # noqa: S311 - to be repeated
                 group.create_task(Storage(sender, publisher, ledger, account, interval, random).run(closing))
-            await during
+            await during()
             closing.set()
     finally:
         await sender.close()

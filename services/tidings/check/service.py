@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
+from functools import partial
 
 import uvloop
 
@@ -29,7 +30,9 @@ def run(settings: CheckSettings, log: ChangeLog | None) -> int:
             return 0 if runner.run(_check(settings, installation, log)) else 1
         except CheckFailed as error:
             sys.stderr.write(f"tidings check: {error}\n")
-            return 1
+        except KeyboardInterrupt:
+            sys.stderr.write("tidings check: interrupted\n")
+    return 1
 
 
 async def _check(settings: CheckSettings, installation: Installation, log: ChangeLog | None) -> bool:
@@ -40,7 +43,7 @@ async def _check(settings: CheckSettings, installation: Installation, log: Chang
     seed = settings.seed or secrets.randbelow(2**32)
     _say(f"counting for {settings.seconds:g} s with --seed {seed}")
     load = Load(settings.clients, settings.rate, settings.timeout_seconds, seed)
-    report = await count(installation, load, asyncio.sleep(settings.seconds), log, _say)
+    report = await count(installation, load, partial(asyncio.sleep, settings.seconds), log, _say)
     _say(str(report))
     return report.passed
 

@@ -33,37 +33,43 @@ def losses(ledger: Ledger, order: Order | None = None) -> list[Loss]:
     Without: the order is taken to be the sender's, who waits for each acknowledgement. A change that took several
     attempts may stand in the log once more, later; a client that was told of that copy since is told the truth.
     """
+    wanted = {key: _wanted(ledger, key, history, order) for key, history in ledger.histories.items()}
     return [
         Loss(number, key, expected, knowledge.last)
         for number, client in enumerate(ledger.clients, 1)
         for key, knowledge in client.knowledge.items()
-        if (
-            expected := _missing(
-                ledger.histories.get(key, []), knowledge, None if order is None else order.get(key, [])
-            )
-        )
+        if key in wanted and (expected := _missing(wanted[key], knowledge, ledger.changes[key.account]))
     ]
 
 
-def _missing(history: Sequence[Change], knowledge: Knowledge, order: Sequence[int] | None) -> int | None:
-    """The number of a change that is lost on a client, or None."""
+class _Wanted(NamedTuple):
+    """What clients are to know: of changes up to `known`, and of `last` in particular. `exactly`: the log says so."""
+
+    known: int
+    last: Change | None
+    exactly: bool
+
+
+def _wanted(ledger: Ledger, key: Key, history: Sequence[Change], order: Order | None) -> _Wanted:
     acknowledged = [change for change in history if change.acknowledged is not None]
     if order is None:
         last = acknowledged[-1] if acknowledged else None
-        return None if last is None or _knows(history, knowledge, last) else last.number
-    in_log = frozenset(order)
-    gone = [change.number for change in acknowledged if change.number not in in_log]
-    if gone and gone[-1] > knowledge.known:
-        return gone[-1]
-    if not order or order[-1] == knowledge.last:
+        return _Wanted(0, last, exactly=False)
+    logged = order.get(key, ())
+    gone = {change.number for change in acknowledged}.difference(logged)
+    last = ledger.changes[key.account][logged[-1] - 1] if logged else None
+    return _Wanted(max(gone, default=0), last, exactly=True)
+
+
+def _missing(wanted: _Wanted, knowledge: Knowledge, changes: Sequence[Change]) -> int | None:
+    """The number of a change that is lost on a client, or None."""
+    if knowledge.known < wanted.known:
+        return wanted.known
+    last = wanted.last
+    if last is None or knowledge.last == last.number or knowledge.fetched >= last.sent:
         return None
-    (last,) = (change for change in history if change.number == order[-1])
-    return None if knowledge.fetched >= last.sent else last.number
-
-
-def _knows(history: Sequence[Change], knowledge: Knowledge, last: Change) -> bool:
-    if last.number <= knowledge.known:
-        return True
-    return knowledge.told >= last.sent and any(
-        change.number == knowledge.last and change.attempts > 1 for change in history
-    )
+    if not wanted.exactly:
+        told_a_copy = knowledge.last and changes[knowledge.last - 1].attempts > 1 and knowledge.told >= last.sent
+        if knowledge.known >= last.number or told_a_copy:
+            return None
+    return last.number
