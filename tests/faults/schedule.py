@@ -35,4 +35,4 @@ def steps(seed: int) -> Iterator[Step]:
     random = Random(f"{seed} faults")
     while True:
         for fault in random.sample(list(Fault), len(Fault)):
-            yield Step(random.uniform(0.5, 4.0), fault, random.uniform(1.0, 8.0), random.randrange(1_000_000))
+            yield Step(random.uniform(0.5, 2.5), fault, random.uniform(1.0, 6.0), random.randrange(1_000_000))
