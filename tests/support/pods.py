@@ -180,15 +180,6 @@ class Container:
             check=False,
         )
 
-    def wait(self, probe: str) -> None:
-        """Wait until a probe succeeds; fail with the log when the process ends or it takes too long."""
-        deadline = time.monotonic() + READY_SECONDS
-        while (wrong := self.probe(probe)) is not None:
-            ended = self._process is None or self._process.poll() is not None
-            if ended or time.monotonic() > deadline:
-                raise AssertionError(f"{self._pod.name}/{self.name}: {probe}: {wrong}\n{self.log()}")
-            time.sleep(0.2)
-
     def reap(self) -> None:
         """Take note of the end of a process whose pod is gone."""
         if self._process is not None:
@@ -202,14 +193,14 @@ class Container:
 class Pod:
     """A pod's containers in one network."""
 
-    def __init__(self, cluster: PodCluster, name: str, template: Object, claims: Sequence[str], address: str) -> None:
+    def __init__(self, cluster: PodCluster, name: str, template: Object, address: str) -> None:
         self.cluster = cluster
         self.name = name
         self.labels: dict[str, str] = template["metadata"].get("labels", {})
         self.spec = template["spec"]
         self.address = address
         self.directory = cluster.directory / name
-        self._claims = claims
+        self.ready = False
         self.network = Network(cluster.node)
         self._connect()
         for volume in self.spec.get("volumes", []):
@@ -253,11 +244,14 @@ class Pod:
         for each in self.containers.values():
             each.start()
 
-    def wait_ready(self) -> None:
-        """Wait for every probe, in the order of a kubelet."""
+    def unready(self) -> str | None:
+        """Try every probe once, in the order of a kubelet: what is wrong, or nothing."""
         for container in self.containers.values():
             for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
-                container.wait(probe)
+                if (wrong := container.probe(probe)) is not None:
+                    return f"{self.name}/{container.name}: {probe}: {wrong}\n{container.log()}"
+        self.ready = True
+        return None
 
     def close(self) -> None:
         """End it."""
@@ -288,16 +282,27 @@ class PodCluster:
     def start(self) -> None:
         """Start the pods of every workload, all at once."""
         for workload in [*self.rendered.of("StatefulSet"), *self.rendered.of("Deployment")]:
-            claims = [claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])]
             for number in range(workload["spec"]["replicas"]):
-                self.add(f"{workload['metadata']['name']}-{number}", workload["spec"]["template"], claims)
+                self.add(f"{workload['metadata']['name']}-{number}", workload["spec"]["template"])
         self._name()
         for pod in self.pods.values():
             pod.start()
 
-    def add(self, name: str, template: Object, claims: Sequence[str] = ()) -> Pod:
+    def wait_ready(self) -> None:
+        """Wait until every pod is ready. Services lead to those that are, as they become it."""
+        deadline = time.monotonic() + READY_SECONDS
+        waiting = list(self.pods.values())
+        while waiting:
+            wrong = {pod.name: pod.unready() for pod in waiting}
+            self._name()
+            waiting = [pod for pod in waiting if not pod.ready]
+            if waiting and time.monotonic() > deadline:
+                raise AssertionError("\n".join(filter(None, wrong.values())))
+            time.sleep(0.2)
+
+    def add(self, name: str, template: Object) -> Pod:
         """A pod that is not started yet."""
-        self.pods[name] = Pod(self, name, template, claims, f"{SUBNET}.{len(self.pods) + 1}")
+        self.pods[name] = Pod(self, name, template, f"{SUBNET}.{len(self.pods) + 1}")
         return self.pods[name]
 
     def run_to_the_end(self, pod: Object) -> Object:
@@ -314,7 +319,8 @@ class PodCluster:
         for service in self.rendered.of("Service"):
             name, selector = service["metadata"]["name"], service["spec"]["selector"]
             for pod in self.pods.values():
-                if selector.items() <= pod.labels.items():
+                early = service["spec"].get("publishNotReadyAddresses", False)
+                if selector.items() <= pod.labels.items() and (pod.ready or early):
                     names = [f"{name}.{NAMESPACE}.svc", f"{name}.{NAMESPACE}.svc.cluster.local"]
                     if service["spec"].get("clusterIP") == "None":
                         names = [f"{pod.name}.{each}" for each in names]
