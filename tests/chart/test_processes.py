@@ -13,7 +13,6 @@ from tests.support.chart import RELEASE, TIDINGS, UMBRELLA, load
 from tests.support.kubernetes import Cluster, cluster
 from tests.support.pods import Pod, PodCluster, running
 
-
 pytestmark = pytest.mark.timeout(400)
 """Erlang machines and seven Python processes start at once, on a machine that may be busy."""
 

@@ -50,13 +50,14 @@ class Network:
 
     def _child(self) -> int:
         """The process that sleeps, once its namespaces are there."""
-        deadline = time.monotonic() + 10.0
+        deadline = time.monotonic() + READY_SECONDS
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children")
         while True:
             found = children.read_text().split()
             if found and Path(f"/proc/{found[0]}/comm").read_text() == "sleep\n":
                 return int(found[0])
             if time.monotonic() > deadline or self._outer.poll() is not None:
+                self.close()
                 raise AssertionError("no namespaces could be made: they take root, or user namespaces")
             time.sleep(0.01)
 
@@ -201,7 +202,7 @@ class Pod:
         self.address = address
         self.directory = cluster.directory / name
         self.ready = False
-        self.network = Network(cluster.node)
+        self.network = cluster.network()
         self._connect()
         for volume in self.spec.get("volumes", []):
             self._fill(volume)
@@ -267,12 +268,18 @@ class PodCluster:
         self.rendered = rendered
         self.directory = directory
         self.hosts = directory / "hosts"
-        self.node = Network()
+        self._networks: list[Network] = []
+        self.node = self.network()
         self.node.run(["ip", "link", "add", "bridge", "type", "bridge"])
         self.node.run(["ip", "link", "set", "bridge", "up"])
         self.pods: dict[str, Pod] = {}
         self._secrets: dict[tuple[str, str], str] = {}
         self.hosts.write_text("127.0.0.1 localhost\n")
+
+    def network(self) -> Network:
+        """A network that ends with the cluster: the machine's, then one for each pod."""
+        self._networks.append(Network(self._networks[0] if self._networks else None))
+        return self._networks[-1]
 
     def secret(self, name: str, key: str) -> str:
         """A value of a Secret that the release makes."""
@@ -330,9 +337,10 @@ class PodCluster:
 
     def close(self) -> None:
         """End everything."""
+        for network in reversed(self._networks):
+            network.close()
         for pod in self.pods.values():
             pod.close()
-        self.node.close()
 
 
 @contextmanager
