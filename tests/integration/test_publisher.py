@@ -133,7 +133,37 @@ class TestIngest:
         async with asyncio.timeout(SECONDS):
             answer = await reader.read()
         writer.close()
-        assert answer.startswith(b"HTTP/1.1 400 ")
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 400 ")
+        assert b"application/problem+json" in head
+        assert json.loads(body)["status"] == 400
+
+    async def test_a_head_that_does_not_come_ends_the_connection(
+        self, start: Start, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tidings.ops.listener.HEAD_SECONDS", 0.3)
+        publisher = await start()
+        whole = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
+        for sent in (b"", whole[:20], whole + whole[:20]):
+            reader, writer = await asyncio.open_connection("127.0.0.1", publisher.port)
+            writer.write(sent)
+            async with asyncio.timeout(SECONDS):
+                answer = await reader.read()
+            writer.close()
+            assert answer.count(b"HTTP/1.1 ") == sent.count(b"\r\n\r\n")
+
+    async def test_a_head_that_is_there_has_no_deadline_any_more(
+        self, start: Start, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tidings.ops.listener.HEAD_SECONDS", 0.2)
+        publisher = await start()
+        body = json.dumps(NEW).encode()
+        reader, writer = await _post(publisher, b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body))
+        await asyncio.sleep(0.5)
+        writer.write(body)
+        async with asyncio.timeout(SECONDS):
+            assert (await reader.read()).startswith(b"HTTP/1.1 202 ")
+        writer.close()
 
     async def test_a_client_that_leaves_in_the_middle_is_forgotten(self, publisher: Running) -> None:
         _, writer = await _post(publisher, b"Content-Length: 100\r\n\r\n{")
@@ -214,6 +244,27 @@ class TestTheApplication:
         assert [line["event"] for line in logs if line["log_level"] == "error"] == ["request failed"]
         assert running.value("tidings_publisher_failures_total", part="ingest") == 1
         assert running.value("tidings_publisher_requests_total", status="500") == 1
+
+    async def test_too_many_requests_at_once_are_told_so(
+        self, serve: Callable[..., Awaitable[Running]], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tidings.ops.listener.MAX_REQUESTS", 1)
+        release, held = asyncio.Event(), asyncio.Event()
+
+        async def submit(changes: Sequence[Change]) -> None:
+            held.set()
+            await release.wait()
+
+        running = await serve(submit, SECONDS)
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=SECONDS) as http:
+            first = asyncio.create_task(http.post("/v1/changes", json=NEW, headers=STRUCTURED))
+            await held.wait()
+            answer = await http.post("/v1/changes", json=NEW, headers=STRUCTURED)
+            assert answer.status_code == 503
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert int(answer.headers["retry-after"]) >= 1
+            release.set()
+            assert (await first).status_code == 202
 
 
 async def _post(running: Running, rest: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -8,21 +8,23 @@ from typing import Final
 
 import structlog
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from tidings.ops.listener import quiet_config
+from tidings.ops.listener import QuietProtocol, quiet_config
 
 MAX_CONNECTIONS: Final = 512
-"""Requests served this way at once; beyond that uvicorn answers 503."""
+"""Requests served this way at once; beyond that the answer is 503."""
 REQUEST_SECONDS: Final = 60.0
 """A request that takes longer is cut off, so that a slow one cannot hold its place for ever."""
 
 _log = structlog.get_logger()
 
 
-class _Protocol(HttpToolsProtocol):
-    """uvicorn's, with a deadline that ends with the connection: else a timer would keep each for as long as it runs."""
+class _Protocol(QuietProtocol):
+    """That of every listener, with a deadline for all of the request.
+
+    It ends with the connection: else a timer would keep each for as long as it runs.
+    """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import structlog
 import uvicorn
+from starlette.responses import Response
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tidings.errors import SettingsError
 
 BACKLOG: Final = 1024
 MAX_REQUESTS: Final = 512
 GRACE_SECONDS: Final = 5
+HEAD_SECONDS: Final = 10.0
+"""How long the head of a request may take to arrive, from the connection or the first byte of the next request on."""
+RETRY_SECONDS: Final = 1
 STARTED_POLL_SECONDS: Final = 0.01
 
 _log = structlog.get_logger()
@@ -43,10 +49,63 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
     return sock
 
 
+def _problem(status: int, title: str, detail: str) -> bytes:
+    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
+
+
+class QuietProtocol(HttpToolsProtocol):
+    """uvicorn's, with a deadline for heads, and with problem details (RFC 9457) where it has plain text."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._most = self.limit_concurrency
+        # Its own answer is plain text, and counts connections that ask for nothing.
+        self.limit_concurrency = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first head."""
+        super().connection_made(transport)
+        self._head_deadline = self.loop.call_later(HEAD_SECONDS, transport.abort)
+
+    def on_message_begin(self) -> None:
+        """Begin to wait for the rest of a later head; that anything of it came was waited for by uvicorn."""
+        super().on_message_begin()
+        if self._head_deadline.cancelled():
+            self._head_deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def on_headers_complete(self) -> None:
+        """The head is there."""
+        self._head_deadline.cancel()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Wait for nothing more."""
+        self._head_deadline.cancel()
+        super().connection_lost(exc)
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is not HTTP."""
+        body = _problem(400, "Bad Request", "this is not HTTP/1.1")
+        head = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
+        self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        self.transport.close()
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        full = self._most is not None and len(self.tasks) >= self._most
+        answer: Any = _overloaded() if full else app
+        super()._start_asgi_task(cycle, answer)
+
+
+def _overloaded() -> Response:
+    body = _problem(503, "Service Unavailable", "too much is being asked at once: try again")
+    return Response(body, 503, {"Retry-After": str(RETRY_SECONDS)}, "application/problem+json")
+
+
 def quiet_config(app: ASGIApp, limit_concurrency: int) -> uvicorn.Config:
     """What uvicorn is told wherever it serves: HTTP alone, nothing logged, nothing said or believed of proxies."""
     return uvicorn.Config(
         app,
+        http=QuietProtocol,
         ws="none",
         lifespan="off",
         log_config=None,
