@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from secrets import token_bytes
 
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
+from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from tidings.bus.log import ChangeLog
@@ -36,6 +37,7 @@ class RunningGateway:
     health: Health
     service: Service
     pool: WorkerPool
+    pages: Sequence[Route]
     _ids: int = field(default=0)
 
     def url(self, query: str = "account=alice", path: str = "/jmap/ws") -> str:
@@ -81,4 +83,4 @@ async def running_gateway(
             await each.start()
             stack.push_async_callback(each.stop)
         port: int = service.port  # type: ignore[attr-defined]
-        yield RunningGateway(port, log, runtime.registry, runtime.health, service, runtime.pool)
+        yield RunningGateway(port, log, runtime.registry, runtime.health, service, runtime.pool, runtime.pages)

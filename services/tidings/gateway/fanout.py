@@ -7,7 +7,7 @@ from typing import Final
 
 from tidings.gateway import outbox as outboxes
 from tidings.gateway.connection import Connection, Ends, Form
-from tidings.gateway.outbox import Message, Outbox
+from tidings.gateway.outbox import Message, Observer, Outbox
 from tidings.gateway.pending import Merges, Pending, is_too_much, merge, resync, wanted
 from tidings.gateway.positions import Positions
 from tidings.gateway.roster import Roster
@@ -65,6 +65,7 @@ class Fanout:
         roster: Roster,
         positions: Positions,
         outbox: Outbox,
+        observer: Observer,
         clock: Callable[[], float],
         unknown_state: Callable[[], str],
     ) -> None:
@@ -74,6 +75,7 @@ class Fanout:
         self._roster = roster
         self._positions = positions
         self._outbox = outbox
+        self._observer = observer
         self._clock = clock
         self._unknown_state = unknown_state
 
@@ -163,6 +165,8 @@ class Fanout:
         counters.matched += matched
         counters.coalesced += coalesced
         counters.overflowed += overflows
+        if coalesced:
+            self._observer.merged(change.account, coalesced)
         return groups
 
     def _coalesce(self, pending: Pending, form: Form, change: Told, consumed: float) -> tuple[Pending, Pending, bool]:

@@ -59,6 +59,7 @@ class Hub:
             roster=self._roster,
             positions=self._positions,
             outbox=self._outbox,
+            observer=observer,
             clock=clock,
             unknown_state=unknown_state,
         )
@@ -84,6 +85,14 @@ class Hub:
     def connections(self, account: str) -> Collection[Connection]:
         """The connections of an account."""
         return self._roster.connections(account)
+
+    def is_resuming(self, connection: Connection) -> bool:
+        """Whether a connection must not be told anything yet."""
+        return connection in self._outbox.resuming
+
+    def cursor(self, account: str) -> str:
+        """The cursor that an account's clients would be given now."""
+        return self._positions.cursor((account,), {})
 
     def accounts(self, shard: int) -> list[str]:
         """The accounts of a shard that somebody is connected for."""

@@ -8,11 +8,14 @@ from dataclasses import asdict
 
 from prometheus_client import CollectorRegistry
 
+from tidings.gateway.connection import Connection
 from tidings.gateway.feed import FeedCounters
 from tidings.gateway.front import Front
 from tidings.gateway.handover import HandOver
 from tidings.gateway.parked import POLL_SECONDS, Lot
+from tidings.gateway.pending import Pending
 from tidings.gateway.subscriptions import Subscriptions
+from tidings.gateway.told import Told
 from tidings.ops.metrics import HotMetrics, PlainHistogram
 
 
@@ -46,18 +49,24 @@ class GatewayMetrics:
         """A batch was consumed so long after its writer handed it to the log."""
         self._observe(self._append_to_consume, seconds, 1)
 
-    def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
-        """Clients were told; see hub.Observer."""
-        self._observe(self._consume_to_write, now - consumed, count)
-        if changed_at is not None:
-            self._observe(self._change_to_write, now - changed_at, count)
+    def written(self, connections: Sequence[Connection], now: float, pending: Pending) -> None:
+        """See outbox.Observer."""
+        count = len(connections)
+        self._observe(self._consume_to_write, now - pending.consumed, count)
+        if pending.changed_at is not None:
+            self._observe(self._change_to_write, now - pending.changed_at, count)
 
-    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
-        """Clients were told, each of something else; see hub.Observer."""
-        self._observe(self._consume_to_write, now - consumed, len(changed_at))
-        for at in changed_at:
-            if at is not None:
-                self._observe(self._change_to_write, now - at, 1)
+    def written_each(
+        self, connections: Sequence[Connection], now: float, told: Sequence[Told], consumed: float
+    ) -> None:
+        """See outbox.Observer."""
+        self._observe(self._consume_to_write, now - consumed, len(told))
+        for _, _, changed_at in told:
+            if changed_at is not None:
+                self._observe(self._change_to_write, now - changed_at, 1)
+
+    def merged(self, account: str, count: int) -> None:
+        """The hub counts these itself."""
 
     def _observe(self, plain: PlainHistogram, seconds: float, count: int) -> None:
         if seconds < 0:

@@ -45,13 +45,18 @@ class Sink(Protocol):
 
 
 class Observer(Protocol):
-    """Told of latencies."""
+    """Told of who was told."""
 
-    def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
-        """`count` clients were told at `now` of something consumed and changed at these times."""
+    def written(self, connections: Sequence[Connection], now: float, pending: Pending) -> None:
+        """These were told at `now` of what had waited for them."""
 
-    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
-        """As many clients were told at `now`, each of something else that changed at its time."""
+    def written_each(
+        self, connections: Sequence[Connection], now: float, told: Sequence[Told], consumed: float
+    ) -> None:
+        """Each of these, of one account each, was told at `now` of its own change, all consumed at the same time."""
+
+    def merged(self, account: str, count: int) -> None:
+        """For `count` clients a change was merged into one that waited."""
 
 
 @dataclass(slots=True)
@@ -142,7 +147,7 @@ class Outbox:
             self.later(connections)
         elif connections:
             self._sink.send_each(connections, frames)
-            self._observer.written_each(self._clock(), consumed, [change.changed_at for change in told])
+            self._observer.written_each(connections, self._clock(), told, consumed)
             self.counters.pushed += len(connections)
             self._cool(connections, now)
 
@@ -170,7 +175,7 @@ class Outbox:
         self._sink.send(group, frame)
         if pending.changed:
             self.counters.pushed += len(group)
-            self._observer.written(len(group), self._clock(), pending.consumed, pending.changed_at)
+            self._observer.written(group, self._clock(), pending)
         self._cool(group, now)
         if form.ends is Ends.AT_ONCE or (form.ends is Ends.WITH_CHANGE and pending.changed):
             # Those the write has found gone have no form any more.

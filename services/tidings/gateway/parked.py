@@ -13,6 +13,7 @@ from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.drain import AgeLimit
 from tidings.gateway.hub import Hub
+from tidings.gateway.journal import Journal
 from tidings.gateway.reactor import Reactor
 from tidings.gateway.subscriptions import Subscriptions
 
@@ -70,6 +71,7 @@ class Lot:
     subscriptions: Subscriptions
     closing: Closing
     admission: Admission
+    journal: Journal
     first_visit: float
     counters: ParkedCounters = field(default_factory=ParkedCounters)
 
@@ -139,6 +141,7 @@ class Parked:
         self._lot.subscriptions.unsubscribe(connection)
         self._lot.admission.release(connection)
         self._lot.counters.count_closed(self.wire_format, reason)
+        self._lot.journal.closed(connection, self.wire_format, reason)
 
     def _end(self, connection: Connection, last: bytes, reason: str) -> None:
         self.closed(connection, reason)

@@ -65,6 +65,7 @@ class Resumes:
         feeds: Mapping[int, Feed],
         resyncs: Resyncs,
         unknown_state: Callable[[], str],
+        resumed: Callable[[Connection, str], None],
     ) -> None:
         self.counters = ResumeCounters()
         self.replays = Replays(log, self._find, self._replayed)
@@ -73,6 +74,7 @@ class Resumes:
         self._feeds = feeds
         self._resyncs = resyncs
         self._unknown_state = unknown_state
+        self._resumed = resumed
         self._outstanding: dict[Connection, _Resume | None] = {}
         self._waiting_for: defaultdict[int, dict[Connection, None]] = defaultdict(dict)
         self._seeking: dict[Seeker, Connection] = {}
@@ -161,6 +163,7 @@ class Resumes:
         self.forget(connection)
         if resume is None:
             self.counters.fresh += 1
+            self._resumed(connection, "fresh")
             self._answer(connection, {}, frozenset())
         elif connection.form is not None:
             self._answer(connection, *self._missed(connection, connection.form, resume))
@@ -243,10 +246,13 @@ class Resumes:
             counters.resync += 1
         elif resume.streamed:
             counters.replayed_stream += 1
+            self._resumed(connection, "replayed_stream")
         elif missed:
             counters.replayed_window += 1
+            self._resumed(connection, "replayed_window")
         else:
             counters.nothing_missed += 1
+            self._resumed(connection, "nothing_missed")
         return missed, reasons
 
     def _answer(self, connection: Connection, missed: Changed, reasons: frozenset[ResyncReason]) -> None:

@@ -27,10 +27,16 @@ class Resyncs:
     the connection missed, or with None where it was told already of everything up to the resync.
     """
 
-    def __init__(self, rate: float, release: Callable[[Connection, Changed | None], None]) -> None:
+    def __init__(
+        self,
+        rate: float,
+        release: Callable[[Connection, Changed | None], None],
+        resumed: Callable[[Connection, str], None],
+    ) -> None:
         self.told = dict.fromkeys(ResyncReason, 0)
         self._pace = Pace(rate)
         self._release = release
+        self._resumed = resumed
         self._owed: dict[Connection, _Owed] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -73,6 +79,7 @@ class Resyncs:
             reasons, missed = self._owed.pop(connection)
             for reason in reasons:
                 self.told[reason] += 1
+            self._resumed(connection, f"resync: {', '.join(sorted(reasons))}")
             self._release(connection, missed)
         if self._owed and self._timer is None:
             self._run_later()

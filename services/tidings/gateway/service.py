@@ -15,6 +15,7 @@ import structlog
 from starlette.types import ASGIApp
 
 from tidings.bus.log import ChangeLog
+from tidings.gateway.account_page import AccountPage
 from tidings.gateway.admission import Admission, Caps
 from tidings.gateway.census import census
 from tidings.gateway.closing import Closing
@@ -24,6 +25,7 @@ from tidings.gateway.feed import Feed, FeedCounters
 from tidings.gateway.front import Front, Route
 from tidings.gateway.handover import HandOver
 from tidings.gateway.hub import Hub
+from tidings.gateway.journal import Journal
 from tidings.gateway.metrics import GatewayMetrics
 from tidings.gateway.parked import WRITE_SECONDS, Lot, Parked
 from tidings.gateway.parked_eventsource import EVENTSOURCE_PATH, EventSourceRoute
@@ -137,6 +139,8 @@ class GatewayService:
         self._keeper = keeper
         self._health = runtime.health
         self._metrics = GatewayMetrics(runtime.registry)
+        self._accounts = AccountPage(runtime.health)
+        runtime.pages.append(self._accounts.route)
         self._hand_over = HandOver(create_app(keeper, settings.public_url, settings.max_message_bytes, fallback))
         self._parts: tuple[Reactor, Subscriptions] | None = None
         runtime.connections.append(self._connections)
@@ -149,18 +153,19 @@ class GatewayService:
         self.port = listener.getsockname()[1]
         reactor = Reactor(listener)
         pump = Pump(reactor)
+        journal = Journal(time.monotonic, self._metrics)
         hub = Hub(
             shards=self._log.shards,
             interval=self._settings.coalesce_ms / 1000,
             budget=WAKE_SECONDS,
             sink=pump,
-            observer=self._metrics,
+            observer=journal,
             clock=time.monotonic,
             unknown_state=unknown_state,
         )
         feed_counters = FeedCounters()
         subscriptions = Subscriptions(
-            self._log, hub, lambda shard: feed(shard), unknown_state, self._settings.resync_rate
+            self._log, hub, lambda shard: feed(shard), unknown_state, self._settings.resync_rate, journal.resumed
         )
 
         def feed(shard: int) -> Feed:
@@ -175,7 +180,8 @@ class GatewayService:
             limits.max_upgrades_per_second,
         )
         admission = Admission(caps, time.monotonic, lambda most: random.randint(1, most))  # noqa: S311 - spreads
-        lot = Lot(reactor, hub, subscriptions, closing, admission, limits.head_seconds)
+        lot = Lot(reactor, hub, subscriptions, closing, admission, journal, limits.head_seconds)
+        self._accounts.attach(lot, self._log)
         routes: dict[str, Route] = {
             WEBSOCKET_PATH: ParkedWebSocket(
                 lot, limits.max_message_bytes, limits.max_messages_per_second, limits.ping_seconds

@@ -20,7 +20,10 @@ MAX_FORMS: Final = 1024
 
 
 class Subscriptions:
-    """Implements the feeds' events. `resync_rate` is in clients a second, 0 for no bound."""
+    """Implements the feeds' events. `resync_rate` is in clients a second, 0 for no bound.
+
+    `resumed` hears of everybody who is told from where on nothing is missed, with the outcome.
+    """
 
     def __init__(
         self,
@@ -29,12 +32,13 @@ class Subscriptions:
         make_feed: Callable[[int], Feed],
         unknown_state: Callable[[], str],
         resync_rate: float,
+        resumed: Callable[[Connection, str], None],
     ) -> None:
         self._hub = hub
         self._demand = Demand(make_feed)
         self.feeds = self._demand.feeds
-        self.resyncs = Resyncs(resync_rate, self._release)
-        self.resumes = Resumes(log, hub, self.feeds, self.resyncs, unknown_state)
+        self.resyncs = Resyncs(resync_rate, self._release, resumed)
+        self.resumes = Resumes(log, hub, self.feeds, self.resyncs, unknown_state, resumed)
         self._forms: dict[tuple[frozenset[str] | None, Encode, Ends, bool], Form] = {}
 
     def form(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import html
+import json
 import socket
 import threading
 from collections.abc import Mapping, Sequence
+from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -60,6 +62,23 @@ def metrics_response(metrics: Collector, request: Request) -> Response:
     """Everything that is collected, in the format that the request asks for."""
     encoder, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encoder(metrics), headers={"Content-Type": content_type})
+
+
+def problem_response(status: int, detail: str) -> Response:
+    """An error in the form of RFC 9457."""
+    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
+    return JSONResponse(body, status, media_type="application/problem+json")
+
+
+def document_response(document: Mapping[str, object]) -> Response:
+    """JSON that people can read too: a line for each member, and for each item of a list."""
+    members = []
+    for name, value in document.items():
+        items = value if isinstance(value, list) else []
+        text = ",".join(f"\n    {json.dumps(item, ensure_ascii=False)}" for item in items)
+        text = f"[{text}\n  ]" if items else json.dumps(value, ensure_ascii=False)
+        members.append(f"  {json.dumps(name)}: {text}")
+    return Response("{\n" + ",\n".join(members) + "\n}\n", media_type="application/json")
 
 
 def readiness_response(ready: bool, unready: Mapping[str, str]) -> Response:

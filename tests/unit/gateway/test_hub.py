@@ -12,7 +12,7 @@ from tidings.gateway import jmap
 from tidings.gateway.connection import Connection, Ends, Form
 from tidings.gateway.hub import Hub
 from tidings.gateway.outbox import CHUNK
-from tidings.gateway.pending import MAX_PENDING_TYPES
+from tidings.gateway.pending import MAX_PENDING_TYPES, Pending
 from tidings.gateway.reactor import CLOSED
 from tidings.gateway.told import Told
 from tidings.wire import cursor
@@ -46,6 +46,7 @@ class Wires:
         self.deferred = False
         self.due: float | None = None
         self.latencies: list[tuple[int, float, float, float | None]] = []
+        self.merges: list[tuple[str, int]] = []
         self.hub: Hub | None = None
 
     def send(self, connections: Sequence[Connection], frame: bytes) -> None:
@@ -76,12 +77,18 @@ class Wires:
     def cool(self, due: float) -> None:
         self.due = due
 
-    def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
-        self.latencies.append((count, now, consumed, changed_at))
+    def written(self, connections: Sequence[Connection], now: float, pending: Pending) -> None:
+        self.latencies.append((len(connections), now, pending.consumed, pending.changed_at))
 
-    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
-        for at in changed_at:
-            self.written(1, now, consumed, at)
+    def written_each(
+        self, connections: Sequence[Connection], now: float, told: Sequence[Told], consumed: float
+    ) -> None:
+        for connection, change in zip(connections, told, strict=True):
+            assert change.account == connection.accounts
+            self.latencies.append((1, now, consumed, change.changed_at))
+
+    def merged(self, account: str, count: int) -> None:
+        self.merges.append((account, count))
 
 
 class World:
@@ -223,6 +230,7 @@ def test_the_leading_edge_goes_at_once_and_the_rest_is_one_push() -> None:
     assert world.changes(connection)[1:] == [{A: {"Email": "3", "Mailbox": "3"}}]
     assert offset(world.wires.frames[connection][2], A) == 3
     assert world.hub.counters.coalesced == 1
+    assert world.wires.merges == [(A, 1)]
 
 
 def test_expire_leaves_those_that_were_told_again_meanwhile() -> None:

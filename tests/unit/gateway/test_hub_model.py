@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from tidings.gateway import jmap
 from tidings.gateway.connection import Connection, Ends, Form
 from tidings.gateway.hub import Hub
-from tidings.gateway.pending import RESYNC_TYPES
+from tidings.gateway.pending import RESYNC_TYPES, Pending
 from tidings.gateway.reactor import CLOSED
 from tidings.gateway.told import Told
 from tidings.wire import cursor
@@ -165,14 +165,21 @@ class Model(RuleBasedStateMachine):
     def cool(self, due: float) -> None:
         self.due = due
 
-    def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
-        assert count > 0
-        assert START <= consumed <= now, "the latency of something that was never consumed"
-        assert changed_at is None or changed_at < consumed
+    def written(self, connections: Sequence[Connection], now: float, pending: Pending) -> None:
+        assert connections
+        assert START <= pending.consumed <= now, "the latency of something that was never consumed"
+        assert pending.changed_at is None or pending.changed_at < pending.consumed
 
-    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
-        for at in changed_at:
-            self.written(1, now, consumed, at)
+    def written_each(
+        self, connections: Sequence[Connection], now: float, told: Sequence[Told], consumed: float
+    ) -> None:
+        assert START <= consumed <= now, "the latency of something that was never consumed"
+        for connection, change in zip(connections, told, strict=True):
+            assert change.account == connection.accounts
+            assert change.changed_at is None or change.changed_at < consumed
+
+    def merged(self, account: str, count: int) -> None:
+        assert count > 0
 
     # What the model knows.
 

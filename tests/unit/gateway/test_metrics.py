@@ -2,14 +2,20 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
+from tidings.gateway.connection import Connection
 from tidings.gateway.metrics import GatewayMetrics
+from tidings.gateway.pending import Pending
+from tidings.gateway.reactor import CLOSED
+from tidings.gateway.told import Told
+
+one = Connection(-1, CLOSED)
 
 
 def test_latencies_are_counted_once_per_client() -> None:
     registry = CollectorRegistry()
     metrics = GatewayMetrics(registry)
-    metrics.written(3, now=10.0, consumed=9.998, changed_at=9.9)
-    metrics.written(1, now=10.0, consumed=9.998, changed_at=None)
+    metrics.written([one] * 3, 10.0, Pending({}, 9.998, 9.9))
+    metrics.written_each([one], 10.0, [Told("alice", {}, None)], 9.998)
     metrics.delivered(0.004)
     assert registry.get_sample_value("tidings_consume_to_write_seconds_bucket", {"le": "0.0025"}) == 4
     assert registry.get_sample_value("tidings_change_to_write_seconds_count") == 3
@@ -19,7 +25,8 @@ def test_latencies_are_counted_once_per_client() -> None:
 def test_a_negative_latency_counts_as_none_and_as_skew() -> None:
     registry = CollectorRegistry()
     metrics = GatewayMetrics(registry)
-    metrics.written(2, now=10.0, consumed=9.0, changed_at=11.0)
-    assert registry.get_sample_value("tidings_clock_skew_total") == 1
+    metrics.written([one], 10.0, Pending({}, 9.0, 11.0))
+    metrics.written_each([one], 10.0, [Told("alice", {}, 11.0)], 9.0)
+    assert registry.get_sample_value("tidings_clock_skew_total") == 2
     assert registry.get_sample_value("tidings_change_to_write_seconds_sum") == 0
     assert registry.get_sample_value("tidings_change_to_write_seconds_count") == 2

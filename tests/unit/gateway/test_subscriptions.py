@@ -14,7 +14,7 @@ from tidings.gateway import demand
 from tidings.gateway import subscriptions as module
 from tidings.gateway.connection import Connection
 from tidings.gateway.hub import Hub
-from tidings.gateway.pending import ResyncReason
+from tidings.gateway.pending import Pending, ResyncReason
 from tidings.gateway.reactor import CLOSED
 from tidings.gateway.subscriptions import Subscriptions
 from tidings.gateway.told import Told
@@ -69,6 +69,7 @@ class World:
     def __init__(self, resync_rate: float = 0.0) -> None:
         self.frames: defaultdict[Connection, list[dict[str, object]]] = defaultdict(list)
         self.readers: dict[int, Reader] = {}
+        self.outcomes: list[str] = []
         self.hub = Hub(
             shards=SHARDS,
             interval=0.0,
@@ -78,8 +79,13 @@ class World:
             clock=time.monotonic,
             unknown_state=lambda: "new",
         )
-        self.subscriptions = Subscriptions(MemoryLog(SHARDS), self.hub, self.make, lambda: "new", resync_rate)
+        self.subscriptions = Subscriptions(
+            MemoryLog(SHARDS), self.hub, self.make, lambda: "new", resync_rate, self.hear_outcome
+        )
         self.form = self.subscriptions.form(None, encode)
+
+    def hear_outcome(self, connection: Connection, outcome: str) -> None:
+        self.outcomes.append(outcome)
 
     def make(self, shard: int) -> Reader:
         self.readers[shard] = reader = Reader(self, shard)
@@ -106,10 +112,15 @@ class World:
     def cool(self, due: float) -> None:
         raise AssertionError("no coalescing here")
 
-    def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
+    def written(self, connections: Sequence[Connection], now: float, pending: Pending) -> None:
         pass
 
-    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
+    def written_each(
+        self, connections: Sequence[Connection], now: float, told: Sequence[Told], consumed: float
+    ) -> None:
+        pass
+
+    def merged(self, account: str, count: int) -> None:
         pass
 
     def reader(self, account: str) -> Reader:
@@ -136,6 +147,7 @@ async def test_nothing_is_said_until_every_feed_is_live() -> None:
     assert hello["changed"] == {"alice": {"Email": "1"}}
     assert set(cursor.decode(str(hello["cursor"]))[1]) == {shard_of("alice", SHARDS), shard_of(ELSEWHERE, SHARDS)}
     assert world.subscriptions.resumes.counters.fresh == 1
+    assert world.outcomes == ["fresh"]
 
 
 async def test_who_waited_and_went_is_forgotten() -> None:
@@ -186,6 +198,7 @@ async def test_two_accounts_are_missed_each_by_itself() -> None:
     await eventually(lambda: world.frames[wider])
     assert world.frames[wider][0]["changed"] == {ELSEWHERE: dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
     assert world.subscriptions.resyncs.told[ResyncReason.UNKNOWN] == 1
+    assert world.outcomes[-1] == "resync: unknown"
     await world.subscriptions.stop()
 
 
@@ -200,6 +213,7 @@ async def test_a_gap_resynchronises_everybody_of_the_shard_and_nobody_else() -> 
     assert world.frames[here][-1]["changed"] == {"alice": dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
     assert len(world.frames[there]) == 1
     assert world.subscriptions.resyncs.told[ResyncReason.GAP] == 1
+    assert world.outcomes[-1] == "resync: gap"
 
 
 async def test_a_feed_outlives_its_last_connection_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -96,7 +96,9 @@ class Gateway:
             unknown_state=lambda: "resync",
         )
         pump.start(self.hub)
-        self.subscriptions = Subscriptions(world.log, self.hub, self.feed, lambda: "resync", resync_rate)
+        self.subscriptions = Subscriptions(
+            world.log, self.hub, self.feed, lambda: "resync", resync_rate, self.hear_outcome
+        )
 
     def feed(self, shard: int) -> Feed:
         return Feed(self.world.log, shard, self.subscriptions, self.feed_counters, lambda _: None)
@@ -116,11 +118,10 @@ class Gateway:
         for connection, frame in zip(connections, frames, strict=True):
             self.send([connection], frame)
 
-    def written(self, count: int, now: float, consumed: float, changed_at: float | None) -> None:
+    def written(self, *_: object) -> None:
         pass
 
-    def written_each(self, now: float, consumed: float, changed_at: Sequence[float | None]) -> None:
-        pass
+    written_each = merged = hear_outcome = written
 
     def connect(self, client: Client) -> None:
         connection = client.connection = Connection(3, CLOSED)

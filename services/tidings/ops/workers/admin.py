@@ -25,6 +25,7 @@ from starlette.routing import Route
 from tidings.ops.admin import MAX_REQUESTS, admin_page, guarded, metrics_response, readiness_response
 from tidings.ops.guard import AdminAccess
 from tidings.ops.listener import QuietServer
+from tidings.ops.workers.accounts import Accounts
 from tidings.ops.workers.board import Board
 from tidings.ops.workers.forwarding import METHODS, Forwarding
 from tidings.ops.workers.merging import Answer, Totals
@@ -67,6 +68,7 @@ class AggregatedAdmin:
         own = [
             Route("/", self._index),
             Route("/workers/", self._list),
+            Route("/debug/accounts/{account}", Accounts(self._peers)),
             Route("/workers/{number:int}/{path:path}", self._forwarding, methods=METHODS),
         ]
         return {"admin": guarded([*own, *common], self._access), "probe": Starlette(routes=common)}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from http import HTTPStatus
 from typing import Final
 
 import httpx
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
+from tidings.ops.admin import problem_response
 from tidings.ops.workers.board import Board
 from tidings.ops.workers.peers import Peers
 
@@ -120,5 +120,4 @@ def _problem(error: Exception) -> Response:
             status, detail = 504, f"the worker did not answer within {FORWARD_SECONDS:.0f} s"
         case _:
             status, detail = 502, "the worker did not answer"
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return JSONResponse(body, status, media_type="application/problem+json")
+    return problem_response(status, detail)

@@ -1,0 +1,145 @@
+"""The journal: what lately happened to whom, for whoever asks why a client was not told. Pure.
+
+Notes lie in columns that are made once and filled round and round: 32 bytes each, no object of their own, and nothing
+per connection. What is older than a column is long is forgotten, whoever it was about.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Callable, Sequence
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from tidings.gateway.connection import Connection
+from tidings.gateway.outbox import Observer
+from tidings.gateway.pending import Pending
+from tidings.gateway.told import Told
+
+MAX_PUSHES: Final = 65_536
+MAX_MERGES: Final = 16_384
+MAX_EVENTS: Final = 16_384
+MAX_NAMED: Final = 8
+"""Of more that are told the same at once only the number is noted."""
+CLOSED: Final = "closed: "
+"""What the notes of ends begin with."""
+
+What = TypeVar("What")
+
+
+class Note(NamedTuple, Generic[What]):
+    """What happened, and when, in monotonic seconds. `which` identifies a connection while it lives.
+
+    0: not noted, because there were several, or because it was the only one that the account had.
+    """
+
+    at: float
+    what: What
+    which: int
+
+
+class Ring(Generic[What]):
+    """The last `size` notes. The first ones are of nobody, from `now`."""
+
+    def __init__(self, size: int, now: float, nothing: What) -> None:
+        self._size = size
+        self._next = 0
+        self._at = array("d", (now,)) * size
+        self._whose = [""] * size
+        self._what = [nothing] * size
+        self._which = array("Q", (0,)) * size
+
+    @property
+    def since(self) -> float:
+        """From when on everything is here."""
+        return self._at[self._next]
+
+    def note(self, at: float, account: str, what: What, which: int = 0) -> None:
+        """Write down one thing, over the oldest."""
+        index = self._next
+        self._at[index] = at
+        self._whose[index] = account
+        self._what[index] = what
+        self._which[index] = which
+        self._next = (index + 1) % self._size
+
+    def note_each(self, at: float, accounts: Sequence[str], what: What) -> None:
+        """The same thing of each account."""
+        start, count = self._next, len(accounts)
+        end = start + count
+        if count == 1 or end > self._size:
+            for account in accounts:
+                self.note(at, account, what)
+            return
+        self._at[start:end] = array("d", (at,)) * count
+        self._whose[start:end] = accounts
+        self._what[start:end] = [what] * count
+        self._which[start:end] = array("Q", (0,)) * count
+        self._next = end % self._size
+
+    def of(self, account: str) -> list[Note[What]]:
+        """What is known of an account, the oldest first; the search is one pass in C over the names."""
+        found: list[int] = []
+        try:
+            while True:
+                found.append(self._whose.index(account, found[-1] + 1 if found else 0))
+        except ValueError:
+            found.sort(key=lambda index: (index - self._next) % self._size)
+        return [Note(self._at[index], self._what[index], self._which[index]) for index in found]
+
+
+class Journal:
+    """Notes pushes, merges and what becomes of connections. It is the hub's observer, and passes on to another."""
+
+    def __init__(self, clock: Callable[[], float], observer: Observer) -> None:
+        now = clock()
+        self.pushes: Ring[int] = Ring(MAX_PUSHES, now, 0)
+        """To how many connections."""
+        self.merges: Ring[int] = Ring(MAX_MERGES, now, 0)
+        """For how many connections a change was merged into one that waited."""
+        self.events: Ring[str] = Ring(MAX_EVENTS, now, "")
+        """Resumes with their outcome, ends with their reason."""
+        self._clock = clock
+        self._observer = observer
+        self._ends: dict[tuple[str, str], str] = {}
+
+    def written(self, connections: Sequence[Connection], now: float, pending: Pending) -> None:
+        """See Observer."""
+        count = len(connections)
+        for account in pending.changed:
+            if count > MAX_NAMED:
+                self.pushes.note(now, account, count)
+                continue
+            for connection in connections:
+                self.pushes.note(now, account, 1, id(connection))
+        self._observer.written(connections, now, pending)
+
+    def written_each(
+        self, connections: Sequence[Connection], now: float, told: Sequence[Told], consumed: float
+    ) -> None:
+        """See Observer."""
+        # The connection's own string rather than that of the change: it is there for as long as the connection is.
+        accounts = [connection.accounts for connection in connections]
+        self.pushes.note_each(now, accounts, 1)  # type: ignore[arg-type]
+        self._observer.written_each(connections, now, told, consumed)
+
+    def merged(self, account: str, count: int) -> None:
+        """See Observer."""
+        self.merges.note(self._clock(), account, count)
+        self._observer.merged(account, count)
+
+    def resumed(self, connection: Connection, outcome: str) -> None:
+        """A connection is told of changes from now on; `outcome` is one of few."""
+        self._note(connection, outcome)
+
+    def closed(self, connection: Connection, wire_format: str, reason: str) -> None:
+        """A connection is gone, or told to go."""
+        key = (wire_format, reason)
+        what = self._ends.get(key)
+        if what is None:
+            what = self._ends[key] = f"{CLOSED}{reason} ({wire_format})"
+        self._note(connection, what)
+
+    def _note(self, connection: Connection, what: str) -> None:
+        now = self._clock()
+        for account in connection.account_names():
+            self.events.note(now, account, what, id(connection))
