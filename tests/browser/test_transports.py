@@ -349,6 +349,15 @@ async def test_a_restart_of_the_gateway_is_told_by_every_transport(page: Page, t
         assert waiting["retryInMs"] < 5_000
 
 
+async def test_a_gateway_that_is_full_is_left_alone_for_as_long_as_it_asks(page: Page) -> None:
+    async with opened(page, max_connections=1) as site, jmap_client(site.gateway.url()):
+        await site.start()
+        waiting = await site.wait()
+        # Retry-After is one second or more; the backoff of this page is below ten milliseconds.
+        assert waiting["retryInMs"] >= 1_000
+        assert site.box.count(WEBSOCKET) == site.box.count(POLL) == 1
+
+
 @pytest.mark.parametrize(("transport", "rules"), [("eventsource", 1), ("poll", 2)])
 async def test_no_transport_outlives_the_page(site: Site, transport: str, rules: int) -> None:
     site.box.rules = dict.fromkeys(list(TRANSPORTS.values())[:rules], Rule.REFUSE)

@@ -134,6 +134,7 @@ async def test_a_resynchronisation_is_told_with_its_reason() -> None:
         ("x" * 256, {}),
         ("alice", {"seconds": -1}),
         ("alice", {"seconds": 86_401}),
+        ("alice", {"seconds": "9" * 5_000}),
         ("alice", {"seconds": "²"}),
     ],
 )

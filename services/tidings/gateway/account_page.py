@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from tidings.bus.log import ChangeLog
+from tidings.gateway import http1
 from tidings.gateway.account_log import READ_SECONDS, AccountLog, Recent
 from tidings.gateway.connection import Connection
 from tidings.gateway.drain import AgeLimit
@@ -60,19 +61,19 @@ class AccountPage:
 
     async def _answer(self, request: Request) -> Response:
         account = request.path_params["account"]
-        seconds = request.query_params.get("seconds", str(DEFAULT_SECONDS))
+        seconds = http1.read_seconds(request.query_params.get("seconds", str(DEFAULT_SECONDS)))
         fault = account_fault(account)
         if fault is not None:
             return problem_response(400, f"the account {fault}")
-        if not (seconds.isascii() and seconds.isdigit() and int(seconds) <= MAX_SECONDS):
+        if seconds is None or seconds > MAX_SECONDS:
             return problem_response(400, f"seconds must be 0 (do not read the log) to {MAX_SECONDS}")
         lot, log = self._lot, self._log
         if lot is None or log is None:
             return problem_response(503, "the gateway has not started yet")
         try:
             document = await self._on_main_loop(_look(lot, account, self._shards), LOOK_SECONDS)
-            if int(seconds):
-                reading = self._on_main_loop(log.recent(account, int(seconds)), READ_SECONDS + LOOK_SECONDS)
+            if seconds:
+                reading = self._on_main_loop(log.recent(account, seconds), READ_SECONDS + LOOK_SECONDS)
                 document |= _told(await reading)
         except TimeoutError:
             detail = f"the main loop does not answer; it last ran {self._health.beat_age():.1f} s ago"
