@@ -217,7 +217,7 @@ class GatewayService:
             self._readiness.cancel()
         if self._parts is None:
             return
-        (reactor, subscriptions), self._parts = self._parts, None
+        reactor, subscriptions = self._parts
         await asyncio.sleep(self._settings.drain_delay_seconds)
         # Refused rather than served: a balancer that is late tries the next gateway, and nobody who was just sent
         # away comes back here.
@@ -229,6 +229,7 @@ class GatewayService:
         await subscriptions.stop()
         await self._hand_over.stop(HAND_OVER_SECONDS)
         reactor.stop()
+        self._parts = None
 
     async def _drain(self, reactor: Reactor) -> None:
         """Close everybody's connection (close code 1012), in random order."""
