@@ -166,7 +166,7 @@ class Fanout:
         counters.coalesced += coalesced
         counters.overflowed += overflows
         if coalesced:
-            self._observer.merged(change.account, coalesced)
+            self._observer.merged(connection, change.account, coalesced)
         return groups
 
     def _coalesce(self, pending: Pending, form: Form, change: Told, consumed: float) -> tuple[Pending, Pending, bool]:

@@ -105,7 +105,8 @@ class Journal:
     def written(self, connections: Sequence[Connection], now: float, pending: Pending) -> None:
         """See Observer."""
         count = len(connections)
-        for account in pending.changed:
+        for name in pending.changed:
+            account = _kept(connections[0], name)
             if count > MAX_NAMED:
                 self.pushes.note(now, account, count)
                 continue
@@ -117,15 +118,14 @@ class Journal:
         self, connections: Sequence[Connection], now: float, told: Sequence[Told], consumed: float
     ) -> None:
         """See Observer."""
-        # The connection's own string rather than that of the change: it is there for as long as the connection is.
         accounts = [connection.accounts for connection in connections]
         self.pushes.note_each(now, accounts, 1)  # type: ignore[arg-type]
         self._observer.written_each(connections, now, told, consumed)
 
-    def merged(self, account: str, count: int) -> None:
+    def merged(self, connection: Connection, account: str, count: int) -> None:
         """See Observer."""
-        self.merges.note(self._clock(), account, count)
-        self._observer.merged(account, count)
+        self.merges.note(self._clock(), _kept(connection, account), count)
+        self._observer.merged(connection, account, count)
 
     def resumed(self, connection: Connection, outcome: str) -> None:
         """A connection is told of changes from now on; `outcome` is one of few."""
@@ -143,3 +143,8 @@ class Journal:
         now = self._clock()
         for account in connection.account_names():
             self.events.note(now, account, what, id(connection))
+
+
+def _kept(connection: Connection, account: str) -> str:
+    """The string that a connection has anyway, rather than one that came with a change and would be kept for this."""
+    return connection.accounts if isinstance(connection.accounts, str) else account

@@ -65,7 +65,7 @@ class GatewayMetrics:
             if changed_at is not None:
                 self._observe(self._change_to_write, now - changed_at, 1)
 
-    def merged(self, account: str, count: int) -> None:
+    def merged(self, connection: Connection, account: str, count: int) -> None:
         """The hub counts these itself."""
 
     def _observe(self, plain: PlainHistogram, seconds: float, count: int) -> None:

@@ -55,8 +55,8 @@ class Observer(Protocol):
     ) -> None:
         """Each of these, of one account each, was told at `now` of its own change, all consumed at the same time."""
 
-    def merged(self, account: str, count: int) -> None:
-        """For `count` clients a change was merged into one that waited."""
+    def merged(self, connection: Connection, account: str, count: int) -> None:
+        """For `count` clients of an account, this one of them, a change was merged into one that waited."""
 
 
 @dataclass(slots=True)

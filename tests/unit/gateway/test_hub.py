@@ -87,7 +87,8 @@ class Wires:
             assert change.account == connection.accounts
             self.latencies.append((1, now, consumed, change.changed_at))
 
-    def merged(self, account: str, count: int) -> None:
+    def merged(self, connection: Connection, account: str, count: int) -> None:
+        assert account in connection.account_names()
         self.merges.append((account, count))
 
 

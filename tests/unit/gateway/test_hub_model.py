@@ -178,7 +178,7 @@ class Model(RuleBasedStateMachine):
             assert change.account == connection.accounts
             assert change.changed_at is None or change.changed_at < consumed
 
-    def merged(self, account: str, count: int) -> None:
+    def merged(self, connection: Connection, account: str, count: int) -> None:
         assert count > 0
 
     # What the model knows.

@@ -60,7 +60,7 @@ def test_it_notes_who_was_told_and_passes_on() -> None:
     journal.written([both, alice], 1.5, Pending({"alice": {"Email": "1"}}, 1.0, None))
     journal.written([alice] * (MAX_NAMED + 1), 1.7, Pending({"alice": {"Email": "1"}}, 1.0, None))
     journal.written_each([alice], 2.0, told, 1.0)
-    journal.merged("alice", 4)
+    journal.merged(alice, "alice", 4)
     assert journal.pushes.of("alice") == [
         (1.0, 1, id(both)),
         (1.5, 1, id(both)),
@@ -91,3 +91,16 @@ def test_its_size_does_not_depend_on_what_happens() -> None:
         journal.resumed(connection(f"user{number}"), "fresh")
     assert journal.events.of(f"user{MAX_EVENTS - 1}") == []
     assert len(journal.events.of(f"user{MAX_EVENTS}")) == 1
+
+
+def test_it_keeps_no_string_that_came_with_a_change() -> None:
+    journal = Journal(lambda: 3.0, Audience())
+    alice = connection("alice")
+    came = "".join(("al", "ice"))
+    journal.written([alice], 1.0, Pending({came: {"Email": "1"}}, 1.0, None))
+    journal.written_each([alice], 2.0, [Told(came, {"Email": "1"}, None)], 1.0)
+    journal.merged(alice, came, 1)
+    del came
+    assert all(
+        name is alice.accounts or name == "" for ring in (journal.pushes, journal.merges) for name in ring._whose
+    )

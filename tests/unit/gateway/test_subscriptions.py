@@ -120,7 +120,7 @@ class World:
     ) -> None:
         pass
 
-    def merged(self, account: str, count: int) -> None:
+    def merged(self, connection: Connection, account: str, count: int) -> None:
         pass
 
     def reader(self, account: str) -> Reader:
