@@ -19,10 +19,11 @@ from tidings.bus.log import ChangeLog
 from tidings.gateway import http1
 from tidings.gateway.account_log import READ_SECONDS, AccountLog, Recent
 from tidings.gateway.connection import Connection
+from tidings.gateway.demand import Feed
 from tidings.gateway.drain import AgeLimit
 from tidings.gateway.journal import CLOSED
 from tidings.gateway.parked import Lot, Parked
-from tidings.gateway.subscriptions import Feed
+
 from tidings.ops.admin import document_response, problem_response
 from tidings.ops.health import Health
 from tidings.wire.change import account_fault
