@@ -80,8 +80,7 @@ async def test_it_tells_the_story_of_a_connection_and_of_its_changes() -> None:
             offset = document["changes"][0]["offset"]
             assert document["feed"] == {"live": True, "offset": offset, "cursor": cursor}
             assert happened(document) == ["fresh", "pushed to 1"]
-            # A push to the only connection of an account does not say which that is.
-            assert [note["connection"] for note in document["history"]] == [connection["connection"], None]
+            assert {note["connection"] for note in document["history"]} == {connection["connection"]}
         await eventually(lambda: gateway.value("tidings_sockets_open") == 0)
         await gateway.publish("alice", {"Email": "s2"})
         async with jmap_client(gateway.url()) as client:

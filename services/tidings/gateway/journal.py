@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable, Sequence
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar, cast
 
 from tidings.gateway.connection import Connection
 from tidings.gateway.outbox import Observer
@@ -29,7 +29,7 @@ What = TypeVar("What")
 class Note(NamedTuple, Generic[What]):
     """What happened, and when, in monotonic seconds. `which` identifies a connection while it lives.
 
-    0: not noted, because there were several, or because it was the only one that the account had.
+    0: not noted, because there were many, or because it was the only one that the account had.
     """
 
     at: float
@@ -66,7 +66,7 @@ class Ring(Generic[What]):
         """The same thing of each account."""
         start, count = self._next, len(accounts)
         end = start + count
-        if count == 1 or end > self._size:
+        if end > self._size:
             for account in accounts:
                 self.note(at, account, what)
             return
@@ -118,8 +118,11 @@ class Journal:
         self, connections: Sequence[Connection], now: float, told: Sequence[Told], consumed: float
     ) -> None:
         """See Observer."""
-        accounts = [connection.accounts for connection in connections]
-        self.pushes.note_each(now, accounts, 1)  # type: ignore[arg-type]
+        accounts = cast("list[str]", [connection.accounts for connection in connections])
+        if len(accounts) == 1:
+            self.pushes.note(now, accounts[0], 1, id(connections[0]))
+        else:
+            self.pushes.note_each(now, accounts, 1)
         self._observer.written_each(connections, now, told, consumed)
 
     def merged(self, connection: Connection, account: str, count: int) -> None:

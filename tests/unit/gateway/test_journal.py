@@ -56,21 +56,24 @@ def test_it_notes_who_was_told_and_passes_on() -> None:
     alice, both = connection("alice"), connection("alice", "bob")
     pending = Pending({"alice": {"Email": "1"}, "bob": {"Email": "2"}}, 1.0, None)
     told = [Told("alice", {"Email": "3"}, None)]
+    bob = connection("bob")
     journal.written([both], 1.0, pending)
     journal.written([both, alice], 1.5, Pending({"alice": {"Email": "1"}}, 1.0, None))
     journal.written([alice] * (MAX_NAMED + 1), 1.7, Pending({"alice": {"Email": "1"}}, 1.0, None))
     journal.written_each([alice], 2.0, told, 1.0)
+    journal.written_each([alice, bob], 2.5, [*told, Told("bob", {}, None)], 1.0)
     journal.merged(alice, "alice", 4)
     assert journal.pushes.of("alice") == [
         (1.0, 1, id(both)),
         (1.5, 1, id(both)),
         (1.5, 1, id(alice)),
         (1.7, MAX_NAMED + 1, 0),
-        (2.0, 1, 0),
+        (2.0, 1, id(alice)),
+        (2.5, 1, 0),
     ]
-    assert journal.pushes.of("bob") == [(1.0, 1, id(both))]
+    assert journal.pushes.of("bob") == [(1.0, 1, id(both)), (2.5, 1, 0)]
     assert journal.merges.of("alice") == [(3.0, 4, 0)]
-    assert len(audience.heard) == 5
+    assert len(audience.heard) == 6
 
 
 def test_it_notes_how_connections_came_and_went_for_each_of_their_accounts() -> None:
@@ -98,7 +101,8 @@ def test_it_keeps_no_string_that_came_with_a_change() -> None:
     alice = connection("alice")
     came = "".join(("al", "ice"))
     journal.written([alice], 1.0, Pending({came: {"Email": "1"}}, 1.0, None))
-    journal.written_each([alice], 2.0, [Told(came, {"Email": "1"}, None)], 1.0)
+    for few in ([alice], [alice, alice]):
+        journal.written_each(few, 2.0, [Told(came, {"Email": "1"}, None)] * len(few), 1.0)
     journal.merged(alice, came, 1)
     del came
     assert all(
