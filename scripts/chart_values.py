@@ -34,7 +34,19 @@ SETTINGS: dict[str, type[Settings]] = {
 }
 OF_THE_CHART = {
     *("host", "port", "ingest_port", "admin_host", "admin_port", "probe_host", "probe_port", "log_format", "log_level"),
-    *("bus", "shards", "auth", "insecure", "jwt_issuer", "jwt_audience", "maildir", "state_dir", "ingest_url"),
+    *(
+        "bus",
+        "shards",
+        "auth",
+        "insecure",
+        "jwt_key",
+        "jwks_url",
+        "jwt_issuer",
+        "jwt_audience",
+        "maildir",
+        "state_dir",
+        "ingest_url",
+    ),
 }
 """Settings that the chart decides on itself, or has values of its own for."""
 TYPES = {"str": "string", "int": "integer", "float": "number", "bool": "boolean", "null": "null"}

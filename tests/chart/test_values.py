@@ -99,6 +99,8 @@ ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
         ({**INGRESS, "auth": {"mode": "none"}}, "auth.mode none"),
         ({**ROUTE, "auth": {"mode": "none"}}, "auth.mode none"),
         ({"auth": {"mode": "none"}, "gateway": {"service": {"type": "LoadBalancer"}}}, "auth.mode none"),
+        ({"auth": {"mode": "none", "jwksUrl": "https://id.example/keys"}}, "is for auth.mode jwt"),
+        ({"auth": {"existingSecret": "s", "jwksUrl": "https://id.example/keys"}}, "one or the other"),
         ({"gateway": {"replicas": 3, "autoscaling": {"enabled": True}}}, "leave gateway.replicas empty"),
         ({"gateway": {"autoscaling": {"enabled": True, "minReplicas": 20}}}, "greater than maxReplicas"),
         ({"gateway": {"autoscaling": {"enabled": True, "cpuPercent": 0}}}, "needs connectionsPerPod or cpuPercent"),
@@ -145,6 +147,19 @@ def test_settings_become_variables() -> None:
     assert variables["TIDINGS_MAX_CONNECTIONS"] == "1000000"
     assert variables["TIDINGS_HEAD_SECONDS"] == "2.5"
     assert variables["TIDINGS_TRUSTED_PROXY"] == "10.0.0.0/8,fd00::/8"
+
+
+def test_a_key_set_takes_the_place_of_the_secret() -> None:
+    address = "https://id.example/keys"
+    own, fetched = render(TIDINGS), render(TIDINGS, {"auth": {"jwksUrl": address}})
+    (container,) = gateway(fetched)["template"]["spec"]["containers"]
+    variables = environment(container)
+    assert variables["TIDINGS_JWKS_URL"] == address
+    assert "TIDINGS_JWT_SECRET" not in variables
+    assert "jwt-secret" in own.get("Secret", "tidings")["data"]
+    assert "jwt-secret" not in fetched.get("Secret", "tidings")["data"]
+    assert own.get("Pod", "tidings-check")
+    assert fetched.of("Pod") == []
 
 
 def test_null_takes_a_setting_back() -> None:

@@ -9,7 +9,7 @@ template of a rendering sees the same.
 {{- if not .Values.ingest.existingSecret -}}
 {{- $_ := set $data .Values.ingest.tokensKey (default (randAlphaNum 40 | b64enc) (get $old .Values.ingest.tokensKey)) -}}
 {{- end -}}
-{{- if and (eq .Values.auth.mode "jwt") (not .Values.auth.existingSecret) -}}
+{{- if and (eq .Values.auth.mode "jwt") (not .Values.auth.existingSecret) (not .Values.auth.jwksUrl) -}}
 {{- $_ := set $data .Values.auth.jwtSecretKey (default (randAlphaNum 64 | b64enc) (get $old .Values.auth.jwtSecretKey)) -}}
 {{- end -}}
 {{- $_ := set .Values "secretData" $data -}}
@@ -55,8 +55,12 @@ template of a rendering sees the same.
 {{/* What tokens are checked with, and made with by the check. */}}
 {{- define "tidings.jwtEnv" -}}
 {{- if eq .Values.auth.mode "jwt" -}}
+{{- if .Values.auth.jwksUrl -}}
+- {name: TIDINGS_JWKS_URL, value: {{ .Values.auth.jwksUrl | quote }}}
+{{- else -}}
 - name: TIDINGS_JWT_SECRET
   valueFrom: {secretKeyRef: {name: {{ default (include "tidings.fullname" .) .Values.auth.existingSecret }}, key: {{ .Values.auth.jwtSecretKey }}}}
+{{- end }}
 {{- with .Values.auth.issuer }}
 - {name: TIDINGS_JWT_ISSUER, value: {{ . | quote }}}
 {{- end }}

@@ -41,6 +41,14 @@
 {{- fail (printf "auth.mode none lets everybody name any account: use auth.mode jwt with gateway.service.type %s" $gateway.service.type) -}}
 {{- end -}}
 {{- end -}}
+{{- if .Values.auth.jwksUrl -}}
+{{- if ne .Values.auth.mode "jwt" -}}
+{{- fail "auth.jwksUrl is for auth.mode jwt" -}}
+{{- end -}}
+{{- if .Values.auth.existingSecret -}}
+{{- fail "auth.jwksUrl and auth.existingSecret: tokens are verified with one or the other" -}}
+{{- end -}}
+{{- end -}}
 {{- if $gateway.autoscaling.enabled -}}
 {{- if not (kindIs "invalid" $gateway.replicas) -}}
 {{- fail "gateway.autoscaling.enabled decides on the number of pods: leave gateway.replicas empty" -}}
