@@ -16,6 +16,8 @@ GAUGES: Final[dict[str, Callable[[float, float], float]]] = {
     # 1 says that the labels are so.
     "python_info": max,
     "tidings_build_info": max,
+    # They have the same.
+    "tidings_jwks_keys": max,
     # That of the one that is stuck.
     "tidings_beat_age_seconds": max,
     # Each worker has a feed of its own: what matters is the worst.
