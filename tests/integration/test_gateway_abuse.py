@@ -326,5 +326,6 @@ def test_nobody_fills_the_log_from_outside(tmp_path: Path) -> None:
                     while sock.recv(65536):
                         pass
         process.stop()
-        assert [line["event"] for line in process.logs[started:]] == ["stopping", "stopped"]
+        events = [line["event"] for line in process.logs[started:]]
+        assert events == ["stopping", "draining", "drained", "stopped"]
         assert process.stray == []

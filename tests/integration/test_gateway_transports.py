@@ -228,7 +228,7 @@ async def test_a_page_of_an_allowed_origin_may_read_and_no_other(path: str) -> N
 
 
 async def test_streams_and_polls_end_with_their_token(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.ops.auth.LEEWAY_SECONDS", 0)
+    monkeypatch.setattr("tidings.ops.claims.LEEWAY_SECONDS", 0)
     async with running_gateway(auth="jwt", jwt_secret=SECRET) as gateway, httpx.AsyncClient() as client:
         bearer = jwt.encode({"sub": "alice", "exp": time.time() + 2}, SECRET, "HS256")
         session = await client.get(gateway.http_url("/.well-known/jmap"), headers={"Authorization": f"Bearer {bearer}"})
