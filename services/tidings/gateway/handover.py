@@ -7,6 +7,7 @@ import socket
 from typing import Final
 
 import structlog
+import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
@@ -25,6 +26,16 @@ class _Protocol(QuietProtocol):
 
     It ends with the connection: else a timer would keep each for as long as it runs.
     """
+
+    def __init__(self, received: bytes, config: uvicorn.Config, state: ServerState) -> None:
+        super().__init__(config=config, server_state=state, app_state={})
+        self._received = received
+
+    def data_received(self, data: bytes) -> None:
+        """What was read before comes first, also when the loop has read more by then."""
+        data, self._received = self._received + data, b""
+        if data and not self.transport.is_closing():
+            super().data_received(data)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -61,15 +72,15 @@ class HandOver:
     async def _take(self, sock: socket.socket, received: bytes) -> None:
         loop = asyncio.get_running_loop()
         try:
-            _, protocol = await loop.connect_accepted_socket(self._protocol, sock)
+            _, protocol = await loop.connect_accepted_socket(
+                lambda: _Protocol(received, self._config, self._state), sock
+            )
         except OSError as error:
             _log.info("hand-over failed", reason=str(error))
             sock.close()
             return
-        protocol.data_received(received)
-
-    def _protocol(self) -> _Protocol:
-        return _Protocol(config=self._config, server_state=self._state, app_state={})
+        # Nothing more may come.
+        protocol.data_received(b"")
 
     async def stop(self, seconds: float) -> None:
         """Let running requests end, for at most this long."""
