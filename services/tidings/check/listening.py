@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 import ssl
 from collections.abc import AsyncGenerator, Mapping
-from typing import Any, Final, NamedTuple, Protocol, Self
+from typing import Final, NamedTuple, Protocol, Self
 from urllib.parse import urlencode
 
 import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from tidings.check.sender import detail
+from tidings.check.sender import SAID_CHARS, detail
 from tidings.errors import CheckFailed
 
 OPEN_SECONDS: Final = 10.0
@@ -109,7 +109,7 @@ class WebSocketConnection:
     async def next(self) -> Told:
         """What the client is told next. Raises CheckFailed once the connection has ended."""
         try:
-            message = json.loads(await self._socket.recv())
+            message = await self._socket.recv()
         except websockets.ConnectionClosed as error:
             raise self._asked.failed(f"closed a WebSocket: {_text(error)}") from error
         return _state_change(self._asked, message)
@@ -181,8 +181,7 @@ class EventStreamConnection(_HttpConnection):
                     fields[name] = value
                     continue
                 if "id" in fields:
-                    message = json.loads(fields["data"]) if "data" in fields else _NOTHING
-                    yield Told(_state_change(asked, message).changed, fields["id"])
+                    yield Told(_state_change(asked, fields.get("data", _NOTHING)).changed, fields["id"])
                 fields = {}
 
 
@@ -200,23 +199,26 @@ class PollConnection(_HttpConnection):
             response = await self._http.get(url)
         except (httpx.HTTPError, OSError) as error:
             raise self._ended(error) from error
-        message = _NOTHING
-        if response.status_code == httpx.codes.OK:
-            message = response.json()
-        elif response.status_code != httpx.codes.NOT_MODIFIED:
+        if response.status_code not in (httpx.codes.OK, httpx.codes.NOT_MODIFIED):
             raise self._refused(response.status_code, response.content)
+        told = _state_change(asked, response.content or _NOTHING)
         self._wait = WAIT_SECONDS
-        self._cursor = response.headers["etag"].strip('"')
-        return Told(_state_change(asked, message).changed, self._cursor)
+        self._cursor = response.headers.get("etag", "").strip('"') or told.cursor
+        return Told(told.changed, self._cursor)
 
 
-_NOTHING: Final = {"@type": "StateChange", "changed": {}}
+_NOTHING: Final = b'{"@type":"StateChange","changed":{}}'
 
 
-def _state_change(asked: Subscription, message: Any) -> Told:
-    if not isinstance(message, dict) or message.get("@type") != "StateChange":
-        raise asked.failed(f"says {message}")
-    return Told(message["changed"], message.get("pushState"))
+def _state_change(asked: Subscription, text: str | bytes) -> Told:
+    """What a StateChange says. Raises CheckFailed for what is none, a web page of some proxy for example."""
+    try:
+        message = json.loads(text)
+        if message["@type"] == "StateChange":
+            return Told(message["changed"], message.get("pushState"))
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise asked.failed(f"says {text[:SAID_CHARS]!r}")
 
 
 def _text(error: Exception) -> str:

@@ -16,7 +16,7 @@ from tidings.errors import CheckFailed
 SOURCE: Final = "/tidings/check"
 ANSWER_SECONDS: Final = 10.0
 SAID_CHARS: Final = 200
-"""Of what a publisher says when it refuses."""
+"""Of what somebody says who refuses."""
 
 
 def event(account: str, changed: Mapping[str, str]) -> dict[str, object]:
