@@ -23,7 +23,7 @@ from tidings.bus.rabbitmq.topology import Topology
 
 SHARDS = 8
 START_SECONDS = 60.0
-CONFIRM_SECONDS = 5.0
+CONFIRM_SECONDS = 30.0
 """How long a deaf proxy waits for somebody to append."""
 COUNTED = {"tidings_resyncs_total": "reason", "tidings_resumes_total": "outcome"}
 
@@ -54,7 +54,7 @@ class Process:
 
     async def scrape(self) -> Scrape:
         """Its metrics."""
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=START_SECONDS) as http:
             return Scrape((await http.get(self.present.url("probe", "/metrics"))).text)
 
     def stop(self) -> None:

@@ -61,7 +61,7 @@ class Service:
             raise AssertionError(f"{event} {members} was not said, but {self.process.logs[self._since :]}") from None
 
     async def get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=SECONDS) as http:
             return await http.get(self.process.url("probe", path))
 
     async def scrape(self) -> Scrape:
