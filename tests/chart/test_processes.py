@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,26 @@ def test_the_lines_that_are_printed_lead_to_pages(dev: PodCluster) -> None:
         path = "/.well-known/jmap?account=alice" if local == "8080" else "/"
         (container, *_) = pod.containers.values()
         assert container.get(f"http://127.0.0.1:{number}{path}") is None
+
+
+UPGRADE = """
+import http.client, sys
+connection = http.client.HTTPConnection("127.0.0.1", 8080, timeout=30)
+connection.request("GET", "/jmap/ws?account=alice", headers={
+    "Origin": sys.argv[1], "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Protocol": "jmap",
+})
+print(connection.getresponse().status)
+"""
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://127.0.0.1:8082", "101"), ("http://localhost:8082", "101"), ("http://a.example", "403")],
+)
+def test_the_page_of_the_forwarded_webmail_may_connect(dev: PodCluster, origin: str, status: str) -> None:
+    gateway = dev.pods["tidings-gateway-0"].containers["gateway"]
+    assert gateway.output([sys.executable, "-c", UPGRADE, origin]).strip() == status
 
 
 def target(cluster: PodCluster, kind: str, name: str, port: int) -> tuple[Pod, int]:
