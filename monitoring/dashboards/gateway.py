@@ -71,11 +71,12 @@ def _connections(dashboard: Dashboard) -> None:
             series(
                 "Sockets",
                 "Client sockets in whatever phase, those that do not take what is written to them, "
-                "and requests handed over to the HTTP application.",
+                "requests handed over to the HTTP application, and those whose token is being verified.",
                 "short",
                 Query(HERE.total("tidings_sockets_open"), "sockets"),
                 Query(HERE.total("tidings_connections_blocked"), "blocked"),
                 Query(HERE.total("tidings_requests_open"), "handed over"),
+                Query(HERE.total("tidings_token_checks"), "token being verified"),
             )
         )
         .with_panel(

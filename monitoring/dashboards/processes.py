@@ -92,6 +92,8 @@ def _inside(command: str, port: int) -> str:
     return (
         "The admin pages are on the loopback of each process only. From Kubernetes:\n\n"
         f"    kubectl port-forward POD {port}:{port}\n\n"
-        f"Then [http://127.0.0.1:{port}/](http://127.0.0.1:{port}/) lists them. On a host of your own that runs "
-        f"`tidings {command}` the same address works there.\n"
+        f"Then [http://127.0.0.1:{port}/](http://127.0.0.1:{port}/) lists them, and "
+        f"[/debug/pprof/](http://127.0.0.1:{port}/debug/pprof/) the profiles, each as a flame graph or for "
+        f"`go tool pprof http://127.0.0.1:{port}/debug/pprof/profile?seconds=10`. On a host that runs "
+        f"`tidings {command}` the same addresses work as they are.\n"
     )
