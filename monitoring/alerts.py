@@ -99,6 +99,8 @@ REQUESTS: Final = "tidings_publisher_requests_total"
 REFUSED: Final = 'tidings_publisher_requests_total{status="503"}'
 FULL: Final = 'tidings_rejections_total{reason="full"}'
 OBSERVED: Final = ("tidings_append_to_consume_seconds_count", "tidings_change_to_write_seconds_count")
+RESYNCS: Final = f"({increase('tidings_resyncs_total', '10m')} + {total('tidings_resyncs_waiting')})"
+"""Clients that were told to resynchronise of late, and those whose turn has not come."""
 
 PUBLISHER: Final = Group(
     "tidings-publisher",
@@ -175,12 +177,11 @@ GATEWAY: Final = Group(
         ),
         Alert(
             "TidingsResyncStorm",
-            f"{increase('tidings_resyncs_total', '10m')} > 0.2 * {total('tidings_connections_open')}"
-            f" and {increase('tidings_resyncs_total', '10m')} > 1000",
+            f"{RESYNCS} > 0.2 * {total('tidings_connections_open')} and {RESYNCS} > 1000",
             "0m",
             "critical",
             "Many clients fetch everything again",
-            "{{ $value | humanize }} clients were told to resynchronise in 10 minutes: work for the mail server.",
+            "{{ $value | humanize }} clients resynchronise within 10 minutes or wait for it: work for the mail server.",
         ),
         Alert(
             "TidingsReconnectStorm",

@@ -151,6 +151,17 @@ def _pushes(dashboard: Dashboard) -> None:
         )
         .with_panel(
             series(
+                "Waiting",
+                "Subscriptions not answered yet, clients whose turn to resynchronise has not come (--resync-rate), "
+                "and reads of the log for those who come back.",
+                "short",
+                Query(HERE.total("tidings_resumes_waiting"), "subscriptions"),
+                Query(HERE.total("tidings_resyncs_waiting"), "resynchronisations"),
+                Query(HERE.total("tidings_stream_reads"), "reads"),
+            )
+        )
+        .with_panel(
+            series(
                 "Polls answered, by status",
                 "304: nothing changed within the time the client waits.",
                 "reqps",
@@ -188,6 +199,22 @@ def _feeds(dashboard: Dashboard) -> None:
                 "From handing a batch to the log to consuming it, the confirm included. Clocks of both machines count.",
                 "s",
                 *HERE.percentiles("tidings_append_to_consume_seconds", "log", 50, 90, 99),
+            )
+        )
+        .with_panel(
+            series(
+                "Lag, by shard",
+                "From handing its newest batch to the log to consuming it, in the gateway that is furthest behind.",
+                "s",
+                Query(f"max by (shard) ({HERE.select('tidings_feed_lag_seconds')})", "{{shard}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Silence, by shard",
+                "Since the log last delivered anything. A marker every two to three seconds keeps it short.",
+                "s",
+                Query(f"max by (shard) ({HERE.select('tidings_feed_silence_seconds')})", "{{shard}}"),
             )
         )
         .with_panel(

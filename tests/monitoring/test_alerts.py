@@ -97,8 +97,16 @@ CASES: dict[str, Case] = {
         | histogram("tidings_consume_to_write_seconds", "0+1000x60", "0+1000x60"),
     ),
     "TidingsResyncStorm": Case(
-        fires={of("tidings_resyncs_total", 'reason="gap"'): "0x20 0+500x40", of(OPEN, WEBSOCKET): "10000x60"},
-        quiet={of("tidings_resyncs_total", 'reason="gap"'): "0x20 0+50x40", of(OPEN, WEBSOCKET): "1000x60"},
+        fires={
+            of("tidings_resyncs_total", 'reason="gap"'): "0x20 0+100x40",
+            of("tidings_resyncs_waiting"): "0x20 4000-100x40",
+            of(OPEN, WEBSOCKET): "10000x60",
+        },
+        quiet={
+            of("tidings_resyncs_total", 'reason="gap"'): "0x20 0+50x40",
+            of("tidings_resyncs_waiting"): "0x20 300x40",
+            of(OPEN, WEBSOCKET): "1000x60",
+        },
     ),
     "TidingsReconnectStorm": Case(
         fires={of(OPENED, WEBSOCKET): "0+6000x60", of(OPEN, WEBSOCKET): "5000x60"},
