@@ -137,9 +137,9 @@ def page(uid: str, title: str, description: str, variables: Sequence[QueryVariab
     return dashboard
 
 
-def choice(name: str, label: str, values: str) -> QueryVariable:
-    """A variable with several values at once; all of them, as at first, matches series without the label too."""
-    return (
+def choice(name: str, label: str, values: str, everything: str = "") -> QueryVariable:
+    """A variable that may have several values; at first all of them, or what `everything` matches."""
+    variable = (
         QueryVariable(name)
         .label(label)
         .datasource(SOURCE)
@@ -148,8 +148,8 @@ def choice(name: str, label: str, values: str) -> QueryVariable:
         .sort(VariableSort.ALPHABETICAL_ASC)
         .multi(True)
         .include_all(True)
-        .all_value(".*")
     )
+    return variable.all_value(everything) if everything else variable
 
 
 def _target(query: Query, number: int) -> prometheus.Dataquery:

@@ -11,8 +11,8 @@ ALL_NAMESPACES = "label_values(tidings_build_info, namespace)"
 
 
 def namespaces(values: str = ALL_NAMESPACES) -> QueryVariable:
-    """The variable that chooses installations."""
-    return choice("namespace", "Namespace", values)
+    """The variable that chooses installations; those without a namespace too."""
+    return choice("namespace", "Namespace", values, everything=".*")
 
 
 def instances(command: str) -> QueryVariable:

@@ -12,13 +12,6 @@ from monitoring.promql import Query
 
 def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashboard:
     """CPU, memory, files, pauses, and how to profile a process of this command."""
-
-    ours = HERE.select("tidings_build_info", f'command=~"{command}|up"')
-
-    def of(expr: str) -> str:
-        """Narrows what any process might tell to those of the command."""
-        return f"{expr} and on (instance, job) {ours}"
-
     return (
         dashboard.with_row(Row("Process"))
         .with_panel(
@@ -26,7 +19,7 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
                 "CPU",
                 "Cores used. A gateway's loop is one core: near 1, push latency grows.",
                 "short",
-                Query(of(f"rate({HERE.select('process_cpu_seconds_total')}[$__rate_interval])"), "{{instance}}"),
+                Query(HERE.rate("process_cpu_seconds_total", by="instance"), "{{instance}}"),
             )
         )
         .with_panel(
@@ -34,16 +27,16 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
                 "Resident memory",
                 "Without what the kernel keeps for sockets.",
                 "bytes",
-                Query(of(HERE.select("process_resident_memory_bytes")), "{{instance}}"),
+                Query(HERE.select("process_resident_memory_bytes"), "{{instance}}"),
             )
         )
         .with_panel(
             series(
                 "Open files",
-                "A connection is a file. The limit is dashed by its own series.",
+                "A connection is a file. And how many there may be.",
                 "short",
-                Query(of(HERE.select("process_open_fds")), "{{instance}} open"),
-                Query(of(HERE.select("process_max_fds")), "{{instance}} limit"),
+                Query(HERE.select("process_open_fds"), "{{instance}} open"),
+                Query(HERE.select("process_max_fds"), "{{instance}} limit"),
             )
         )
         .with_panel(
@@ -51,7 +44,7 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
                 "Main loop silent for",
                 "Time since the main loop last ran, which it should every second. At 30 s the process is restarted.",
                 "s",
-                Query(of(HERE.select("tidings_beat_age_seconds")), "{{instance}}"),
+                Query(HERE.select("tidings_beat_age_seconds"), "{{instance}}"),
             )
         )
         .with_panel(
@@ -67,8 +60,8 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
                 "Blocking work",
                 "Calls in the pool of threads, and those that wait for a thread.",
                 "short",
-                Query(of(HERE.select("tidings_pool_running")), "{{instance}} running"),
-                Query(of(HERE.select("tidings_pool_queued")), "{{instance}} queued"),
+                Query(HERE.select("tidings_pool_running"), "{{instance}} running"),
+                Query(HERE.select("tidings_pool_queued"), "{{instance}} queued"),
             )
         )
         .with_panel(note("Look inside", _inside(command, admin_port)))
