@@ -9,7 +9,7 @@ import time
 
 import structlog
 
-from bench import compare, fairness, latency, memory, plot, push, resume, rolling, slow, timers, upgrades
+from bench import compare, fairness, latency, memory, plot, profiling, push, resume, rolling, slow, timers, upgrades
 from bench.report import document, into_readme, machine, save, table
 
 SECTIONS = {
@@ -20,6 +20,7 @@ SECTIONS = {
     "latency": latency.measure,
     "slow": slow.measure,
     "fairness": fairness.measure,
+    "profiling": profiling.measure,
     "rolling": rolling.measure,
     "resume": resume.measure,
 }

@@ -10,7 +10,8 @@ import statistics
 import sys
 import time
 import tracemalloc
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from secrets import token_bytes
 from typing import NamedTuple
@@ -47,7 +48,7 @@ class Cost(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Bench:
+class Bench:
     """A gateway with its clients, and its inside: descriptors by account, its counters."""
 
     gateway: RunningGateway
@@ -89,7 +90,9 @@ class _Bench:
         return time.thread_time() - start
 
 
-async def _cost(accounts: Sequence[str]) -> Cost:
+@asynccontextmanager
+async def bench_of(accounts: Sequence[str]) -> AsyncIterator[Bench]:
+    """A gateway with CONNECTIONS clients of these accounts."""
     async with (
         running_gateway(auth="jwt", jwt_secret=SECRET, coalesce_ms=0) as gateway,
         clients(gateway.port) as crowd,
@@ -100,7 +103,12 @@ async def _cost(accounts: Sequence[str]) -> Cost:
         fds: dict[str, list[int]] = {}
         for connection in reactor.connections():
             fds.setdefault(connection.accounts, []).append(connection.fd)
-        bench = _Bench(gateway, crowd, fds, subscriptions._hub.counters)
+        yield Bench(gateway, crowd, fds, subscriptions._hub.counters)
+
+
+async def _cost(accounts: Sequence[str]) -> Cost:
+    async with bench_of(accounts) as bench:
+        crowd = bench.clients
         frame = encode({accounts[0]: {"Email": STATE}}, "AQgHAYlcAYY")
         bare, ours = [], []
         collected = _collections()
@@ -120,7 +128,7 @@ def _collections() -> tuple[int, ...]:
     return tuple(generation["collections"] for generation in gc.get_stats())
 
 
-async def _allocated(bench: _Bench, accounts: Sequence[str]) -> tuple[float, float]:
+async def _allocated(bench: Bench, accounts: Sequence[str]) -> tuple[float, float]:
     """Blocks that stay allocated after a push (in the window of its shard), and bytes in use at the peak of one."""
     entries = bench.batches(accounts)
     before = sys.getallocatedblocks()

@@ -18,6 +18,7 @@ class Server:
     opening    what a client of an account sends: an upgrade with credentials, and once that is answered a subscription
     opened     what is in the answer once the client is subscribed
     publishing where changes are published
+    admin      its admin port, where it has one
     hello      what the connection that publishes begins with
     changes    what it sends to publish one change to each of these accounts, all with one state
     """
@@ -29,6 +30,7 @@ class Server:
     publishing: int
     changes: Callable[[Sequence[str], str], bytes]
     hello: bytes = b""
+    admin: int = 0
 
 
 class Peer(Protocol):

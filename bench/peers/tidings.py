@@ -58,7 +58,9 @@ class Gateway:
         env = {"TIDINGS_JWT_SECRET": SECRET}
         with tidings("gateway", *flags, env=env, module="bench.peers.fed_gateway") as process:
             ports = process.ports
-            yield Server((process.pid,), ports["gateway"], opening, OPENED, ports["feeder"], _appended)
+            yield Server(
+                (process.pid,), ports["gateway"], opening, OPENED, ports["feeder"], _appended, admin=ports["admin"]
+            )
 
 
 def _posted(accounts: Sequence[str], state: str) -> bytes:

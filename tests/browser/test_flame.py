@@ -43,6 +43,5 @@ async def test_only_its_own_files_are_served(page: Page, tidings: Tidings) -> No
         answer = await page.request.get(tidings.url("admin", f"/debug/flame/{path}"))
         assert answer.status == 404
     answer = await page.request.get(tidings.url("admin", "/debug/flame/"))
-    assert answer.headers["content-security-policy"].startswith(
-        "default-src 'none'; script-src 'self' 'wasm-unsafe-eval';"
-    )
+    policy = answer.headers["content-security-policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self' 'wasm-unsafe-eval';")

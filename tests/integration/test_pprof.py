@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import socket
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from tests.support.planted import BLOCK_BYTES, LEAKED, STALL_SECONDS, TASKS
 from tests.support.pprof import Decoded, GoTool, decompressed
@@ -328,3 +332,26 @@ def test_the_index_says_what_each_costs(planted: Planted) -> None:
     for name in ("profile", "wall", "heap", "allocs", "goroutine", "block", "mutex", "threadcreate", "fd", "cmdline"):
         assert f'<a href="{name}">' in page.text
     assert "default-src 'none'" in page.headers["content-security-policy"]
+
+
+def test_a_gateways_connections_by_wire_format_and_state(tmp_path: Path) -> None:
+    flags = ("--maildir", str(tmp_path / "mail"), "--state-dir", str(tmp_path / "state"))
+    with tidings("up", *flags) as program:
+        port = program.ports["gateway"]
+
+        def counts() -> dict[tuple[str, ...], int]:
+            body = httpx.get(program.url("admin", "/debug/pprof/fd"), timeout=DEADLINE).content
+            samples = decompressed(body).samples.items()
+            return {tuple(name for name, _, _ in reversed(stack)): values[0] for (stack, _), values in samples}
+
+        with (
+            connect(f"ws://127.0.0.1:{port}/jmap/ws?account=alice", subprotocols=[Subprotocol("jmap")]) as client,
+            socket.create_connection(("127.0.0.1", port)),
+            httpx.stream("GET", f"http://127.0.0.1:{port}/jmap/eventsource?types=*&closeafter=no&ping=0&account=alice"),
+        ):
+            client_of = ("socket", "client")
+            eventually(lambda: counts().get((*client_of, "websocket", "not subscribed")) == 1)
+            client.send(json.dumps({"@type": "WebSocketPushEnable", "dataTypes": None}))
+            eventually(lambda: counts().get((*client_of, "websocket", "subscribed")) == 1)
+            assert counts()[(*client_of, "eventsource", "subscribed")] == 1
+            assert counts()[(*client_of, "head")] == 1

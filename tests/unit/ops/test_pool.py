@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from threading import Event, current_thread
 
 import pytest
@@ -54,3 +54,26 @@ async def test_a_full_pool_is_an_answer(pool: WorkerPool, registry: CollectorReg
     go_on.set()
     assert await asyncio.gather(*calls[1:]) == [True, True]
     assert await pool.run(lambda: "again") == "again"
+
+
+async def test_waits_for_a_thread_are_told_from_begin_to_end(registry: CollectorRegistry) -> None:
+    told: list[str] = []
+
+    def begin() -> Callable[[], None]:
+        told.append("begun")
+        return lambda: told.append("over")
+
+    pool = WorkerPool(registry, 1, 2, begin)
+    try:
+        go_on = Event()
+        first = asyncio.create_task(pool.run(lambda: go_on.wait(DEADLINE)))
+        await asyncio.sleep(0)
+        assert told == []
+        second = asyncio.create_task(pool.run(lambda: list(told)))
+        await asyncio.sleep(0)
+        assert told == ["begun"]
+        go_on.set()
+        assert await first
+        assert await second == ["begun", "over"]
+    finally:
+        pool.close()

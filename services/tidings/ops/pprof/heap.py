@@ -77,14 +77,23 @@ class Heap:
         return Profile(kind, samples, now)
 
     def _now_held(self) -> dict[Stack, tuple[int, int]]:
-        snapshot = tracemalloc.take_snapshot()
+        # Snapshot.statistics compares tracebacks frame by frame, for every block. Within a snapshot equal ones are one
+        # object, the innermost frame first.
+        sums: dict[int, list[int]] = {}
+        tracebacks: dict[int, tuple[tuple[str, int], ...]] = {}
+        for _, size, traceback, _ in tracemalloc.take_snapshot().traces._traces:  # type: ignore[attr-defined]  # noqa: SLF001
+            key = id(traceback)
+            if key in sums:
+                sums[key][0] += 1
+                sums[key][1] += size
+            else:
+                sums[key], tracebacks[key] = [1, size], traceback
         held: dict[Stack, tuple[int, int]] = {}
-        for statistic in snapshot.statistics("traceback"):
-            stack = tuple(self._functions.at(frame.filename, frame.lineno) for frame in reversed(statistic.traceback))
-            if any(frame.file in OWN_FILES for frame in stack):
-                continue
-            count, size = held.get(stack, (0, 0))
-            held[stack] = (count + statistic.count, size + statistic.size)
+        for key, traceback in tracebacks.items():
+            stack = tuple(self._functions.at(file, line) for file, line in traceback)
+            if not any(frame.file in OWN_FILES for frame in stack):
+                count, size = held.get(stack, (0, 0))
+                held[stack] = (count + sums[key][0], size + sums[key][1])
         return held
 
 

@@ -66,13 +66,13 @@ class Pages:
         entries = [
             index.Entry(
                 "profile",
-                "CPU time of all threads, by stack, for 30 or so many seconds",
+                "CPU time of all threads, by stack, over 30 seconds or as many as are said",
                 "1% of a core",
                 timed="seconds=5",
             ),
             index.Entry(
                 "wall",
-                "time that passes in each thread, waiting included, for 30 or so many seconds",
+                "time that passes in each thread, waiting included, over 30 seconds or as many as are said",
                 "2% of a core",
                 timed="seconds=5",
             ),

@@ -70,7 +70,7 @@ class Sources:
                     HEAP,
                     "memory that Python's allocator holds, by what allocated it. Off unless the process was started "
                     "with it; with seconds, what these seconds allocated and did not free",
-                    "off: none. On, or for these seconds: allocating costs several times as much",
+                    "off: none. On, or meanwhile: allocating is several times slower; a profile looks at all blocks",
                     lambda collect: self._space(HEAP, collect),
                 ),
                 Source(
@@ -138,7 +138,7 @@ class Sources:
             yield f"thread {name}", (stack, tasks.label("thread"))
         loop = self._loop()
         if loop is not None:
-            async for task in in_slices(await tasks.all_tasks(loop)):
+            async for task in in_slices(tasks.all_tasks(loop)):
                 yield f"task {task.get_name()}", (tasks.task_stack(symbols, task), tasks.label("task"))
 
     async def _tallied(self, kind: Kind, tally: Tally) -> Profile:

@@ -6,49 +6,40 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from types import AsyncGeneratorType, CoroutineType, FrameType, GeneratorType
 from typing import Final
+from weakref import WeakSet, ref
 
 from tidings.ops.pprof.profile import Frame, Labels, Stack, synthetic
 from tidings.ops.pprof.stacks import MAX_FRAMES, Symbols
 
-ANSWER_SECONDS: Final = 0.5
 WRAPPERS: Final = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
 NO_FRAME: Final = synthetic("[no frame]")
 
 
-async def all_tasks(loop: asyncio.AbstractEventLoop) -> list[asyncio.Task[object]]:
-    """The tasks of another thread's loop.
+def all_tasks(loop: asyncio.AbstractEventLoop) -> Iterator[asyncio.Task[object]]:
+    """The tasks of another thread's loop, whether that runs or is stuck.
 
-    Asked there, where none is made meanwhile; of a loop that is stuck they are listed here, for it makes none either.
-    One that is closed has none.
+    `asyncio.all_tasks` goes through them all at once, 100 ms or more for 100,000, and starts again when one is made
+    meanwhile. The sets that it reads are copied at once by the interpreter, in 2 ms. Where they are none (Python 3.14),
+    it does the like itself.
     """
-    own = asyncio.get_running_loop()
-    listed: asyncio.Future[list[asyncio.Task[object]]] = own.create_future()
-
-    def tell(tasks: list[asyncio.Task[object]]) -> None:
-        if not listed.done():
-            listed.set_result(tasks)
-
-    def answer() -> None:
-        # Late, nobody may wait any more.
-        with contextlib.suppress(RuntimeError):
-            own.call_soon_threadsafe(tell, list(asyncio.all_tasks(loop)))
-
-    try:
-        loop.call_soon_threadsafe(answer)
-    except RuntimeError:
-        return []
-    try:
-        async with asyncio.timeout(ANSWER_SECONDS):
-            return await listed
-    except TimeoutError:
-        return list(asyncio.all_tasks(loop))
+    known: list[Iterable[object]] = []
+    for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks"):
+        tasks = getattr(asyncio.tasks, name, None)
+        if isinstance(tasks, WeakSet):
+            known.append(tasks.data.copy())  # type: ignore[attr-defined]
+        elif isinstance(tasks, set):
+            known.append(tasks.copy())
+    for found in chain.from_iterable(known or [asyncio.all_tasks(loop)]):
+        task = found() if isinstance(found, ref) else found
+        if isinstance(task, asyncio.Task) and not task.done() and task.get_loop() is loop:
+            yield task
 
 
 def await_chain(task: asyncio.Task[object]) -> list[FrameType]:

@@ -77,7 +77,7 @@ async def test_the_tasks_of_a_loop_that_runs_that_is_stuck_and_that_is_closed() 
     with other_loop() as loop:
         sleeping = asyncio.run_coroutine_threadsafe(asyncio.sleep(3600), loop)
         await eventually(lambda: asyncio.all_tasks(loop))
-        assert len(await all_tasks(loop)) == 1
+        assert len(list(all_tasks(loop))) == 1
         stuck, released = threading.Event(), threading.Event()
 
         def stick() -> None:
@@ -86,8 +86,8 @@ async def test_the_tasks_of_a_loop_that_runs_that_is_stuck_and_that_is_closed() 
 
         loop.call_soon_threadsafe(stick)
         await asyncio.to_thread(stuck.wait)
-        assert len(await all_tasks(loop)) == 1
+        assert len(list(all_tasks(loop))) == 1
         released.set()
         sleeping.cancel()
         await eventually(lambda: not asyncio.all_tasks(loop))
-    assert await all_tasks(loop) == []
+    assert list(all_tasks(loop)) == []
