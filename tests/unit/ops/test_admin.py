@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import socket
 import time
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from tidings.errors import SettingsError
-from tidings.ops.admin import OpsListeners, ops_sockets
+from tidings.ops.admin import OpsListeners, document_response, ops_sockets
 from tidings.ops.guard import AdminAccess
 from tidings.ops.health import STUCK_SECONDS, Health
 from tidings.ops.metrics import new_registry
@@ -97,3 +98,10 @@ def test_a_taken_port_is_named() -> None:
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=f"cannot listen on 127.0.0.1 port {port}: Address already in use"):
             ops_sockets(OpsSettings(admin_port=0, probe_port=port))
+
+
+def test_a_document_is_json_with_a_line_for_each_item() -> None:
+    document = {"name": "ü", "none": None, "empty": [], "items": [{"a": 1}, {"b": [2]}]}
+    text = bytes(document_response(document).body).decode()
+    assert json.loads(text) == document
+    assert text.splitlines()[3:-1] == ['  "empty": [],', '  "items": [', '    {"a": 1},', '    {"b": [2]}', "  ]"]
