@@ -18,11 +18,7 @@ class FromTime(NamedTuple):
     timestamp: float
 
 
-class FromTail(NamedTuple):
-    """Read only what is appended after the reader attached."""
-
-
-Start = FromOffset | FromTime | FromTail
+Start = FromOffset | FromTime
 
 
 class Entry(NamedTuple):

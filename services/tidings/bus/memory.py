@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import AsyncGenerator
 
-from tidings.bus.log import Entry, FromOffset, FromTail, Start
+from tidings.bus.log import Entry, FromOffset, Start
 from tidings.errors import LogUnavailable, ReadLost
 
 MAX_AGE_SECONDS = 3600.0
@@ -35,11 +35,8 @@ class _Shard:
         self.grown = asyncio.Event()
 
     def next_offset(self, start: Start) -> int:
-        tail = self.first + len(self.entries)
         if isinstance(start, FromOffset):
             return start.offset
-        if isinstance(start, FromTail):
-            return tail
         # The first that is young enough, and no count of the older: the clock may have been set back between.
         recent = (index for index, (appended, _) in enumerate(self.entries) if appended >= start.timestamp)
         return self.first + next(recent, len(self.entries))

@@ -148,7 +148,8 @@ class Feed:
             finally:
                 self._end_attaching()
             await asyncio.sleep(random.uniform(*RETRY_SECONDS) * self._patience)  # noqa: S311 - jitter
-            # Many gateways that attach at once can be what makes a broker slow: then trying sooner is no help.
+            # Many gateways that attach at once can be what makes a broker slow: then trying sooner is no help. It wears
+            # off with each marker that comes back in time, and not at once, or all would be lost again, and again.
             self._patience = min(self._patience * 2, MAX_PATIENCE)
 
     def _end_attaching(self) -> None:
@@ -185,8 +186,10 @@ class Feed:
             if silence < quiet:
                 await asyncio.sleep(quiet - silence)
                 continue
+            asked = time.monotonic()
             sent = await self._append_marker()
-            while sent and (not self.live or self.heard_at < sent):
+            # The marker travels on another connection than its confirm, and may have been here before it.
+            while sent and (not self.live or self.heard_at < asked):
                 self._arrival.clear()
                 due = max(sent, self.heard_at) + MARKER_SECONDS * self._patience
                 try:
@@ -195,6 +198,8 @@ class Feed:
                 except TimeoutError:
                     self._doubtful = not self._verified
                     raise ReadLost("a confirmed marker did not come back") from None
+            if sent:
+                self._patience = max(1, self._patience // 2)
             quiet = random.uniform(*QUIET_SECONDS)  # noqa: S311 - jitter
 
     async def _append_marker(self) -> float:
@@ -245,7 +250,6 @@ class Feed:
         goes_live = not self.live and (batch.id == self._marker or batch.appended >= self._attached)
         if goes_live:
             self.live = self._primed = True
-            self._patience = 1
             self._end_attaching()
         if self._gap and self._primed:
             self._gap = False

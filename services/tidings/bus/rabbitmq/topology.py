@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from tidings.bus.log import FromOffset, FromTail, Start
+from tidings.bus.log import FromOffset, Start
 
 VERSION: Final = 1
 
@@ -56,13 +56,9 @@ class Topology:
 
 def offset_argument(start: Start) -> str | int | datetime:
     """The `x-stream-offset` a consumer asks for. RabbitMQ may begin earlier, at the start of a chunk."""
-    match start:
-        case FromOffset(offset):
-            return offset
-        case FromTail():
-            return "next"
-        case _:
-            return datetime.fromtimestamp(start.timestamp, UTC)
+    if isinstance(start, FromOffset):
+        return start.offset
+    return datetime.fromtimestamp(start.timestamp, UTC)
 
 
 def first_offset(start: Start) -> int:

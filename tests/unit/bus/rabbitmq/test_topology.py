@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tidings.bus.log import FromOffset, FromTail, FromTime, Start
+from tidings.bus.log import FromOffset, FromTime, Start
 from tidings.bus.rabbitmq.topology import MAX_BYTES, SEGMENT_BYTES, Topology, first_offset, offset_argument
 
 
@@ -34,7 +34,6 @@ def test_history_outlives_a_dropped_segment() -> None:
     [
         (FromOffset(0), 0, 0),
         (FromOffset(2**62), 2**62, 2**62),
-        (FromTail(), "next", 0),
         (FromTime(1_700_000_000.9), datetime(2023, 11, 14, 22, 13, 20, 900_000, tzinfo=UTC), 0),
     ],
 )
