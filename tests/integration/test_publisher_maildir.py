@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.publisher import SECONDS, Log, Running, Start, eventually
+from tests.support.publisher import SECONDS, Log, Running, Start, batch_lives, eventually
 from tidings.errors import SettingsError
 from tidings.ops.lifecycle import Runtime
 from tidings.publisher.batcher import Batcher
@@ -357,7 +357,7 @@ async def test_two_publishers_do_not_share_a_state_directory(
     runtime = Runtime()
     metrics = PublisherMetrics(runtime.registry)
     with pytest.raises(SettingsError, match="--state-dir"):
-        await MaildirSource(root, tmp_path / "state", Batcher(log.log, metrics).submit, metrics).start()
+        await MaildirSource(root, tmp_path / "state", Batcher(log.log, metrics, batch_lives()).submit, metrics).start()
 
 
 async def test_a_delivery_is_announced_soon(start: Start, root: Path, log: Log) -> None:
@@ -375,7 +375,7 @@ async def polling(root: Path, log: Log, tmp_path: Path) -> AsyncIterator[Running
     """A source that has begun, and polls often."""
     runtime = Runtime()
     metrics = PublisherMetrics(runtime.registry)
-    batcher = Batcher(log.log, metrics)
+    batcher = Batcher(log.log, metrics, batch_lives())
     source = MaildirSource(root, tmp_path / "state", batcher.submit, metrics, poll_seconds=0.05)
     running = await Running([batcher, source], runtime).start()
     try:

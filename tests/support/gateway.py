@@ -20,6 +20,7 @@ from tidings.gateway.settings import GatewaySettings
 from tidings.ops.health import Health
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.pool import WorkerPool
+from tidings.ops.requests import Book
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
@@ -38,6 +39,7 @@ class RunningGateway:
     service: Service
     pool: WorkerPool
     pages: Sequence[Route]
+    requests: Book
     _ids: int = field(default=0)
 
     def url(self, query: str = "account=alice", path: str = "/jmap/ws") -> str:
@@ -83,4 +85,6 @@ async def running_gateway(
             await each.start()
             stack.push_async_callback(each.stop)
         port: int = service.port  # type: ignore[attr-defined]
-        yield RunningGateway(port, log, runtime.registry, runtime.health, service, runtime.pool, runtime.pages)
+        yield RunningGateway(
+            port, log, runtime.registry, runtime.health, service, runtime.pool, runtime.pages, runtime.requests
+        )

@@ -14,6 +14,8 @@ from tidings.bus.memory import MemoryLog
 from tidings.errors import LogUnavailable
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.listener import UvicornService
+from tidings.ops.requests import Family, Sampler
+from tidings.publisher.lives import BatchLives
 from tidings.publisher.service import compose
 from tidings.publisher.settings import PublisherSettings
 from tidings.wire.batch import decode
@@ -23,6 +25,11 @@ SECONDS = 10.0
 """How long anything may take."""
 
 eventually = partial(waiting.eventually, seconds=SECONDS)
+
+
+def batch_lives(every: int = 1) -> BatchLives:
+    """What a batcher wants, in a family of its own."""
+    return BatchLives(Family("batches", ""), Sampler(every, float("inf")))
 
 
 class Unreliable(MemoryLog):

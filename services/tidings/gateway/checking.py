@@ -41,7 +41,9 @@ class _Check:
 class Checking:
     """The handler of connections whose token is being verified."""
 
-    def __init__(self) -> None:
+    def __init__(self, gone: Callable[[Connection, str], None]) -> None:
+        """`gone` hears of a connection that ended while it was held, and why."""
+        self._gone = gone
         self._checks: dict[Connection, _Check] = {}
 
     def __len__(self) -> int:
@@ -101,3 +103,4 @@ class Checking:
         check = self._checks.pop(connection)
         if check.task is not None:
             check.task.cancel()
+        self._gone(connection, reason)

@@ -68,7 +68,11 @@ class FeedCounters:
 
 
 class Feed:
-    """Reads one shard until stopped; `window` serves the clients that come back."""
+    """Reads one shard until stopped; `window` serves the clients that come back.
+
+    `delivered` hears of each batch that tells of changes, and when it was consumed; what it gives is called once
+    everybody has been told.
+    """
 
     def __init__(
         self,
@@ -76,7 +80,7 @@ class Feed:
         shard: int,
         events: FeedEvents,
         counters: FeedCounters,
-        delivered: Callable[[float], None],
+        delivered: Callable[[Batch, float], Callable[[], None] | None],
     ) -> None:
         self.shard = shard
         self.live = False
@@ -242,9 +246,10 @@ class Feed:
         self._counters.markers += batch.is_marker
         self.lag = max(0.0, time.time() - batch.appended)
         if self._primed:
-            if told:
-                self._delivered(time.time() - batch.appended)
+            followed = self._delivered(batch, consumed) if told else None
             self._events.batch(self.shard, position, told, consumed)
+            if followed is not None:
+                followed()
         # What was appended since we attached proves as much as our own marker, whoever appended it. Should its
         # writer's clock be wrong, we are live before all of the past is read: it is told as news then.
         goes_live = not self.live and (batch.id == self._marker or batch.appended >= self._attached)

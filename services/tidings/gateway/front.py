@@ -17,6 +17,7 @@ from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.drain import end_of
 from tidings.gateway.http1 import Request
+from tidings.gateway.lives import Lives
 from tidings.gateway.reactor import Reactor
 from tidings.gateway.settings import LimitSettings
 from tidings.ops.auth import FOREIGN, Gatekeeper, Identity
@@ -57,9 +58,10 @@ class Front:
         admission: Admission,
         limits: LimitSettings,
         hand_over: Callable[[Connection, bytes], None],
+        lives: Lives,
     ) -> None:
         self.counters = FrontCounters()
-        self.checking = Checking()
+        self.checking = Checking(lives.closed)
         self._reactor = reactor
         self._gatekeeper = gatekeeper
         self._routes = routes
@@ -67,6 +69,7 @@ class Front:
         self._admission = admission
         self._limits = limits
         self._hand_over = hand_over
+        self._lives = lives
         self._heads: dict[Connection, bytearray] = {}
 
     def received(self, connection: Connection, data: memoryview) -> None:
@@ -84,11 +87,14 @@ class Front:
         if request is None:
             self._heads[connection] = head if head is not None else bytearray(data)
             return
+        self._lives.reached(connection, "head")
         route = self._routes.get(request.path)
         if route is None:
             self.counters.handed_over += 1
+            self._lives.handed_over(connection)
             self._hand_over(connection, bytes(gathered))
             return
+        self._lives.routed(connection, request.path)
         try:
             if request.method == "OPTIONS":
                 self._answer_preflight(connection, request)
@@ -125,6 +131,7 @@ class Front:
         age_draw = random.random()  # noqa: S311 - spreads the reconnects
         connection.expires = end_of(token_ends, started, self._limits.max_connection_age, age_draw)
         self._admission.admit(connection, self._address(connection, request))
+        self._lives.reached(connection, "authenticated")
         try:
             route.open(connection, request, rest)
         except RequestRejected:
@@ -139,6 +146,7 @@ class Front:
 
     def _answer_preflight(self, connection: Connection, request: Request) -> None:
         self._gatekeeper.admit_origin("GET", request.headers)
+        self._lives.closed(connection, "told")
         self._closing.finish(connection, http1.response(204, fields=cors.preflight_fields(request.headers)))
 
     def _reject(self, connection: Connection, error: RequestRejected, request: Request | None = None) -> None:
@@ -146,6 +154,9 @@ class Front:
         # A page of a foreign origin learns nothing, not even why.
         if request is not None and error.reason not in FOREIGN:
             fields = cors.response_fields(request.headers)
+        # Where it has come so far, the path is one of our own: what else was asked for is nobody's to keep.
+        path = "connection" if request is None else request.path
+        self._lives.rejected(connection, path, error.code, error.reason)
         self.counters.rejected[error.reason] = self.counters.rejected.get(error.reason, 0) + 1
         self._closing.finish(connection, http1.rejection(error, fields))
 
@@ -153,6 +164,7 @@ class Front:
         """Close a connection whose head does not come."""
         if not connection.pinged:
             connection.pinged = now
+            self._lives.accepted(connection, now)
         due = connection.pinged + self._limits.head_seconds
         if now < due:
             return due
@@ -168,4 +180,5 @@ class Front:
 
     def closed(self, connection: Connection, reason: str) -> None:
         """Forget what was gathered."""
+        self._lives.closed(connection, reason)
         self._heads.pop(connection, None)

@@ -14,6 +14,7 @@ from tidings.gateway.connection import Connection
 from tidings.gateway.drain import AgeLimit
 from tidings.gateway.hub import Hub
 from tidings.gateway.journal import Journal
+from tidings.gateway.lives import Lives
 from tidings.gateway.reactor import Reactor
 from tidings.gateway.subscriptions import Subscriptions
 
@@ -72,6 +73,7 @@ class Lot:
     closing: Closing
     admission: Admission
     journal: Journal
+    lives: Lives
     first_visit: float
     counters: ParkedCounters = field(default_factory=ParkedCounters)
 
@@ -88,6 +90,7 @@ class Parked:
         connection.handler = self
         connection.pinged = pinged
         self._lot.counters.count_opened(self.wire_format)
+        self._lot.lives.reached(connection, "parked")
         if connection.expires is not None and connection.expires < time.monotonic() + self._lot.first_visit:
             self._lot.reactor.reschedule(connection, connection.expires)
         if response:
@@ -142,6 +145,7 @@ class Parked:
         self._lot.admission.release(connection)
         self._lot.counters.count_closed(self.wire_format, reason)
         self._lot.journal.closed(connection, self.wire_format, reason)
+        self._lot.lives.closed(connection, reason)
 
     def _end(self, connection: Connection, last: bytes, reason: str) -> None:
         self.closed(connection, reason)

@@ -76,3 +76,4 @@ class EventSourceRoute:
         handler.park(connection, eventsource.opening(cors.response_fields(request.headers)))
         if connection.handler is handler:
             subscriptions.subscribe(connection, form, asked.since)
+            self._lot.lives.subscribed(connection)

@@ -82,3 +82,4 @@ class PollRoute:
         form = self._lot.subscriptions.form(asked.types, encode, Ends.AT_ONCE, greets=greets)
         (self._conditional if conditional else self._first).park(connection, asked.wait)
         self._lot.subscriptions.subscribe(connection, form, asked.since)
+        self._lot.lives.subscribed(connection)

@@ -92,6 +92,7 @@ class ParkedWebSocket(Parked):
         subscriptions = self._lot.subscriptions
         if isinstance(asked, jmap.PushEnable):
             subscriptions.subscribe(connection, subscriptions.form(asked.data_types, encode), asked.push_state)
+            self._lot.lives.subscribed(connection)
         elif isinstance(asked, jmap.PushDisable):
             subscriptions.unsubscribe(connection)
         else:

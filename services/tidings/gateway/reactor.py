@@ -17,13 +17,10 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import fcntl
 import os
 import resource
 import select
 import socket
-import sys
-import termios
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -32,6 +29,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from tidings.gateway import kernel
 from tidings.gateway.connection import Connection
 from tidings.gateway.timers import Wheel
 
@@ -246,7 +244,7 @@ class Reactor:
         self.counters.bytes_out += sent
 
     def _block(self, connection: Connection, rest: bytes) -> None:
-        self._unsent[connection] = _Unsent(bytearray(rest), _queued(connection.fd), time.monotonic())
+        self._unsent[connection] = _Unsent(bytearray(rest), kernel.queued(connection.fd), time.monotonic())
         self._epoll.modify(connection.fd, select.EPOLLOUT)
         self._blocked(connection)
 
@@ -268,7 +266,7 @@ class Reactor:
             return
         self.counters.bytes_out += count
         del unsent.data[:count]
-        unsent.queued, unsent.since = _queued(connection.fd), time.monotonic()
+        unsent.queued, unsent.since = kernel.queued(connection.fd), time.monotonic()
         if not unsent.data:
             del self._unsent[connection]
             self._epoll.modify(connection.fd, select.EPOLLIN)
@@ -287,10 +285,19 @@ class Reactor:
         unsent = self._unsent.get(connection)
         if unsent is None:
             return None
-        queued = _queued(connection.fd)
+        queued = kernel.queued(connection.fd)
         if queued < unsent.queued:
             unsent.queued, unsent.since = queued, time.monotonic()
         return unsent.since
+
+    def unacknowledged(self, connection: Connection) -> int:
+        """The bytes written to it that its kernel has not acknowledged, or that wait for a write."""
+        unsent = self._unsent.get(connection)
+        return kernel.queued(connection.fd) + (len(unsent.data) if unsent is not None else 0)
+
+    def round_trip(self, connection: Connection) -> float:
+        """The kernel's estimate in seconds of how far away it is."""
+        return kernel.round_trip(connection.fd)
 
     def close(self, connection: Connection, reason: str) -> None:
         """Close it at the end of this wake-up; nothing is sent or handled from now on."""
@@ -325,7 +332,7 @@ class Reactor:
 
     def has_unread(self, connection: Connection) -> bool:
         """Whether something came from it that nobody has read: this process is behind, not the client."""
-        return any(fcntl.ioctl(connection.fd, termios.FIONREAD, bytes(4)))
+        return kernel.has_unread(connection.fd)
 
     def shut_down_writing(self, connection: Connection) -> None:
         """Send FIN; reading goes on."""
@@ -359,11 +366,6 @@ class Reactor:
         self._timer = self._loop.call_later(self._wheel.resolution, self._tick)
         for connection in self._wheel.advance(time.monotonic()):
             self._schedule(connection)
-
-
-def _queued(fd: int) -> int:
-    """The bytes written to a socket that its peer has not acknowledged (SIOCOUTQ, tcp(7))."""
-    return int.from_bytes(fcntl.ioctl(fd, termios.TIOCOUTQ, bytes(4)), sys.byteorder)
 
 
 def _reason(error: OSError) -> str:

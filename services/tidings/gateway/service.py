@@ -20,14 +20,16 @@ from tidings.gateway.admission import Admission, Caps
 from tidings.gateway.census import census
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
+from tidings.gateway.deliveries import Deliveries
 from tidings.gateway.drain import STEP_SECONDS, Pace
 from tidings.gateway.feed import Feed, FeedCounters
 from tidings.gateway.front import Front, Route
 from tidings.gateway.handover import HandOver
 from tidings.gateway.hub import Hub
 from tidings.gateway.journal import Journal
+from tidings.gateway.lives import LOOK_SECONDS, Lives
 from tidings.gateway.metrics import GatewayMetrics
-from tidings.gateway.parked import WRITE_SECONDS, Lot, Parked
+from tidings.gateway.parked import REFRESH_SECONDS, WRITE_SECONDS, Lot, Parked
 from tidings.gateway.parked_eventsource import EVENTSOURCE_PATH, EventSourceRoute
 from tidings.gateway.parked_poll import POLL_PATH, PollRoute
 from tidings.gateway.parked_websocket import WEBSOCKET_PATH, ParkedWebSocket
@@ -36,16 +38,20 @@ from tidings.gateway.reactor import BACKLOG, SEND_BUFFER_BYTES, WAKE_SECONDS, Re
 from tidings.gateway.session import create_app
 from tidings.gateway.settings import GatewaySettings
 from tidings.gateway.subscriptions import Subscriptions
+from tidings.gateway.talkers import Talkers
 from tidings.ops.access import ClientAccess, client_access
 from tidings.ops.auth import Gatekeeper
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.listener import bind
+from tidings.ops.requests import Sampler
 
 READY_POLL_SECONDS: Final = 0.2
 GOODBYE_SECONDS: Final = 1.0
 """How long clients have on shutdown to answer their close frame."""
 HAND_OVER_SECONDS: Final = 5.0
 MIN_RESERVED_FILES: Final = 64
+MOST_TALKERS: Final = 10
+"""Accounts that the dashboard shows."""
 
 _log = structlog.get_logger()
 
@@ -116,6 +122,21 @@ def listen_shared(host: str, port: int, count: int) -> list[socket.socket]:
     return [first, *(listen(host, port, shared=True) for _ in range(count - 1))]
 
 
+def _shards(subscriptions: Subscriptions) -> dict[str, dict[str, object]]:
+    """By shard that is read: whether its feed is live, how late its newest batch was, how long ago anything came."""
+    now = time.monotonic()
+    return {
+        str(shard): {"live": feed.live, "lag_seconds": feed.lag, "silent_seconds": max(0.0, now - feed.heard_at)}
+        for shard, feed in sorted(dict(subscriptions.feeds).items())
+    }
+
+
+async def _look_at(lives: Lives) -> None:
+    while True:
+        await asyncio.sleep(LOOK_SECONDS)
+        lives.look()
+
+
 class GatewayService:
     """The public port: parked connections, and everything else handed over."""
 
@@ -138,6 +159,11 @@ class GatewayService:
         self._room = room_for(raise_file_limit())
         self._keeper = keeper
         self._health = runtime.health
+        self._memory = runtime.memory
+        self._published = runtime.published
+        self._book = runtime.requests
+        self._talkers = Talkers(time.monotonic)
+        self._looking: asyncio.Task[None] | None = None
         self._metrics = GatewayMetrics(runtime.registry)
         self._accounts = AccountPage(runtime.health)
         runtime.pages.append(self._accounts.route)
@@ -164,12 +190,25 @@ class GatewayService:
             unknown_state=unknown_state,
         )
         feed_counters = FeedCounters()
+        lives = Lives(
+            self._book.family("connections", "from the accept to the first cursor; with the first push and the close"),
+            Sampler(),
+            time.monotonic,
+            REFRESH_SECONDS,
+        )
+        deliveries = Deliveries(
+            self._book.family("batches, gateway", "from the ingest to the acknowledgement of a client's kernel"),
+            hub,
+            reactor,
+            self._talkers,
+            self._metrics.delivered,
+        )
         subscriptions = Subscriptions(
             self._log, hub, lambda shard: feed(shard), unknown_state, self._settings.resync_rate, journal.resumed
         )
 
         def feed(shard: int) -> Feed:
-            return Feed(self._log, shard, subscriptions, feed_counters, self._metrics.delivered)
+            return Feed(self._log, shard, subscriptions, feed_counters, deliveries)
 
         closing = Closing(reactor)
         limits = self._settings
@@ -180,7 +219,7 @@ class GatewayService:
             limits.max_upgrades_per_second,
         )
         admission = Admission(caps, time.monotonic, lambda most: random.randint(1, most))  # noqa: S311 - spreads
-        lot = Lot(reactor, hub, subscriptions, closing, admission, journal, limits.head_seconds)
+        lot = Lot(reactor, hub, subscriptions, closing, admission, journal, lives, limits.head_seconds)
         self._accounts.attach(lot, self._log)
         routes: dict[str, Route] = {
             WEBSOCKET_PATH: ParkedWebSocket(
@@ -193,12 +232,18 @@ class GatewayService:
         def hand_over(connection: Connection, received: bytes) -> None:
             self._hand_over.take(reactor.release(connection), received)
 
-        front = Front(reactor, self._keeper, routes, closing, admission, limits, hand_over)
+        front = Front(reactor, self._keeper, routes, closing, admission, limits, hand_over, lives)
         self._metrics.watch(lot, front, feed_counters, self._hand_over)
+        self._memory.sockets = reactor.__len__
+        self._published["shards"] = lambda: _shards(subscriptions)
+        self._published["talkers"] = lambda: [
+            {"account": account, "share": round(share, 4)} for account, share in self._talkers.shares(MOST_TALKERS)
+        ]
         pump.start(hub)
         reactor.start(front, hub.blocked)
         self._parts = (reactor, subscriptions)
         self._readiness = asyncio.create_task(self._become_ready())
+        self._looking = asyncio.create_task(_look_at(lives))
         _log.info("listening", service=self.name, host=self.host, port=self.port)
 
     def _connections(self) -> Iterable[tuple[str, ...]]:
@@ -213,8 +258,9 @@ class GatewayService:
     async def stop(self) -> None:
         """Be not ready, go on until nobody is sent here any more, send everybody elsewhere at a pace, then close."""
         self._health.set_ready("gateway", False, "draining")
-        if self._readiness is not None:
-            self._readiness.cancel()
+        for task in (self._readiness, self._looking):
+            if task is not None:
+                task.cancel()
         if self._parts is None:
             return
         reactor, subscriptions = self._parts

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import html
 import json
 import socket
 import threading
@@ -18,13 +17,15 @@ from prometheus_client.registry import Collector
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from tidings.errors import SettingsError
+from tidings.ops.dashboard import Published, VariablesPage, dashboard_page
 from tidings.ops.guard import AdminAccess, AdminGuard
 from tidings.ops.health import Health
 from tidings.ops.listener import QuietServer, bind
+from tidings.ops.page import ASSETS
 from tidings.ops.settings import OpsSettings
 
 MAX_REQUESTS: Final = 64
@@ -86,17 +87,6 @@ def readiness_response(ready: bool, unready: Mapping[str, str]) -> Response:
     return JSONResponse({"status": "ready" if ready else "unready", "unready": unready}, 200 if ready else 503)
 
 
-def admin_page(title: str, state: str, links: Sequence[str], more: str = "") -> Response:
-    """The page at `/`; `more` is HTML. Links are relative, so that they hold below any prefix."""
-    items = "".join(f'<li><a href="{html.escape(link)}">{html.escape(link)}</a>' for link in links)
-    name = html.escape(title)
-    return HTMLResponse(
-        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=color-scheme content='light dark'>"
-        f"<title>{name}</title><h1>{name}</h1><p>{html.escape(state)}<ul>{items}</ul>{more}",
-        headers={"Content-Security-Policy": "default-src 'none'", "X-Content-Type-Options": "nosniff"},
-    )
-
-
 class OpsListeners:
     """Small HTTP servers, by listener: `admin` has everything, `probe` probes and metrics only.
 
@@ -111,13 +101,14 @@ class OpsListeners:
         health: Health,
         access: AdminAccess,
         pages: Sequence[Route] = (),
+        published: Published | None = None,
     ) -> None:
         self._title = title
         self._sockets = sockets
         self._registry = registry
         self._health = health
         self._access = access
-        self._pages = pages
+        self._pages = [*pages, *VariablesPage(title, registry, health, {} if published is None else published).routes()]
         self._servers: list[QuietServer] = []
         self._thread: threading.Thread | None = None
 
@@ -129,7 +120,7 @@ class OpsListeners:
             Route("/metrics", self._metrics),
         ]
         apps = {
-            "admin": guarded([Route("/", self._index), *self._pages, *common], self._access),
+            "admin": guarded([Route("/", self._index), ASSETS, *self._pages, *common], self._access),
             "probe": Starlette(routes=common),
         }
         self._servers = [QuietServer(apps[name], limit_concurrency=MAX_REQUESTS) for name in self._sockets]
@@ -166,5 +157,8 @@ class OpsListeners:
     async def _index(self, request: Request) -> Response:
         ready, unready = self._health.ready()
         state = "ready" if ready else "; ".join(f"{name}: {reason}" for name, reason in unready.items())
-        pages = [page.path.removeprefix("/") for page in self._pages if "{" not in page.path]
-        return admin_page(self._title, state, (*pages, "metrics", "readyz", "livez"))
+        paths = [page.path for page in self._pages if "{" not in page.path and "GET" in (page.methods or ())]
+        # What is below a directory is reached from its page, which says what it costs.
+        directories = tuple(path for path in paths if path.endswith("/"))
+        pages = [path.removeprefix("/") for path in paths if path in directories or not path.startswith(directories)]
+        return dashboard_page(self._title, state, (*pages, "metrics", "readyz", "livez"))

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import gc
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry
@@ -45,6 +45,10 @@ class Pauses:
             {str(generation): plain for generation, plain in enumerate(self._by_generation)},
         )
 
+    def buckets(self) -> dict[str, Sequence[tuple[str, float]]]:
+        """Cumulative counts by upper bound in seconds, by generation."""
+        return {str(generation): plain.buckets() for generation, plain in enumerate(self._by_generation)}
+
     def __call__(self, phase: str, info: Mapping[str, int]) -> None:
         """See `gc.callbacks`."""
         if phase == "start":
@@ -54,9 +58,8 @@ class Pauses:
 
 
 @contextlib.asynccontextmanager
-async def collecting_on_schedule(registry: CollectorRegistry) -> AsyncIterator[None]:
+async def collecting_on_schedule(pauses: Pauses) -> AsyncIterator[None]:
     """Keep to the schedule inside of this; what is there at its beginning is never walked again."""
-    pauses = Pauses(registry)
     thresholds = gc.get_threshold()
     gc.callbacks.append(pauses)
     gc.collect()

@@ -18,12 +18,15 @@ from starlette.routing import Route
 from tidings.errors import SettingsError
 from tidings.ops import logs
 from tidings.ops.admin import OpsListeners, ops_sockets
-from tidings.ops.collector import collecting_on_schedule
+from tidings.ops.collector import Pauses, collecting_on_schedule
 from tidings.ops.guard import admin_access
 from tidings.ops.health import BEAT_SECONDS, Health, expose
-from tidings.ops.metrics import new_registry
+from tidings.ops.loopwatch import LoopWatch
+from tidings.ops.memory import MemoryAccount, MemoryPages
+from tidings.ops.metrics import new_registry, watch_memory
 from tidings.ops.pool import WorkerPool
 from tidings.ops.pprof import Connections, Options, Profiler
+from tidings.ops.requests import Book, RequestPages
 from tidings.ops.settings import OpsSettings
 
 _log = structlog.get_logger()
@@ -45,9 +48,10 @@ class Service(Protocol):
 
 @dataclass(frozen=True)
 class Runtime:
-    """What every service is given. While it is composed, it adds its own to two lists.
+    """What every service is given. While it is composed, it adds its own to some of it.
 
-    `pages` are those of the admin listener, `connections` what tells which client connections there are.
+    `pages` are those of the admin listener, `connections` what tells which client connections there are; `published` is
+    what the dashboard shows beside metrics, by name. These are used in that listener's thread.
     """
 
     registry: CollectorRegistry = field(default_factory=new_registry)
@@ -56,12 +60,22 @@ class Runtime:
     pages: list[Route] = field(default_factory=list)
     connections: list[Connections] = field(default_factory=list)
     profiler: Profiler = field(init=False)
+    memory: MemoryAccount = field(default_factory=MemoryAccount)
+    published: dict[str, Callable[[], object]] = field(default_factory=dict)
+    requests: Book = field(default_factory=Book)
     pool: WorkerPool = field(init=False)
+    pauses: Pauses = field(init=False)
+    watch: LoopWatch = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "profiler", Profiler(self.profiling, self._all_connections))
         object.__setattr__(self, "pool", WorkerPool(self.registry, begin_wait=self.profiler.waits.begin))
         self.pages.extend(self.profiler.routes())
+        object.__setattr__(self, "pauses", Pauses(self.registry))
+        object.__setattr__(self, "watch", LoopWatch(self.registry))
+        watch_memory(self.registry, self.memory)
+        self.pages.extend(MemoryPages(self.memory, self.pauses.buckets).routes())
+        self.pages.extend(RequestPages(self.requests).routes())
 
     def _all_connections(self) -> Iterable[tuple[str, ...]]:
         return chain.from_iterable(connections() for connections in self.connections)
@@ -87,7 +101,13 @@ def run(settings: OpsSettings, command: str, compose: Compose) -> int:
     expose(runtime.health, command, runtime.registry)
     services = compose(runtime)
     listeners = OpsListeners(
-        f"tidings {command}", ops_sockets(settings), runtime.registry, runtime.health, access, runtime.pages
+        f"tidings {command}",
+        ops_sockets(settings),
+        runtime.registry,
+        runtime.health,
+        access,
+        runtime.pages,
+        runtime.published,
     )
     serve(services, runtime, listeners)
     return 0
@@ -117,6 +137,7 @@ async def _serve(services: Sequence[Service], runtime: Runtime, lifeline: int | 
     if lifeline is not None:
         loop.add_reader(lifeline, asked.set)
     beating = asyncio.create_task(_beat(runtime.health), name="beat")
+    watching = asyncio.create_task(runtime.watch.run(), name="loop watch")
     try:
         async with _running(services, runtime):
             _log.info("started", services=[service.name for service in services])
@@ -131,6 +152,7 @@ async def _serve(services: Sequence[Service], runtime: Runtime, lifeline: int | 
             _log.info("stopping")
     finally:
         beating.cancel()
+        watching.cancel()
     _log.info("stopped")
 
 
@@ -145,7 +167,8 @@ async def _running(services: Sequence[Service], runtime: Runtime) -> AsyncIterat
             except OSError as error:
                 raise SettingsError(f"{service.name}: {error.strerror or error}") from error
             stack.push_async_callback(service.stop)
-        await stack.enter_async_context(collecting_on_schedule(runtime.registry))
+        await stack.enter_async_context(collecting_on_schedule(runtime.pauses))
+        runtime.memory.begin()
         yield
 
 

@@ -14,6 +14,8 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from tidings.ops.memory import MemoryAccount
+
 LATENCY_SECONDS: Final = (
     0.0005,
     0.001,
@@ -64,6 +66,27 @@ class PlainHistogram:
     def sum(self) -> float:
         """The sum of all observations."""
         return self._sum
+
+
+def watch_memory(registry: CollectorRegistry, account: MemoryAccount) -> None:
+    """Expose the layers of the memory account: about a millisecond of a scrape."""
+
+    def known(*, of_cgroup: bool) -> dict[str, float]:
+        sizes = account.read().sizes
+        return {
+            name: size for name, size in sizes.items() if size is not None and name.startswith("cgroup") == of_cgroup
+        }
+
+    metrics = HotMetrics(registry)
+    metrics.labelled_gauge(
+        "tidings_memory_bytes", "Memory of this process, by layer", ["layer"], lambda: known(of_cgroup=False)
+    )
+    metrics.labelled_gauge(
+        "tidings_cgroup_memory_bytes",
+        "Memory of the container: charged without cache that can be dropped, and the limit",
+        ["layer"],
+        lambda: known(of_cgroup=True),
+    )
 
 
 ReadLabelled = Callable[[], Mapping[str, float] | Mapping[tuple[str, ...], float]]

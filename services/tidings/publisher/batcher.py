@@ -24,6 +24,7 @@ import structlog
 
 from tidings.bus.log import ChangeLog
 from tidings.errors import LogError, LogFull, LogUnavailable
+from tidings.publisher.lives import BatchLives
 from tidings.publisher.metrics import PublisherMetrics
 from tidings.publisher.spool import Spool
 from tidings.wire import batch
@@ -81,10 +82,12 @@ class Batcher:
         self,
         log: ChangeLog,
         metrics: PublisherMetrics,
+        lives: BatchLives,
         spool: Spool | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._log = log
+        self._lives = lives
         self._metrics = metrics
         self._spool = spool
         self._clock = clock
@@ -153,6 +156,8 @@ class Batcher:
         except LogError as error:
             fault = error
             self._failed(shard, error)
+            changes = [slip.change for slip in slips]
+            self._lives.failed(changes, slips[0].since, self._clock(), time.time(), str(error))
         except Exception as error:  # noqa: BLE001 - a fault of ours ends one lane
             fault = LogUnavailable("appending failed")
             self._metrics.failures.labels("batcher").inc()
@@ -164,8 +169,12 @@ class Batcher:
                 slip.receipt.fail(fault)
 
     async def _deliver(self, shard: int, slips: Sequence[_Slip]) -> None:
-        payload = batch.encode(token_bytes(batch.ID_BYTES), time.time(), tuple(slip.change for slip in slips))
+        started = self._clock()
+        changes = tuple(slip.change for slip in slips)
+        batch_id = self._lives.mark(token_bytes(batch.ID_BYTES), started)
+        payload = batch.encode(batch_id, time.time(), changes)
         spool = self._spool
+        how = "confirmed by the log"
         if spool is None:
             await self._append(shard, payload, slips[0].since + RETRY_SECONDS)
             self._confirmed(slips)
@@ -174,6 +183,8 @@ class Batcher:
         else:
             await spool.store(shard, payload, len(slips))
             self._stored(slips)
+            how = "not confirmed: kept in the spool"
+        self._lives.ended(batch_id, changes, slips[0].since, started, self._clock(), time.time(), how)
 
     async def _goes_directly(self, spool: Spool, shard: int, payload: bytes) -> bool:
         """Whether the log confirmed. Not tried when it is known to be away, or when that would overtake the spool."""

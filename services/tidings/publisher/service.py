@@ -9,10 +9,12 @@ from tidings.bus.log import ChangeLog
 from tidings.ops.health import Health
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.listener import UvicornService
+from tidings.ops.requests import Sampler
 from tidings.publisher.access import ingest_access
 from tidings.publisher.app import create_app
 from tidings.publisher.batcher import Batcher
 from tidings.publisher.drain import Drain
+from tidings.publisher.lives import BatchLives
 from tidings.publisher.metrics import PublisherMetrics, SpoolMetrics
 from tidings.publisher.settings import PublisherSettings
 from tidings.publisher.sources.maildir import MaildirSource
@@ -36,7 +38,8 @@ def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> li
         spool_metrics = SpoolMetrics(runtime.registry)
         spool = Spool(SpoolFile(settings.state_dir, log.shards), settings.spool_bytes, spool_metrics)
         services += [spool, Drain(spool, log, metrics, spool_metrics)]
-    batcher = Batcher(log, metrics, spool)
+    family = runtime.requests.family("batches, publisher", "from the ingest of the first change to the log's confirm")
+    batcher = Batcher(log, metrics, BatchLives(family, Sampler()), spool)
     services += [batcher, Readiness(log, spool, runtime.health)]
     if settings.maildir is not None:
         services.append(MaildirSource(settings.maildir, settings.state_dir, batcher.submit, metrics))

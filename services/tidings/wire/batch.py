@@ -30,6 +30,17 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
         return not self.changes
 
 
+def marked(batch_id: bytes, *, traced: bool) -> bytes:
+    """A random id, made to say whether the life of this batch is followed by every process that it passes."""
+    last = 0 if traced else batch_id[-1] or 1
+    return batch_id[:-1] + bytes((last,))
+
+
+def is_traced(batch_id: bytes) -> bool:
+    """Whether the life of the batch with this id is followed; so are some of others than our own publishers."""
+    return not batch_id[-1]
+
+
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Batch)
 

@@ -67,8 +67,19 @@ class World:
         self.broker = Broker()
         self.owner = Owner()
         self.counters = FeedCounters()
-        self.delivered: list[float] = []
-        self.feed = Feed(self.broker, 0, self.owner, self.counters, self.delivered.append)
+        self.delivered: list[batch.Batch] = []
+        self.followed = 0
+        self.feed = Feed(self.broker, 0, self.owner, self.counters, self._hear)
+
+    def _hear(self, batch: batch.Batch, consumed: float) -> Callable[[], None]:
+        told = len(self.owner.batches)
+        self.delivered.append(batch)
+
+        def followed() -> None:
+            assert len(self.owner.batches) == told + 1
+            self.followed += 1
+
+        return followed
 
     async def until(self, condition: Callable[[], object]) -> None:
         async with asyncio.timeout(DEADLINE):
@@ -105,7 +116,7 @@ async def test_tells_changes_in_log_order_and_how_long_they_took() -> None:
             await world.broker.change("alice", Email=state)
         await world.until(lambda: len(world.owner.states) == 3)
         assert world.owner.states == ["a", "b", "c"]
-        assert len(world.delivered) == 3
+        assert len(world.delivered) == world.followed == 3
         assert world.counters.changes == 3
 
 

@@ -101,7 +101,7 @@ class Gateway:
         )
 
     def feed(self, shard: int) -> Feed:
-        return Feed(self.world.log, shard, self.subscriptions, self.feed_counters, lambda _: None)
+        return Feed(self.world.log, shard, self.subscriptions, self.feed_counters, lambda _batch, _at: None)
 
     def send(self, connections: Sequence[Connection], frame: bytes) -> None:
         for connection in connections:

@@ -7,7 +7,7 @@ import gc
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tidings.ops.collector import collecting_on_schedule, is_due
+from tidings.ops.collector import Pauses, collecting_on_schedule, is_due
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ async def test_inside_full_collections_do_not_start_by_themselves_and_pauses_are
         labels = {"generation": str(generation), "le": "+Inf"}
         return registry.get_sample_value("tidings_gc_pause_seconds_bucket", labels) or 0.0
 
-    async with collecting_on_schedule(registry):
+    async with collecting_on_schedule(Pauses(registry)):
         assert gc.get_freeze_count() > 10_000
         full = count(2)
         kept: list[list[object]] = []

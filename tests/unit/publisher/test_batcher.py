@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.support.publisher import batch_lives
 from tidings.bus.log import ChangeLog, Entry, Start
 from tidings.errors import LogError, LogFull, LogUnavailable
 from tidings.publisher.batcher import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MAX_WAITING_CHANGES, Batcher
@@ -98,7 +99,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 async def batcher(log: ChangeLog, clock: Clock, registry: CollectorRegistry) -> AsyncIterator[Batcher]:
-    batcher = Batcher(log, PublisherMetrics(registry), clock=clock)
+    batcher = Batcher(log, PublisherMetrics(registry), batch_lives(), clock=clock)
     await batcher.start()
     yield batcher
     await batcher.stop()
@@ -345,7 +346,7 @@ class TestWithASpool:
     async def batcher(
         self, log: ChangeLog, spool: Spool, clock: Clock, registry: CollectorRegistry
     ) -> AsyncIterator[Batcher]:
-        batcher = Batcher(log, PublisherMetrics(registry), spool, clock)
+        batcher = Batcher(log, PublisherMetrics(registry), batch_lives(), spool, clock)
         await batcher.start()
         yield batcher
         await batcher.stop()

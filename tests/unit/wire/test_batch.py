@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.errors import BatchError
-from tidings.wire.batch import ID_BYTES, VERSION, Batch, decode, encode
+from tidings.wire.batch import ID_BYTES, VERSION, Batch, decode, encode, is_traced, marked
 from tidings.wire.change import Change
 
 ID = bytes(range(ID_BYTES))
@@ -91,3 +91,11 @@ def test_a_truncated_batch_is_an_error(changes: tuple[Change, ...], data: st.Dat
 def test_what_is_no_batch_of_this_version(payload: bytes) -> None:
     with pytest.raises(BatchError):
         decode(payload)
+
+
+def test_the_id_of_a_batch_says_whether_it_is_followed() -> None:
+    for batch_id in (bytes(16), b"\xff" * 16, bytes(range(16))):
+        assert is_traced(marked(batch_id, traced=True))
+        assert not is_traced(marked(batch_id, traced=False))
+        assert marked(batch_id, traced=True)[:-1] == batch_id[:-1]
+        assert len(marked(batch_id, traced=False)) == ID_BYTES

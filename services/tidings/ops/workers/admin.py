@@ -22,9 +22,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from tidings.ops.admin import MAX_REQUESTS, admin_page, guarded, metrics_response, readiness_response
+from tidings.ops.admin import MAX_REQUESTS, guarded, metrics_response, readiness_response
+from tidings.ops.dashboard import dashboard_page, process_facts
 from tidings.ops.guard import AdminAccess
 from tidings.ops.listener import QuietServer
+from tidings.ops.page import ASSETS
+from tidings.ops.variables import variables
 from tidings.ops.workers.accounts import Accounts
 from tidings.ops.workers.board import Board
 from tidings.ops.workers.forwarding import METHODS, Forwarding
@@ -67,6 +70,8 @@ class AggregatedAdmin:
         ]
         own = [
             Route("/", self._index),
+            ASSETS,
+            Route("/debug/vars", self._variables),
             Route("/workers/", self._list),
             Route("/debug/accounts/{account}", Accounts(self._peers)),
             Route("/workers/{number:int}/{path:path}", self._forwarding, methods=METHODS),
@@ -97,6 +102,9 @@ class AggregatedAdmin:
         return len(unready) < len(self._board.workers), unready
 
     async def _metrics(self, request: Request) -> Response:
+        return metrics_response(Collected(await self._collect()), request)
+
+    async def _collect(self) -> list[Metric]:
         # One scrape after the other: older answers must not be added up after newer ones.
         async with self._scraping:
             told = await self._peers.ask_all("/metrics")
@@ -105,7 +113,27 @@ class AggregatedAdmin:
                 for number, (pid, response) in told.items()
             }
             total = self._totals.merge(answers)
-        return metrics_response(Collected([*total, *self._own_metrics(answers)]), request)
+        return [*total, *self._own_metrics(answers)]
+
+    async def _variables(self, request: Request) -> Response:
+        """The sums as metrics, and by worker what each publishes beside them."""
+        metrics = await self._collect()
+        told = await self._peers.ask_all("/debug/vars?metrics=0")
+        ready, unready = await self._ready()
+        return JSONResponse(
+            {
+                "process": process_facts(self._title),
+                "time": time.time(),
+                "state": {"alive": not self._board.stuck(time.monotonic()), "ready": ready, "unready": unready},
+                "workers": {
+                    str(number): {"url": f"workers/{number}/", **response.json()}
+                    for number, (_, response) in told.items()
+                    if response.status_code == 200
+                },
+                "metrics": variables(metrics),
+            },
+            headers={"Cache-Control": "no-store"},
+        )
 
     def _own_metrics(self, answers: Mapping[int, Answer]) -> Iterator[Metric]:
         up = GaugeMetricFamily("tidings_worker_up", "Whether a worker answered this scrape", labels=["worker"])
@@ -148,10 +176,13 @@ class AggregatedAdmin:
             f"<td>{html.escape(unready.get(f'worker {number}', 'ready'))}"
             for number, seat in self._board.workers.items()
         )
-        table = f"<table><tr><th>Worker<th>Process<th>Restarts<th>State{rows}</table>"
+        workers = (
+            "<section><h2>Workers</h2><table><thead><tr><th>Worker<th>Process<th>Restarts<th>State"
+            f"<tbody>{rows}</table></section>"
+        )
         count = len(self._board.workers)
         state = f"{count - len(unready)} of {count} workers ready"
-        return admin_page(self._title, state, ("metrics", "readyz", "livez", "workers/"), table)
+        return dashboard_page(self._title, state, ("debug/vars", "metrics", "readyz", "livez", "workers/"), workers)
 
 
 def administer(

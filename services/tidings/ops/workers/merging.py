@@ -23,6 +23,8 @@ GAUGES: Final[dict[str, Callable[[float, float], float]]] = {
     # Each worker has a feed of its own: what matters is the worst.
     "tidings_feed_lag_seconds": max,
     "tidings_feed_silence_seconds": max,
+    # All workers are in one container.
+    "tidings_cgroup_memory_bytes": max,
 }
 """Gauges whose sum would mean nothing; all others are summed."""
 

@@ -64,5 +64,6 @@ def work(command: str, place: Place, seat: Seat, lifeline: int, compose: Compose
         runtime.health,
         admin_access(settings),
         runtime.pages,
+        runtime.published,
     )
     serve(services, runtime, listeners, lifeline)

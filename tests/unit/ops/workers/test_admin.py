@@ -123,6 +123,27 @@ async def test_metrics_in_the_format_that_is_asked_for(crowd: Crowd) -> None:
     assert answer.text.endswith("# EOF\n")
 
 
+async def test_variables_are_the_sums_and_what_each_worker_publishes(crowd: Crowd) -> None:
+    told = (await crowd.get("/debug/vars")).json()
+    assert told["metrics"]["tidings_pushes_total"] == 7
+    assert told["metrics"]["tidings_worker_up"] == {"1": 1, "2": 1}
+    assert told["state"] == {"alive": True, "ready": True, "unready": {}}
+    assert told["process"]["title"] == "Tidings <test>"
+    assert {number: worker["url"] for number, worker in told["workers"].items()} == {
+        "1": "workers/1/",
+        "2": "workers/2/",
+    }
+    assert told["workers"]["1"]["state"]["ready"] is True
+    assert "metrics" not in told["workers"]["1"]
+    assert (await crowd.get("/debug/vars", "probe")).status_code == 404
+
+
+async def test_the_pages_of_a_worker_find_their_assets_below_its_prefix(crowd: Crowd) -> None:
+    assert (await crowd.get("/assets/dashboard.js")).status_code == 200
+    assert (await crowd.get("/workers/2/assets/dashboard.js")).status_code == 200
+    assert (await crowd.get("/workers/2/debug/vars")).json()["metrics"]["tidings_pushes_total"] == 4
+
+
 async def test_a_worker_that_does_not_answer_is_left_out_and_counted(
     workers: list[Worker], monkeypatch: pytest.MonkeyPatch
 ) -> None:

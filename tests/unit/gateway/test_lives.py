@@ -1,0 +1,151 @@
+from __future__ import annotations
+
+import pytest
+
+from tidings.gateway.connection import Connection
+from tidings.gateway.lives import Lives
+from tidings.gateway.reactor import CLOSED
+from tidings.ops.requests import Family, Sampler
+from tidings.ops.requests.book import MOST_ACTIVE
+
+REFRESH = 120.0
+
+
+class Clock:
+    now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Followed:
+    def __init__(self, every: int = 1) -> None:
+        self.clock = Clock()
+        self.family = Family("connections", "")
+        self.lives = Lives(self.family, Sampler(every, 1e9), self.clock, REFRESH)
+
+    def accept(self) -> Connection:
+        connection = Connection(7, CLOSED)
+        connection.pinged = self.clock.now
+        self.lives.accepted(connection, self.clock.now)
+        return connection
+
+    def after(self, seconds: float) -> float:
+        self.clock.now += seconds
+        return self.clock.now
+
+    def stages(self) -> list[str]:
+        (trace,) = self.family.active()
+        return [stage for _, stage in trace.events]
+
+
+@pytest.fixture
+def followed() -> Followed:
+    return Followed()
+
+
+def test_a_life_from_accept_to_close(followed: Followed) -> None:
+    connection = followed.accept()
+    followed.after(0.001)
+    followed.lives.reached(connection, "head")
+    followed.lives.routed(connection, "/jmap/ws")
+    followed.lives.subscribed(connection)
+    (trace,) = followed.family.active()
+    connection.pushed_at = followed.after(0.002)
+    followed.lives.look()
+    connection.pushed_at = followed.after(5.0)
+    followed.lives.look()
+    followed.after(1.0)
+    followed.lives.look()
+    followed.lives.closed(connection, "eof")
+    assert trace.title == "/jmap/ws"
+    assert [stage for _, stage in trace.events] == [
+        "head",
+        "route",
+        "subscribed",
+        "first cursor",
+        "first push",
+        "closed: eof",
+    ]
+    assert trace.latency == pytest.approx(0.003)
+    assert followed.family.done(1) == (trace,)
+    assert followed.family.active() == ()
+
+
+def test_a_cursor_that_is_told_at_once_is_noticed_at_once(followed: Followed) -> None:
+    connection = followed.accept()
+    connection.pushed_at = followed.after(0.5)
+    followed.lives.subscribed(connection)
+    followed.lives.subscribed(connection)
+    assert followed.stages() == ["subscribed", "first cursor", "subscribed"]
+
+
+def test_the_fresh_cursor_of_an_idle_connection_is_not_called_a_push(followed: Followed) -> None:
+    connection = followed.accept()
+    connection.pushed_at = followed.after(0.5)
+    followed.lives.subscribed(connection)
+    connection.pushed_at = followed.after(REFRESH)
+    followed.lives.look()
+    assert followed.stages()[-1] == "first push, or a fresh cursor"
+
+
+def test_what_was_told_just_before_the_end_is_not_missed(followed: Followed) -> None:
+    connection = followed.accept()
+    followed.lives.subscribed(connection)
+    (trace,) = followed.family.active()
+    connection.pushed_at = followed.after(0.5)
+    followed.lives.closed(connection, "told")
+    assert [stage for _, stage in trace.events] == ["subscribed", "first cursor", "closed: told"]
+
+
+@pytest.mark.parametrize("reason", ["protocol_error", "write_deadline", "pong_deadline"])
+def test_a_close_for_a_fault_is_an_error(followed: Followed, reason: str) -> None:
+    connection = followed.accept()
+    followed.lives.closed(connection, reason)
+    followed.lives.closed(connection, reason)
+    (trace,) = followed.family.failed()
+    assert trace.events == [(0.0, f"closed: {reason}")]
+
+
+def test_every_rejection_is_kept_also_of_those_not_followed() -> None:
+    followed = Followed(every=1000)
+    first, second = followed.accept(), followed.accept()
+    followed.after(0.25)
+    followed.lives.rejected(first, "/jmap/ws", 401, "no_token")
+    followed.lives.rejected(second, "connection", 400, "bad_head")
+    later, earlier = followed.family.failed()
+    assert (earlier.title, earlier.events) == ("/jmap/ws", [(0.25, "rejected: 401 no_token")])
+    assert (later.title, later.events) == ("connection", [(0.25, "rejected: 400 bad_head")])
+    assert followed.family.active() == ()
+
+
+def test_one_that_is_handed_over_is_done(followed: Followed) -> None:
+    connection = followed.accept()
+    followed.after(0.003)
+    followed.lives.handed_over(connection)
+    assert followed.family.done(1)[0].title == "handed over"
+    assert followed.family.active() == ()
+
+
+def test_of_one_that_is_not_followed_nothing_is_noted() -> None:
+    followed = Followed(every=1000)
+    followed.accept()
+    other = followed.accept()
+    followed.lives.reached(other, "head")
+    followed.lives.routed(other, "/jmap/ws")
+    followed.lives.subscribed(other)
+    followed.lives.look()
+    followed.lives.handed_over(other)
+    followed.lives.closed(other, "eof")
+    assert followed.stages() == []
+
+
+def test_a_newer_one_takes_the_place_of_the_oldest(followed: Followed) -> None:
+    first = followed.accept()
+    (trace,) = followed.family.active()
+    for _ in range(MOST_ACTIVE):
+        followed.accept()
+    assert len(followed.family.active()) == MOST_ACTIVE
+    assert trace.events[-1][1].startswith("not followed any further")
+    followed.lives.closed(first, "protocol_error")
+    assert followed.family.failed() == ()
