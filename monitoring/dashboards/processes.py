@@ -41,6 +41,31 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         )
         .with_panel(
             series(
+                "Main loop busy",
+                "CPU time of the thread that the main loop runs in, as a share of one core: at 1 there is no more.",
+                "percentunit",
+                Query(HERE.rate("tidings_loop_cpu_seconds_total", by="instance"), "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Timers late",
+                "How late timers of the main loop go off: what everything that happens in it waits for.",
+                "s",
+                *HERE.percentiles("tidings_loop_late_seconds", "late", 50, 99),
+            )
+        )
+        .with_panel(
+            series(
+                "Memory, by layer",
+                "What the layers are, and why they differ, is on the admin port: /debug/memory.",
+                "bytes",
+                Query(HERE.total("tidings_memory_bytes", by="layer"), "{{layer}}"),
+                Query(HERE.total("tidings_cgroup_memory_bytes", by="layer"), "container: {{layer}}"),
+            )
+        )
+        .with_panel(
+            series(
                 "Main loop silent for",
                 "Time since the main loop last ran, which it should every second. At 30 s the process is restarted.",
                 "s",
