@@ -17,6 +17,8 @@ class UnreliableLog(MemoryLog):
     def __init__(self, shards: int) -> None:
         super().__init__(shards)
         self.accepts = True
+        self.confirm_seconds = 0.0
+        """How long a confirm takes longer than the entry takes to its readers."""
         self.attached = 0
         self._muted = [asyncio.Event() for _ in range(shards)]
         self._cut = [asyncio.Event() for _ in range(shards)]
@@ -25,6 +27,7 @@ class UnreliableLog(MemoryLog):
         if not self.accepts:
             raise LogUnavailable("blocked")
         await super().append(shard, payload)
+        await asyncio.sleep(self.confirm_seconds)
 
     def recreate(self, shard: int) -> None:
         """The shard's log is another one from now on; present readers keep reading the old one."""

@@ -31,9 +31,6 @@ UNPROVEN_SECONDS: Final = 5.0
 """Silence that the log is told of when no marker can be appended to find out what it means."""
 DOUBT_SECONDS: Final = 60.0
 """How much earlier than a batch was appended it may be in the log, by the clocks of its writer and the broker."""
-SPREAD_SECONDS: Final = 0.01
-"""For each feed of this process that attaches: how long one of them may wait for what others append, before it appends
-a marker of its own. Where many gateways attach at once, each would have to read the markers of all."""
 RETRY_SECONDS: Final = (0.2, 1.0)
 MAX_PATIENCE: Final = 8
 """What the times of a feed that fails to attach again and again are multiplied by at the most."""
@@ -64,7 +61,6 @@ class FeedCounters:
     undecodable: int = 0
     lost: int = 0
     gaps: int = 0
-    attaching: int = 0
 
 
 class Feed:
@@ -96,10 +92,8 @@ class Feed:
         self._verified = False
         self._doubtful = False
         self._appended = 0.0
-        self._attached = 0.0
         self._marker = b""
         self._proofs: dict[bytes, asyncio.Event] = {}
-        self._attaching = False
         self._unproven = False
         self._patience = 1
         self._arrival = asyncio.Event()
@@ -137,8 +131,6 @@ class Feed:
     async def _run(self) -> None:
         # A task group that fails just when it is cancelled tells only of its failure.
         while not self._stopped:
-            self._counters.attaching += 1
-            self._attaching = True
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(self._read(self._start()))
@@ -149,19 +141,12 @@ class Feed:
                     _log.warning("feed lost", shard=self.shard, reason=reason)
                     self._counters.lost += 1
                 self.live = False
-            finally:
-                self._end_attaching()
             await asyncio.sleep(random.uniform(*RETRY_SECONDS) * self._patience)  # noqa: S311 - jitter
             # Many gateways that attach at once can be what makes a broker slow: then trying sooner is no help. It wears
             # off with each marker that comes back in time, and not at once, or all would be lost again, and again.
             self._patience = min(self._patience * 2, MAX_PATIENCE)
 
-    def _end_attaching(self) -> None:
-        self._counters.attaching -= self._attaching
-        self._attaching = False
-
     def _start(self) -> Start:
-        self._attached = time.time()
         position = self.window.position
         self._verified = position is None
         self._marker = token_bytes(batches.ID_BYTES)
@@ -183,8 +168,7 @@ class Feed:
 
     async def _prove_live(self) -> None:
         """Append a marker on attaching and after silence; raise ReadLost when nothing comes back."""
-        await asyncio.sleep(random.uniform(0, SPREAD_SECONDS * (self._counters.attaching - 1)))  # noqa: S311 - jitter
-        quiet = 0.0 if not self.live else QUIET_SECONDS[0]
+        quiet = 0.0
         while True:
             silence = time.monotonic() - self.heard_at
             if silence < quiet:
@@ -250,12 +234,9 @@ class Feed:
             self._events.batch(self.shard, position, told, consumed)
             if followed is not None:
                 followed()
-        # What was appended since we attached proves as much as our own marker, whoever appended it. Should its
-        # writer's clock be wrong, we are live before all of the past is read: it is told as news then.
-        goes_live = not self.live and (batch.id == self._marker or batch.appended >= self._attached)
+        goes_live = not self.live and batch.id == self._marker
         if goes_live:
             self.live = self._primed = True
-            self._end_attaching()
         if self._gap and self._primed:
             self._gap = False
             self._events.gap(self.shard)
