@@ -241,6 +241,8 @@ async def test_frozen_and_thawed(node: Broker, pair: Pair) -> None:
         await pair.spooled("during")
         await pair.publisher.says("bus unavailable", connection="publish", reason="no answer from the broker in time")
         await pair.publisher.shows(0, "tidings_bus_connected", connection="publish")
+        await pair.gateway.says("feed unproven")
+        assert await pair.gateway.value("tidings_feed_silence_seconds") > 5
         assert (await pair.gateway.get("/readyz")).status_code == 200
     finally:
         node.resume()
@@ -255,6 +257,8 @@ async def test_memory_alarm(node: Broker, pair: Pair) -> None:
         await pair.publisher.shows(1, "tidings_bus_blocked")
         await pair.publisher.shows(2, "tidings_bus_connected")
         assert await pair.gateway.value("tidings_bus_connected", connection="consume") == 1
+        await pair.gateway.says("feed unproven")
+        assert await pair.gateway.value("tidings_feed_silence_seconds") > 5
     await pair.publisher.says("bus unblocked")
     await pair.publisher.shows(0, "tidings_bus_blocked")
     await pair.told("during")
