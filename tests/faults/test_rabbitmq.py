@@ -265,6 +265,20 @@ async def test_memory_alarm(node: Broker, pair: Pair) -> None:
     await pair.unharmed()
 
 
+async def test_a_gateway_that_starts_during_an_alarm_answers_after_it(node: Broker) -> None:
+    url = node.fresh_url()
+    async with memory_alarm(node):
+        with tidings("gateway", "--bus", url, "--shards", str(SHARDS)) as process:
+            gateway = Service(process)
+            async with jmap_client(process.url("gateway", f"/jmap/ws?account={ACCOUNT}", "ws")) as client:
+                await client.send(**{"@type": "WebSocketPushEnable", "dataTypes": None})
+                await gateway.shows(1, "tidings_bus_blocked")
+                assert await gateway.value("tidings_feeds") == 1
+                assert await gateway.value("tidings_feeds_live") == 0
+                await asyncio.to_thread(node.ctl, "set_vm_memory_high_watermark", "0.6")
+                assert await client.changed(SECONDS) == {}
+
+
 async def test_a_stream_deleted_and_declared_again(node: Broker, tmp_path: Path) -> None:
     url = node.fresh_url()
     async with paired(url, url, tmp_path) as pair:
