@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Final, NamedTuple, cast
 
 from tidings.bus.log import Entry
 from tidings.errors import BatchError
@@ -23,6 +24,10 @@ class Told(NamedTuple):
     changed_at: float | None
 
 
+_told: Final = cast("Callable[[tuple[str, Mapping[str, str], float | None]], Told]", partial(tuple.__new__, Told))
+"""Told from its members, without the call into Python that a NamedTuple's own constructor is."""
+
+
 def read_entry(entry: Entry) -> tuple[Batch | BatchError, Position]:
     """The batch of a log entry, or why it is none; and its position, which it has in any case."""
     try:
@@ -38,14 +43,13 @@ def told_of(batch: Batch, position: Position, clock_offset: float) -> list[Told]
     A change without a state gets one from (offset, index, batch id): the same in every gateway, with no clock.
     `clock_offset` is what the monotonic clock shows at Unix time 0.
     """
-    return [
-        Told(
-            change.account,
-            change.changed if None not in change.changed.values() else _filled(change.changed, position, index),  # type: ignore[arg-type]
-            None if change.time is None else change.time + clock_offset,
-        )
-        for index, change in enumerate(batch.changes)
-    ]
+    told = []
+    for index, change in enumerate(batch.changes):
+        states = change.changed
+        changed: Mapping[str, str] = states if None not in states.values() else _filled(states, position, index)  # type: ignore[assignment]
+        changed_at = None if change.time is None else change.time + clock_offset
+        told.append(_told((change.account, changed, changed_at)))
+    return told
 
 
 def _filled(changed: Mapping[str, str | None], position: Position, index: int) -> Mapping[str, str]:

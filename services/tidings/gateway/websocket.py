@@ -112,11 +112,15 @@ def handshake(request: Request, subprotocol: str | None) -> bytes:
     ).encode("ascii")
 
 
+_SHORT_HEADS: Final = [[bytes((0x80 | opcode, size)) for size in range(126)] for opcode in range(16)]
+"""Most frames are short, and making their two bytes would cost as much as encoding what is in them."""
+
+
 def frame(opcode: Opcode, payload: bytes) -> bytes:
     """An unmasked final frame, as a server sends it."""
     size = len(payload)
     if size < 126:
-        return bytes((0x80 | opcode, size)) + payload
+        return _SHORT_HEADS[opcode][size] + payload
     if size < 65536:
         return _MEDIUM_HEAD(0x80 | opcode, 126, size) + payload
     return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload

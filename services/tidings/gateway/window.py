@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Mapping, Sequence
 from enum import Enum, auto
-from operator import attrgetter
+from operator import attrgetter, itemgetter
 from typing import Final, NamedTuple
 
 from tidings.gateway.told import Told
@@ -36,19 +36,20 @@ class _Kept(NamedTuple):
 
 
 _offset = attrgetter("offset")
+_offset_of = itemgetter(0)
 
 
 class Window:
     """The batches of the last `seconds`, at most MAX_BATCHES of them and MAX_CHANGES changes.
 
-    Of an account it keeps the newest state of each data type, with the offset that it came at: whoever asks what an
-    account missed gets just those that came after.
+    The changes of an account are also by themselves, each with the offset that it came at, the oldest first: whoever
+    asks what an account missed looks only at those that came after.
     """
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._kept: deque[_Kept] = deque()
-        self._newest: dict[str, dict[str, tuple[int, str]]] = {}
+        self._of_account: dict[str, list[tuple[int, Mapping[str, str]]]] = {}
         self._changes = 0
 
     def __len__(self) -> int:
@@ -67,12 +68,13 @@ class Window:
         offset, check = position
         self._kept.append(_Kept(offset, check, appended, [change.account for change in changes]))
         self._changes += len(changes)
+        of_account = self._of_account
         for account, changed, _ in changes:
-            newest = self._newest.get(account)
-            if newest is None:
-                newest = self._newest[account] = {}
-            for name, state in changed.items():
-                newest[name] = (offset, state)
+            earlier = of_account.get(account)
+            if earlier is None:
+                of_account[account] = [(offset, changed)]
+            else:
+                earlier.append((offset, changed))
         while len(self._kept) > 1 and (
             self._kept[0].appended < appended - self._seconds
             or len(self._kept) > MAX_BATCHES
@@ -84,14 +86,10 @@ class Window:
         oldest = self._kept.popleft()
         self._changes -= len(oldest.accounts)
         for account in oldest.accounts:
-            newest = self._newest.get(account)
-            if newest is None:
-                continue
-            left = {name: at for name, at in newest.items() if at[0] > oldest.offset}
-            if left:
-                self._newest[account] = left
-            else:
-                del self._newest[account]
+            left = self._of_account[account]
+            del left[0]
+            if not left:
+                del self._of_account[account]
 
     def find(self, position: Position) -> Place:
         """Where a position is: one bisection."""
@@ -104,5 +102,8 @@ class Window:
 
     def missed(self, account: str, since: Position) -> dict[str, str]:
         """What changed in an account after a position inside: the newest states by type, empty when nothing did."""
-        newest: Mapping[str, tuple[int, str]] = self._newest.get(account, {})
-        return {name: state for name, (offset, state) in newest.items() if offset > since.offset}
+        changes = self._of_account.get(account, [])
+        missed: dict[str, str] = {}
+        for _, changed in changes[bisect_right(changes, since.offset, key=_offset_of) :]:
+            missed |= changed
+        return missed
