@@ -126,7 +126,9 @@ class Container:
 
     def _command(self) -> list[str]:
         entry = ["rabbitmq-server"] if "rabbitmq" in self.spec["image"] else [sys.executable, "-m", "tidings"]
-        return [self._local(part) for part in [*self.spec.get("command", entry), *self.spec.get("args", [])]]
+        # What stands for the image's own is a path of this machine already, below /tmp perhaps.
+        command = [self._local(part) for part in self.spec["command"]] if "command" in self.spec else entry
+        return [*command, *(self._local(part) for part in self.spec.get("args", []))]
 
     def _inside(self, command: Sequence[str]) -> list[str]:
         return [*self._pod.network.enter("--net", "--mount", "--pid"), *command]
