@@ -1,8 +1,9 @@
 """Who may use the admin listener: this machine under a name of its own, and whoever knows the token.
 
 What it shows (memory, stacks, who is connected) is nobody else's business, and some of it costs. A page in a browser
-on this machine can reach loopback too: a name that it rebinds to 127.0.0.1 shows in Host, and what changes something
-needs a header that no page may send elsewhere without asking first (a CORS preflight, which nothing answers).
+on this machine can reach loopback too: a name that it rebinds to 127.0.0.1 shows in Host, what a page of another site
+asks for shows in Sec-Fetch-Site, and what changes something needs a header that no page may send elsewhere without
+asking first (a CORS preflight, which nothing answers).
 """
 
 from __future__ import annotations
@@ -41,6 +42,8 @@ class AdminAccess:
                 )
             if not names_loopback(headers.get("host", "")):
                 return PlainTextResponse("without the admin token only loopback names are served\n", 400)
+            if _is_foreign(headers):
+                return PlainTextResponse("a page of another site may only link here\n", 403)
         if scope["method"] not in READING and CHANGE_HEADER not in headers:
             return PlainTextResponse(f"what may change something needs the header {CHANGE_HEADER}, of any value\n", 403)
         return None
@@ -68,6 +71,14 @@ def admin_access(settings: OpsSettings) -> AdminAccess:
             )
         return AdminAccess()
     return AdminAccess(settings.admin_token.get_secret_value())
+
+
+def _is_foreign(headers: Headers) -> bool:
+    """Whether a page of another site asks (Fetch Metadata), and not a person who has followed its link.
+
+    It could not read the answer. But a GET too can stop the process for a moment: `heap?gc=1`, `objects?force=1`.
+    """
+    return headers.get("sec-fetch-site") in ("cross-site", "same-site") and headers.get("sec-fetch-user") != "?1"
 
 
 def _is_local(scope: Scope) -> bool:

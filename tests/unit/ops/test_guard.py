@@ -86,6 +86,23 @@ def test_reading_needs_no_header(access: AdminAccess) -> None:
     assert status(access, scope(LOCAL, ADMIN, "HEAD", host="localhost")) == 200
 
 
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_page_of_another_site_may_only_link_here(access: AdminAccess, site: str) -> None:
+    image = scope(LOCAL, ADMIN, host="localhost:9090", sec_fetch_site=site, sec_fetch_mode="no-cors")
+    assert status(access, image) == 403
+    script = scope(LOCAL, ADMIN, host="localhost:9090", sec_fetch_site=site, sec_fetch_mode="navigate")
+    assert status(access, script) == 403, "a page that goes there by itself, again and again"
+    link = scope(LOCAL, ADMIN, host="localhost:9090", sec_fetch_site=site, sec_fetch_user="?1")
+    assert status(access, link) == 200
+    token = scope(LOCAL, ADMIN, host="localhost:9090", sec_fetch_site=site, authorization=f"Bearer {TOKEN}")
+    assert status(AdminAccess(TOKEN), token) == 200
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_its_own_pages_and_typed_addresses_are_served(access: AdminAccess, site: str) -> None:
+    assert status(access, scope(LOCAL, ADMIN, host="localhost:9090", sec_fetch_site=site)) == 200
+
+
 @pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.7", "::", "admin.example"])
 def test_off_loopback_nothing_starts_without_a_token(host: str) -> None:
     with pytest.raises(SettingsError, match=f"--admin-host {host} .*: set TIDINGS_ADMIN_TOKEN"):
