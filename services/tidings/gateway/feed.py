@@ -141,6 +141,12 @@ class Feed:
                     _log.warning("feed lost", shard=self.shard, reason=reason)
                     self._counters.lost += 1
                 self.live = False
+            except* Exception as faults:  # noqa: BLE001 - a fault of ours must not end the telling
+                _log.exception("feed failed", shard=self.shard, error=repr(faults.exceptions[0]))
+                self._counters.lost += self.live
+                self.live = False
+                # The batch in hand is in the window, and who has been told of it nobody knows.
+                self._declare_gap("a fault of ours")
             await asyncio.sleep(random.uniform(*RETRY_SECONDS) * self._patience)  # noqa: S311 - jitter
             # Many gateways that attach at once can be what makes a broker slow: then trying sooner is no help. It wears
             # off with each marker that comes back in time, and not at once, or all would be lost again, and again.

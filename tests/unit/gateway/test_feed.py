@@ -214,6 +214,26 @@ async def test_a_log_cut_at_its_head_is_a_gap() -> None:
         await world.until(lambda: world.owner.gaps == 1)
 
 
+async def test_a_fault_of_ours_is_a_gap_and_the_feed_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with running() as world:
+        tell = world.owner.batch
+        faults = [KeyError("a fault")]
+
+        def fail(shard: int, position: Position, changes: Sequence[Told], consumed: float) -> None:
+            if changes and faults:
+                raise faults.pop()
+            tell(shard, position, changes, consumed)
+
+        monkeypatch.setattr(world.owner, "batch", fail)
+        with structlog.testing.capture_logs() as logs:
+            await world.broker.change("alice", Email="1")
+            await world.until(lambda: world.owner.gaps == 1 and world.feed.live)
+            await world.broker.change("alice", Email="2")
+            await world.until(lambda: world.owner.states == ["2"])
+        assert [line["error"] for line in logs if line["event"] == "feed failed"] == ["KeyError('a fault')"]
+        assert world.counters.lost == world.counters.gaps == 1
+
+
 async def test_an_entry_that_is_no_batch_is_a_gap_and_the_feed_goes_on() -> None:
     async with running() as world:
         await world.broker.append(0, b"\xc1 nonsense")
