@@ -86,6 +86,11 @@ class Pass:
         self._listening.clear()
         self._by_account.clear()
 
+    def give_up(self) -> None:
+        """Nobody can be told anything."""
+        for seeker in self._all:
+            seeker.fault = seeker.fault or ResyncReason.GAP
+
     def end(self) -> list[Seeker]:
         """Give everybody back, moved on as far as the pass came for them."""
         if self.position is not None:

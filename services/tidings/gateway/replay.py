@@ -94,6 +94,9 @@ class Replays:
         except (ReadLost, TimeoutError) as error:
             _log.info("history not read", shard=shard, reason=str(error) or "nothing came")
             await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - jitter
+        except Exception as error:  # noqa: BLE001 - a fault of ours must not leave anybody without an answer
+            _log.exception("history not read", shard=shard, error=repr(error))
+            history.give_up()
         finally:
             del self._running[shard]
         for seeker in history.end():

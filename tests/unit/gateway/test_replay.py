@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable
 from secrets import token_bytes
 
 import pytest
+from structlog.testing import capture_logs
 
 from tests.support.unreliable import UnreliableLog
 from tests.support.waiting import eventually
@@ -125,6 +126,24 @@ async def test_what_nobody_can_read_on_the_way_is_a_gap(make: Callable[..., Worl
     await eventually(lambda: len(world.done) == 2)
     assert {seeker.fault for seeker in world.done} == {ResyncReason.GAP, None}
     assert behind.missed == {"alice": {"Email": "4"}}, "the entry at offset 10"
+
+
+async def test_after_a_fault_of_ours_everybody_has_an_answer(make: Callable[..., World]) -> None:
+    world = make()
+    await world.log.open()
+    positions = await world.fill()
+
+    def fail(shard: int, position: Position) -> Place:
+        raise KeyError("a fault")
+
+    world.replays = Replays(world.log, fail, world.take_back)
+    world.replays.ask(0, Seeker(("alice",), positions[0]))
+    world.replays.ask(0, Seeker(("alice",), positions[5]))
+    with capture_logs() as logs:
+        await eventually(lambda: len(world.done) == 2)
+    assert [seeker.fault for seeker in world.done] == [ResyncReason.GAP, ResyncReason.GAP]
+    assert [line["error"] for line in logs] == ["KeyError('a fault')"]
+    assert world.replays.reads == 0
 
 
 async def test_for_those_who_are_gone_nothing_is_read(make: Callable[..., World]) -> None:
