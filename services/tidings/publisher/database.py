@@ -44,6 +44,10 @@ def open_database(
             aside = _put_aside(path)
             _log.error("state file is damaged, put aside", file=str(path), kept_as=str(aside), error=str(error))
             return _open(path, version, synchronous, lambda db: create(db, True))
+    except OSError as error:
+        raise SettingsError(
+            f"--state-dir {path.parent}: {path.name} is damaged and cannot be put aside: {error.strerror}"
+        ) from None
     except sqlite3.Error as error:
         used = " (another publisher uses it)" if primary_code(error) == sqlite3.SQLITE_BUSY else ""
         raise SettingsError(f"--state-dir {path.parent} cannot be used: {path.name}: {error}{used}") from None

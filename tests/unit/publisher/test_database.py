@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 from pathlib import Path
 
@@ -51,6 +53,21 @@ def test_a_damaged_file_is_kept_under_another_name(tmp_path: Path) -> None:
     (line,) = lines
     assert line["log_level"] == "error"
     assert Path(line["kept_as"]).read_bytes() == b"no database at all" * 100
+
+
+def test_a_damaged_file_that_cannot_be_put_aside_is_said_and_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "x.sqlite"
+    path.write_bytes(b"no database at all" * 100)
+
+    def refuse(source: Path, target: Path) -> Path:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    with pytest.raises(SettingsError, match=r"x\.sqlite is damaged and cannot be put aside: Read-only file system"):
+        open_database(path, 1, "FULL", create)
+    assert path.read_bytes() == b"no database at all" * 100
 
 
 def test_a_second_opener_is_told_who_has_it(tmp_path: Path) -> None:
