@@ -138,14 +138,17 @@ class Resumes:
 
     def _try_some(self) -> None:
         deadline = time.monotonic() + RESUME_SECONDS
-        while self._ready:
-            connection = self._ready.popleft()
-            if connection in self._outstanding:
-                self._try(connection)
-            if time.monotonic() >= deadline:
-                break
-        if self._ready:
-            asyncio.get_running_loop().call_soon(self._try_some)
+        try:
+            while self._ready:
+                connection = self._ready.popleft()
+                if connection in self._outstanding:
+                    self._try(connection)
+                if time.monotonic() >= deadline:
+                    break
+        finally:
+            # Also after a fault of ours: whoever is left, and all that come behind, would wait for good.
+            if self._ready:
+                asyncio.get_running_loop().call_soon(self._try_some)
 
     def _try(self, connection: Connection) -> None:
         shards = self.shards_of(connection)

@@ -71,15 +71,18 @@ class Resyncs:
     def _run(self) -> None:
         self._timer = None
         now = asyncio.get_running_loop().time()
-        for _ in range(self._pace.take(now, min(len(self._owed), AT_ONCE))):
-            connection = next(iter(self._owed), None)
-            if connection is None:
-                # Whoever was written to and found gone took others along.
-                break
-            reasons, missed = self._owed.pop(connection)
-            for reason in reasons:
-                self.told[reason] += 1
-            self._resumed(connection, f"resync: {', '.join(sorted(reasons))}")
-            self._release(connection, missed)
-        if self._owed and self._timer is None:
-            self._run_later()
+        try:
+            for _ in range(self._pace.take(now, min(len(self._owed), AT_ONCE))):
+                connection = next(iter(self._owed), None)
+                if connection is None:
+                    # Whoever was written to and found gone took others along.
+                    break
+                reasons, missed = self._owed.pop(connection)
+                for reason in reasons:
+                    self.told[reason] += 1
+                self._resumed(connection, f"resync: {', '.join(sorted(reasons))}")
+                self._release(connection, missed)
+        finally:
+            # Also after a fault of ours: whoever is left would wait for somebody else to come.
+            if self._owed and self._timer is None:
+                self._run_later()

@@ -17,7 +17,7 @@ from tidings.gateway.hub import Hub
 from tidings.gateway.pending import Pending, ResyncReason
 from tidings.gateway.reactor import CLOSED
 from tidings.gateway.subscriptions import Subscriptions
-from tidings.gateway.told import Told
+from tidings.gateway.told import Changed, Told
 from tidings.gateway.window import Window
 from tidings.wire import cursor
 from tidings.wire.cursor import Position
@@ -148,6 +148,48 @@ async def test_nothing_is_said_until_every_feed_is_live() -> None:
     assert set(cursor.decode(str(hello["cursor"]))[1]) == {shard_of("alice", SHARDS), shard_of(ELSEWHERE, SHARDS)}
     assert world.subscriptions.resumes.counters.fresh == 1
     assert world.outcomes == ["fresh"]
+
+
+async def test_a_fault_with_one_leaves_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    world, first, second = World(), connection("alice"), connection("alice")
+    for each in (first, second):
+        world.subscriptions.subscribe(each, world.form, None)
+    resume = world.hub.resume
+
+    def fail(connection: Connection, missed: Changed) -> None:
+        if connection is first:
+            raise KeyError("a fault")
+        resume(connection, missed)
+
+    monkeypatch.setattr(world.hub, "resume", fail)
+    with pytest.raises(KeyError):
+        world.reader("alice").go_live()
+    await eventually(lambda: world.frames[second])
+    third = connection("alice")
+    world.subscriptions.subscribe(third, world.form, None)
+    await eventually(lambda: world.frames[third])
+
+
+async def test_a_fault_with_one_that_resynchronises_leaves_nobody_else_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world, first, second = World(), connection("alice"), connection("alice")
+    for each in (first, second):
+        world.subscriptions.subscribe(each, world.form, None)
+    world.reader("alice").go_live()
+    release = world.hub.release
+
+    def fail(connection: Connection) -> None:
+        if connection is first:
+            raise KeyError("a fault")
+        release(connection)
+
+    monkeypatch.setattr(world.hub, "release", fail)
+    faults: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    world.subscriptions.gap(shard_of("alice", SHARDS))
+    await eventually(lambda: len(world.frames[second]) == 2)
+    assert [repr(fault) for fault in faults] == ["KeyError('a fault')"]
 
 
 async def test_who_waited_and_went_is_forgotten() -> None:
