@@ -97,8 +97,10 @@ class AggregatedAdmin:
                 continue
             _, response = answers[number]
             if response.status_code != 200:
-                reasons: Mapping[str, str] = response.json()["unready"]
-                unready[f"worker {number}"] = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+                # Its listener itself answers 503 when too much is asked of it at once.
+                reasons: Mapping[str, str] = response.json().get("unready", {})
+                told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+                unready[f"worker {number}"] = told or NO_ANSWER
         return len(unready) < len(self._board.workers), unready
 
     async def _metrics(self, request: Request) -> Response:
@@ -111,6 +113,7 @@ class AggregatedAdmin:
             answers = {
                 number: Answer(pid, tuple(text_string_to_metric_families(response.text)))
                 for number, (pid, response) in told.items()
+                if response.status_code == 200
             }
             total = self._totals.merge(answers)
         return [*total, *self._own_metrics(answers)]

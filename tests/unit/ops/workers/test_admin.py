@@ -159,6 +159,22 @@ async def test_a_worker_that_does_not_answer_is_left_out_and_counted(
             assert ready.json()["unready"] == {"worker 2": "does not answer"}
 
 
+async def test_a_worker_of_which_too_much_is_asked_is_left_out(workers: list[Worker]) -> None:
+    sock = unix_listener()
+    server = QuietServer(Starlette(), limit_concurrency=0)
+    serving = asyncio.create_task(server.serve([sock]))
+    try:
+        async with crowd_of(workers[0].socket, sock) as crowd:
+            ready = await crowd.get("/readyz", "probe")
+            assert (ready.status_code, ready.json()["unready"]) == (200, {"worker 2": "does not answer"})
+            total = samples((await crowd.get("/metrics", "probe")).text)
+            assert total["tidings_pushes_total", None] == 3
+            assert (total["tidings_worker_up", "1"], total["tidings_worker_up", "2"]) == (1, 0)
+    finally:
+        server.should_exit = True
+        await serving
+
+
 async def test_a_worker_that_does_not_run_is_not_asked(crowd: Crowd) -> None:
     crowd.board.workers[2].pid = 0
     crowd.board.workers[2].restarts = 5
