@@ -63,7 +63,7 @@ class Claims:
             )
         except jwt.ExpiredSignatureError:
             raise RequestRejected(401, "expired_token", "the token has expired") from None
-        except (jwt.PyJWTError, ValueError, RecursionError):
+        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
             raise _bad_token() from None
         accounts = _accounts_of(claims)
         wanted = query.get("account")

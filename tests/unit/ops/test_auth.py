@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Mapping
 
@@ -128,7 +129,15 @@ def test_claims_that_are_required_are() -> None:
     identity = admit(strict, query={"access_token": token(**good, accounts=["team", "alice"])})
     assert identity.accounts == ("alice", "team")
     assert identity.expires is not None
-    for wrong in ({"iss": "x"}, {"aud": "x"}, {"exp": time.time() - 31}, {"nbf": time.time() + 40}, {"exp": "soon"}):
+    for wrong in (
+        {"iss": "x"},
+        {"aud": "x"},
+        {"exp": time.time() - 31},
+        {"nbf": time.time() + 40},
+        {"exp": "soon"},
+        {"exp": []},
+        {"exp": math.inf},
+    ):
         assert reason(strict, {}, {"access_token": token(**{**good, **wrong})}).startswith("401")
     assert admit(strict, query={"access_token": token(**good, exp=time.time() - 20)})
 

@@ -26,7 +26,8 @@ class Sums:
     def samples(self) -> dict[tuple[Stack, Labels], tuple[int, ...]]:
         """Everything that was added. What was found at several places of one line is one sample."""
         named: dict[tuple[Stack, Labels], tuple[int, ...]] = {}
-        for (found, thread), (count, nanoseconds) in self._sums.items():
+        # A copy is made at once; a last signal may still add to what is looked at in another thread.
+        for (found, thread), (count, nanoseconds) in self._sums.copy().items():
             key = (self._symbols.name(found) or (NATIVE,), (("thread", thread),) if thread else ())
             before = named.get(key, (0, 0))
             named[key] = (before[0] + count, before[1] + nanoseconds)
