@@ -26,7 +26,7 @@ run: .venv/package.stamp ## Run everything in one process: http://127.0.0.1:8080
 	@exec $(BIN)/tidings up --maildir var/mail --state-dir var/state $(ARGS)
 
 test: .venv/package.stamp .venv/dev.stamp $(JAM)/node_modules/.package-lock.json ## Install what the tests need, run all of them, check coverage
-	@scripts/apt-install rabbitmq-server chromium openssl prometheus iproute2 docker-registry
+	@scripts/apt-install rabbitmq-server chromium openssl maildrop prometheus iproute2 docker-registry
 	@command -v go >/dev/null || scripts/apt-install golang-go
 	@$(BIN)/python -m pytest --ignore=tests/image --cov --cov-report= $(ARGS)
 	$(if $(ARGS),,@echo "Coverage of the pure modules, branches included:")
