@@ -48,14 +48,25 @@ SETTLE_SECONDS = 15.0
 TROUBLES = 20
 
 
+def _number(path: str) -> int:
+    """What a file of the kernel's holds; 0 when it is not there."""
+    file = Path(path)
+    return int(file.read_text()) if file.exists() else 0
+
+
 def missing(connections: int) -> list[str]:
     """What keeps this machine from holding so many."""
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     faults = []
     if files < FILES:
         faults.append(f"a process may open {files:,} files here: ulimit -Hn {FILES}")
-    if int(Path("/proc/sys/fs/file-max").read_text()) < 2.2 * connections:
+    if _number("/proc/sys/fs/file-max") < 2.2 * connections:
         faults.append(f"fs.file-max is too low: sysctl -w fs.file-max={int(2.5 * connections)}")
+    tracked = _number("/proc/sys/net/netfilter/nf_conntrack_count")
+    # Rules of a firewall, Docker's too, have the kernel remember every connection, and refuse those beyond its limit.
+    if tracked and _number("/proc/sys/net/netfilter/nf_conntrack_max") < 1.1 * connections:
+        most = int(1.2 * connections)
+        faults.append(f"connections are tracked here: sysctl -w net.netfilter.nf_conntrack_max={most}")
     needed, available = BYTES_PER_CONNECTION * connections, memory.read(()).available
     if available < needed:
         faults.append(f"{available / 2**30:.1f} GiB are available, about {needed / 2**30:.1f} GiB are needed")
