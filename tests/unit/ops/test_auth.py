@@ -129,7 +129,7 @@ def test_claims_that_are_required_are() -> None:
     identity = admit(strict, query={"access_token": token(**good, accounts=["team", "alice"])})
     assert identity.accounts == ("alice", "team")
     assert identity.expires is not None
-    for wrong in (
+    wrongs: list[dict[str, object]] = [
         {"iss": "x"},
         {"aud": "x"},
         {"exp": time.time() - 31},
@@ -137,7 +137,8 @@ def test_claims_that_are_required_are() -> None:
         {"exp": "soon"},
         {"exp": []},
         {"exp": math.inf},
-    ):
+    ]
+    for wrong in wrongs:
         assert reason(strict, {}, {"access_token": token(**{**good, **wrong})}).startswith("401")
     assert admit(strict, query={"access_token": token(**good, exp=time.time() - 20)})
 
