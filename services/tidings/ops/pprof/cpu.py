@@ -9,13 +9,14 @@ Each sample weighs the CPU time that its thread has used since the last one, so 
 from __future__ import annotations
 
 import signal
-import sys
 import threading
 import time
+from collections.abc import Sequence
 from types import FrameType
 from typing import Final
 
 from tidings.ops.pprof.profile import CPU, PERIOD_NANOSECONDS, Profile
+from tidings.ops.pprof.stacks import frames_of, outward
 from tidings.ops.pprof.sums import Sums
 
 PERIOD_SECONDS: Final = PERIOD_NANOSECONDS / 1e9
@@ -74,25 +75,24 @@ class _Taking:
     def sample(self, frame: FrameType | None) -> None:
         """In the signal handler, so in the main thread."""
         process = time.process_time_ns()
-        others = process - self._process - self._add(self._main, frame)
+        others = process - self._process - self._add(self._main, outward(frame))
         if others < WORTH_ASKING:
             # As nearly always. What little it is, the next sample has more of.
             self._process = process - max(0, others)
             return
         self._process = process
-        frames = sys._current_frames()  # noqa: SLF001 - documented, for profilers
         for thread in threading.enumerate():
-            if thread is not self._main and thread.ident in frames:
-                others -= self._add(thread, frames[thread.ident])
+            if thread is not self._main and thread.ident is not None:
+                others -= self._add(thread, frames_of(thread.ident))
         if others > 0:
-            self._sums.add(None, "", others)
+            self._sums.add((), "", others)
 
-    def _add(self, thread: threading.Thread, frame: FrameType | None) -> int:
+    def _add(self, thread: threading.Thread, frames: Sequence[FrameType]) -> int:
         now = _cpu_time(thread)
         used = now - self._used.get(thread, 0)
         if used > 0:
             self._used[thread] = now
-            self._sums.add(frame, thread.name, used)
+            self._sums.add(frames, thread.name, used)
         return max(0, used)
 
     def profile(self) -> Profile:

@@ -8,7 +8,6 @@ seen as soon as it lets go, which is in the function that called it.
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from tidings.ops.pprof.profile import Stack
-from tidings.ops.pprof.stacks import Symbols
+from tidings.ops.pprof.stacks import Symbols, frames_of
 from tidings.ops.pprof.tally import Tally
 
 BEAT_SECONDS: Final = 0.025
@@ -64,6 +63,6 @@ class StallWatch:
                 self.stalls.add(stalled[2], 0, max(0, beaten - stalled[1]))
                 stalled = None
             if now - due >= STALL_NANOSECONDS:
-                stack = Symbols().stack(sys._current_frames().get(watched))  # noqa: SLF001 - documented, for profilers
+                stack = Symbols().stack(frames_of(watched))
                 self.stalls.add(stack, int(stalled is None), now - (due if stalled is None else stalled[1]))
                 stalled = (due, now, stack)

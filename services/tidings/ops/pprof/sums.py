@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import FrameType
 
 from tidings.ops.pprof.profile import Labels, Stack, synthetic
@@ -17,9 +18,9 @@ class Sums:
         self._symbols = Symbols()
         self._sums: dict[tuple[Found, str], list[int]] = {}
 
-    def add(self, frame: FrameType | None, thread: str, nanoseconds: int) -> None:
-        """Count a sample of a thread; without a frame, of threads that Python does not know."""
-        sums = self._sums.setdefault((self._symbols.walk(frame), thread), [0, 0])
+    def add(self, frames: Iterable[FrameType], thread: str, nanoseconds: int) -> None:
+        """Count a sample of a thread; without frames, of threads that Python does not know."""
+        sums = self._sums.setdefault((self._symbols.walk(frames), thread), [0, 0])
         sums[0] += 1
         sums[1] += nanoseconds
 

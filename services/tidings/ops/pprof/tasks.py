@@ -16,7 +16,7 @@ from typing import Final
 from weakref import WeakSet, ref
 
 from tidings.ops.pprof.profile import Frame, Labels, Stack, synthetic
-from tidings.ops.pprof.stacks import MAX_FRAMES, Symbols
+from tidings.ops.pprof.stacks import MAX_FRAMES, Symbols, frames_of
 
 WRAPPERS: Final = frozenset({"coroutine_wrapper", "async_generator_asend", "async_generator_athrow", "anext_awaitable"})
 NO_FRAME: Final = synthetic("[no frame]")
@@ -82,8 +82,8 @@ def task_stack(symbols: Symbols, task: asyncio.Task[object]) -> Stack:
 def thread_stacks(symbols: Symbols) -> Iterable[tuple[str, Stack]]:
     """Name and stack of each thread that runs Python."""
     names = {thread.ident: thread.name for thread in threading.enumerate()}
-    for ident, frame in sys._current_frames().items():  # noqa: SLF001 - documented, for profilers
-        yield names.get(ident, f"thread {ident}"), symbols.stack(frame)
+    for ident in sys._current_frames():  # noqa: SLF001 - documented, for profilers
+        yield names.get(ident, f"thread {ident}"), symbols.stack(frames_of(ident))
 
 
 def label(kind: str) -> Labels:

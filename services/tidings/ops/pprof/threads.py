@@ -6,7 +6,7 @@ import functools
 import sys
 import threading
 
-from tidings.ops.pprof.stacks import Symbols
+from tidings.ops.pprof.stacks import Symbols, outward
 from tidings.ops.pprof.tally import Tally
 
 
@@ -22,7 +22,7 @@ class ThreadStarts:
 
         @functools.wraps(start)
         def counted(thread: threading.Thread) -> None:
-            self.tally.add(Symbols().stack(sys._getframe(1)), 1)  # noqa: SLF001 - documented
+            self.tally.add(Symbols().stack(outward(sys._getframe(1))), 1)  # noqa: SLF001 - documented
             start(thread)
 
         threading.Thread.start = counted  # type: ignore[method-assign,assignment]

@@ -8,6 +8,7 @@ import time
 from typing import Final
 
 from tidings.ops.pprof.profile import PERIOD_NANOSECONDS, WALL, Profile
+from tidings.ops.pprof.stacks import frames_of
 from tidings.ops.pprof.sums import Sums
 
 PERIOD_SECONDS: Final = PERIOD_NANOSECONDS / 1e9
@@ -36,6 +37,6 @@ class WallSampler:
             now = time.monotonic_ns()
             passed, last = now - last, now
             names = {thread.ident: thread.name for thread in threading.enumerate()}
-            for ident, frame in sys._current_frames().items():  # noqa: SLF001 - documented, for profilers
+            for ident in sys._current_frames():  # noqa: SLF001 - documented, for profilers
                 if ident != own:
-                    self._sums.add(frame, names.get(ident, "?"), passed)
+                    self._sums.add(frames_of(ident), names.get(ident, "?"), passed)
