@@ -109,7 +109,7 @@ async def bench_of(accounts: Sequence[str]) -> AsyncIterator[Bench]:
 async def _cost(accounts: Sequence[str]) -> Cost:
     async with bench_of(accounts) as bench:
         crowd = bench.clients
-        frame = encode({accounts[0]: {"Email": STATE}}, "AQgHAYlcAYY")
+        (frame,) = encode([{accounts[0]: {"Email": STATE}}], "AQgHAYlcAYY")
         bare, ours = [], []
         collected = _collections()
         async with asyncio.timeout(120):

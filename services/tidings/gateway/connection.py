@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import TYPE_CHECKING
@@ -11,8 +11,10 @@ if TYPE_CHECKING:
     from tidings.gateway.pending import Pending
     from tidings.gateway.reactor import Handler
 
-Encode = Callable[[Mapping[str, Mapping[str, str]], str], bytes]
-"""`changed` (account -> data type -> state) and cursor to the bytes that tell a client of them."""
+Encode = Callable[[Sequence[Mapping[str, Mapping[str, str]]], str], list[bytes]]
+"""Several `changed` (account -> data type -> state) and the cursor that goes with each of them, to the bytes that tell
+a client of each. Several at once, since a call for each would cost as much as encoding it.
+"""
 
 
 class Ends(Enum):

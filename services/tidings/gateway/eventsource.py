@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 from tidings.errors import RequestRejected
@@ -50,11 +50,13 @@ def opening(fields: Mapping[str, str]) -> bytes:
     return http1.head(200, {"Content-Type": content_type, "X-Accel-Buffering": "no", **fields})
 
 
-def encode(changed: jmap.Changed, cursor: str) -> bytes:
-    """A `state` event; only its id when nothing changed, which moves the client's cursor and dispatches nothing."""
-    if not changed:
-        return f"id: {cursor}\n\n".encode()
-    return b"event: state\nid: " + cursor.encode() + b"\ndata: " + jmap.state_change(changed) + b"\n\n"
+def encode(changes: Sequence[jmap.Changed], cursor: str) -> list[bytes]:
+    """`state` events; only an id when nothing changed, which moves the client's cursor and dispatches nothing."""
+    moved = f"id: {cursor}\n".encode()
+    return [
+        b"event: state\n" + moved + b"data: " + jmap.state_change(changed) + b"\n\n" if changed else moved + b"\n"
+        for changed in changes
+    ]
 
 
 def ping(seconds: int) -> bytes:

@@ -21,35 +21,35 @@ _NEVER: Final = Ends.NEVER
 class _Singles:
     """The usual case: one idle connection of one account, told of the last change of that account in a batch.
 
-    All of them get the same cursor, that of their shard after the batch, and need no groups.
+    All of them get the same cursor, that of their shard after the batch, and those of one form are told together.
     """
 
-    __slots__ = ("_cursor", "connections", "consumed", "frames", "told")
+    __slots__ = ("by_form", "count")
 
-    def __init__(self, after: str, consumed: float) -> None:
-        self._cursor = after
-        self.consumed = consumed
+    def __init__(self) -> None:
         self.clear()
 
     def clear(self) -> None:
         """Begin anew."""
-        self.connections: list[Connection] = []
-        self.frames: list[bytes] = []
-        self.told: list[Told] = []
+        self.by_form: dict[Form, tuple[list[Connection], list[Told]]] = {}
+        self.count = 0
 
     def take(self, connection: Connection, change: Told) -> bool:
-        """Encode the change for it, unless it is none of these."""
+        """Whether it is one of these, and has been put to them."""
         form = connection.form
         if connection.pending is not None or form is None or form.ends is not _NEVER:
             return False
         if connection.accounts.__class__ is not str:
             return False
-        changed = change.changed if form.types is None else wanted(change.changed, form)
-        if not changed:
+        if form.types is not None and form.types.isdisjoint(change.changed):
             return False
-        self.connections.append(connection)
-        self.frames.append(form.encode({change.account: changed}, self._cursor))
-        self.told.append(change)
+        group = self.by_form.get(form)
+        if group is None:
+            group = self.by_form[form] = ([], [])
+        connections, told = group
+        connections.append(connection)
+        told.append(change)
+        self.count += 1
         return True
 
 
@@ -99,18 +99,19 @@ class Fanout:
         find = self._roster.find
         chunk = outboxes.CHUNK
         (moved,) = entry.values()
-        singles = _Singles(cursor.join(self._shards, moved), consumed)
+        after = cursor.join(self._shards, moved)
+        singles = _Singles()
         late = False
         for index, change in enumerate(changes):
             if late:
-                self._tell_singles(singles, deadline)
+                self._tell_singles(singles, after, consumed, deadline)
                 return index
             found = find(change.account)
             if found is None:
                 continue
             if found.__class__ is Connection and last[change.account] == index and singles.take(found, change):
-                if len(singles.connections) == chunk:
-                    self._tell_singles(singles, deadline)
+                if singles.count == chunk:
+                    self._tell_singles(singles, after, consumed, deadline)
                     late = hurry and self._clock() >= deadline
                 continue
             for (form, accounts), group in self._match(found, change, consumed).items():
@@ -118,16 +119,17 @@ class Fanout:
                     continue
                 changed = {change.account: wanted(change.changed, form)}
                 final = all(last.get(account, -1) <= index for account in accounts)
-                frame = form.encode(changed, self._positions.cursor(accounts, entry if final else {}))
+                (frame,) = form.encode([changed], self._positions.cursor(accounts, entry if final else {}))
                 message = Message(form, Pending(changed, consumed, change.changed_at), frame)
                 self._outbox.tell(group, message, deadline)
             late = hurry and self._clock() >= deadline
-        self._tell_singles(singles, deadline)
+        self._tell_singles(singles, after, consumed, deadline)
         return len(changes)
 
-    def _tell_singles(self, singles: _Singles, deadline: float) -> None:
-        self._outbox.tell_each(singles.connections, singles.frames, singles.told, singles.consumed, deadline)
-        self._outbox.counters.matched += len(singles.connections)
+    def _tell_singles(self, singles: _Singles, after: str, consumed: float, deadline: float) -> None:
+        for form, (connections, told) in singles.by_form.items():
+            self._outbox.tell_each(form, connections, told, after, consumed, deadline)
+        self._outbox.counters.matched += singles.count
         singles.clear()
 
     def _match(

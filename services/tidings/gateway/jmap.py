@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -43,7 +43,9 @@ class _StateChange(msgspec.Struct, tag_field="@type", tag="StateChange", omit_de
     pushState: str | None = None  # noqa: N815 - its name in JMAP
 
 
-_encode = msgspec.json.Encoder().encode
+_encoder = msgspec.json.Encoder()
+_encode = _encoder.encode
+_encode_lines = _encoder.encode_lines
 _raw = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _any = msgspec.json.Decoder()
 
@@ -54,6 +56,12 @@ def state_change(changed: Changed, push_state: str | None = None) -> bytes:
     An empty `changed` only moves the client's cursor.
     """
     return _encode(_StateChange(changed, push_state))
+
+
+def state_changes(changes: Sequence[Changed], push_state: str) -> list[bytes]:
+    """A StateChange for each, all with the same `pushState`."""
+    # Lines, since JSON has no line break but between its tokens, where the encoder makes none.
+    return _encode_lines([_StateChange(changed, push_state) for changed in changes]).split(b"\n")[:-1]
 
 
 def request_error(kind: str, detail: str, request_id: str | None = None, **members: object) -> Reply:

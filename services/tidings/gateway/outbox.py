@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol, cast
+from typing import Final, NamedTuple, Protocol
 
 from tidings.gateway.connection import Connection, Ends, Form
 from tidings.gateway.pending import NOTHING, Pending, wanted
 from tidings.gateway.positions import Positions
-from tidings.gateway.told import Told
+from tidings.gateway.told import Changed, Told
 
 CHUNK: Final = 64
 """Writes between two looks at the clock."""
@@ -132,24 +132,28 @@ class Outbox:
 
     def tell_each(
         self,
+        form: Form,
         connections: list[Connection],
-        frames: Sequence[bytes],
         told: Sequence[Told],
+        cursor: str,
         consumed: float,
         deadline: float,
     ) -> None:
-        """Write to each its own frame, of its own change; after the deadline, to all of them later."""
+        """Write to each of these, all of one form, its own change; after the deadline, to all of them later."""
+        if form.types is None:
+            changes: list[Changed] = [{change.account: change.changed} for change in told]
+        else:
+            changes = [{change.account: wanted(change.changed, form)} for change in told]
         now = self._clock()
         if now >= deadline:
-            for connection, change in zip(connections, told, strict=True):
-                changed = {change.account: wanted(change.changed, cast("Form", connection.form))}
+            for connection, change, changed in zip(connections, told, changes, strict=True):
                 connection.pending = Pending(changed, consumed, change.changed_at)
             self.later(connections)
-        elif connections:
-            self._sink.send_each(connections, frames)
-            self._observer.written_each(connections, self._clock(), told, consumed)
-            self.counters.pushed += len(connections)
-            self._cool(connections, now)
+            return
+        self._sink.send_each(connections, form.encode(changes, cursor))
+        self._observer.written_each(connections, self._clock(), told, consumed)
+        self.counters.pushed += len(connections)
+        self._cool(connections, now)
 
     def flush(self, connections: list[Connection], *, only_changes: bool = False) -> None:
         """Tell each what waits for it, encoded once for those that wait for the very same."""
@@ -165,7 +169,7 @@ class Outbox:
         now = self._clock()
         for (_, form, _), group in groups.items():
             pending = group[0].pending or NOTHING
-            frame = form.encode(pending.changed, self._positions.cursor(group[0].account_names(), {}))
+            (frame,) = form.encode([pending.changed], self._positions.cursor(group[0].account_names(), {}))
             for connection in group:
                 connection.pending = None
             self._write(group, Message(form, pending, frame), now)

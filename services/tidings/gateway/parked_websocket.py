@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Final
 from zlib import crc32
 
@@ -23,13 +23,12 @@ TALK_SECONDS: Final = 10.0
 """What the messages of one client are averaged over."""
 HEARD: Final = -1.0
 """In place of the time of a ping: something came from the client since."""
-_TEXT: Final = Opcode.TEXT
 _PING: Final = websocket.frame(Opcode.PING, b"")
 
 
-def encode(changed: Mapping[str, Mapping[str, str]], cursor: str) -> bytes:
-    """A StateChange as a WebSocket text frame."""
-    return websocket.frame(_TEXT, jmap.state_change(changed, cursor))
+def encode(changes: Sequence[jmap.Changed], cursor: str) -> list[bytes]:
+    """StateChanges as WebSocket text frames."""
+    return websocket.text_frames(jmap.state_changes(changes, cursor))
 
 
 def session_state(accounts: tuple[str, ...]) -> str:

@@ -6,6 +6,7 @@ Conditional requests as in RFC 9110 section 13, the cursor being the entity tag.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -47,11 +48,14 @@ def encoder(fields: tuple[tuple[str, str], ...], *, conditional: bool) -> Encode
     encoder for the same arguments, so that answers are encoded once for many clients.
     """
 
-    def encode(changed: jmap.Changed, cursor: str) -> bytes:
+    def answer(changed: jmap.Changed, cursor: str) -> bytes:
         tagged = {**dict(fields), "ETag": f'"{cursor}"'}
         if conditional and not changed:
             return http1.response(304, fields=tagged)
         body = jmap.state_change(changed, cursor)
         return http1.response(200, body, {**tagged, "Content-Type": "application/json"})
+
+    def encode(changes: Sequence[jmap.Changed], cursor: str) -> list[bytes]:
+        return [answer(changed, cursor) for changed in changes]
 
     return encode

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
+from collections.abc import Iterable
 from enum import IntEnum
 from hashlib import sha1
 from struct import Struct
@@ -112,18 +113,29 @@ def handshake(request: Request, subprotocol: str | None) -> bytes:
     ).encode("ascii")
 
 
-_SHORT_HEADS: Final = [[bytes((0x80 | opcode, size)) for size in range(126)] for opcode in range(16)]
-"""Most frames are short, and making their two bytes would cost as much as encoding what is in them."""
+def _head(opcode: Opcode, size: int) -> bytes:
+    if size < 126:
+        return bytes((0x80 | opcode, size))
+    if size < 65536:
+        return _MEDIUM_HEAD(0x80 | opcode, 126, size)
+    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big")
+
+
+_TEXT_HEADS: Final = [_head(Opcode.TEXT, size) for size in range(512)]
+"""Most texts are short, and making a head would cost as much as encoding what is behind it."""
 
 
 def frame(opcode: Opcode, payload: bytes) -> bytes:
     """An unmasked final frame, as a server sends it."""
-    size = len(payload)
-    if size < 126:
-        return _SHORT_HEADS[opcode][size] + payload
-    if size < 65536:
-        return _MEDIUM_HEAD(0x80 | opcode, 126, size) + payload
-    return bytes((0x80 | opcode, 127)) + size.to_bytes(8, "big") + payload
+    return _head(opcode, len(payload)) + payload
+
+
+def text_frames(payloads: Iterable[bytes]) -> list[bytes]:
+    """An unmasked final frame for each text."""
+    heads, many = _TEXT_HEADS, len(_TEXT_HEADS)
+    return [
+        heads[size] + payload if (size := len(payload)) < many else frame(Opcode.TEXT, payload) for payload in payloads
+    ]
 
 
 def may_be_sent(code: int) -> bool:

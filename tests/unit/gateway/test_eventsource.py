@@ -62,7 +62,7 @@ def test_says_what_is_wrong(query: str, named: str) -> None:
 
 
 def test_a_state_event_carries_a_state_change_and_the_cursor_as_its_id() -> None:
-    event = eventsource.encode({"alice": {"Email": "line\nbreak"}}, "AUA").decode()
+    (event,) = (event.decode() for event in eventsource.encode([{"alice": {"Email": "line\nbreak"}}], "AUA"))
     lines = event.split("\n")
     assert lines[:2] == ["event: state", "id: AUA"]
     assert json.loads(lines[2].removeprefix("data: ")) == {
@@ -73,7 +73,7 @@ def test_a_state_event_carries_a_state_change_and_the_cursor_as_its_id() -> None
 
 
 def test_where_nothing_changed_there_is_only_an_id() -> None:
-    assert eventsource.encode({}, "AUA") == b"id: AUA\n\n"
+    assert eventsource.encode([{}, {}], "AUA") == [b"id: AUA\n\n"] * 2
 
 
 def test_a_ping_names_its_interval_and_has_no_id() -> None:

@@ -120,7 +120,7 @@ class World:
 
     def form(self, *types: str) -> Form:
         key = frozenset(types) or None
-        return self.forms.setdefault(key, Form(key, jmap.state_change))
+        return self.forms.setdefault(key, Form(key, jmap.state_changes))
 
     def connect(self, *accounts: str, types: tuple[str, ...] = ()) -> Connection:
         connection = Connection(3, CLOSED)
@@ -485,7 +485,7 @@ def test_a_connection_ends_when_its_form_says_so(ends: Ends, told: list[bool], i
     world = World(interval)
     connection = Connection(3, CLOSED)
     connection.accounts = A
-    world.hub.add(connection, Form(None, jmap.state_change, ends))
+    world.hub.add(connection, Form(None, jmap.state_changes, ends))
     world.hub.resume(connection, {})
     world.settle()
     world.publish((A, {"Email": "1"}))
@@ -498,7 +498,7 @@ def test_a_connection_ends_when_its_form_says_so(ends: Ends, told: list[bool], i
 
 def test_who_is_not_greeted_hears_of_changes_only() -> None:
     world = World()
-    quiet = Form(None, jmap.state_change, Ends.AT_ONCE, greets=False)
+    quiet = Form(None, jmap.state_changes, Ends.AT_ONCE, greets=False)
     parked, missed = Connection(3, CLOSED), Connection(4, CLOSED)
     parked.accounts = missed.accounts = A
     for connection in (parked, missed):
@@ -513,7 +513,7 @@ def test_who_is_not_greeted_hears_of_changes_only() -> None:
 
 def test_who_ends_in_a_fan_out_beyond_its_budget_ends_later() -> None:
     world = World(budget=0.01)
-    form = Form(None, jmap.state_change, Ends.WITH_CHANGE)
+    form = Form(None, jmap.state_changes, Ends.WITH_CHANGE)
     crowd = [Connection(number, CLOSED) for number in range(300)]
     for connection in crowd:
         connection.accounts = A

@@ -43,7 +43,7 @@ def accounts_of(shard: int) -> list[str]:
 
 ACCOUNTS = [*accounts_of(0), *accounts_of(1)]
 FORMS = [
-    Form(types, jmap.state_change, ends, greets)
+    Form(types, jmap.state_changes, ends, greets)
     for types in (None, frozenset({"Email"}), frozenset({"Mailbox", "Thread"}))
     for ends, greets in ((Ends.NEVER, True), (Ends.WITH_CHANGE, True), (Ends.AT_ONCE, True), (Ends.AT_ONCE, False))
 ]

@@ -42,6 +42,16 @@ def test_a_state_change_is_the_rfcs() -> None:
     }
 
 
+def test_many_state_changes_are_those_that_each_is_by_itself() -> None:
+    changes: list[jmap.Changed] = [
+        {"alice": {"Email": "two\nlines\u2028"}},
+        {},
+        {"bob": {"Mailbox": "1"}, "eve": {"Email": "2"}},
+    ]
+    assert jmap.state_changes(changes, "bbb") == [jmap.state_change(changed, "bbb") for changed in changes]
+    assert jmap.state_changes([], "bbb") == []
+
+
 def test_push_enable_and_disable() -> None:
     enable = {"@type": "WebSocketPushEnable", "dataTypes": ["Mailbox", "Email"], "pushState": "aaa"}
     assert read(enable) == PushEnable(frozenset({"Mailbox", "Email"}), "aaa")

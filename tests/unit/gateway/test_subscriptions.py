@@ -26,8 +26,8 @@ from tidings.wire.shard import shard_of
 SHARDS = 8
 
 
-def encode(changed: Mapping[str, Mapping[str, str]], pushed: str) -> bytes:
-    return json.dumps({"changed": changed, "cursor": pushed}).encode()
+def encode(changes: Sequence[Mapping[str, Mapping[str, str]]], pushed: str) -> list[bytes]:
+    return [json.dumps({"changed": changed, "cursor": pushed}).encode() for changed in changes]
 
 
 class Reader:

@@ -128,7 +128,7 @@ class Gateway:
         connection.accounts = client.accounts[0] if len(client.accounts) == 1 else client.accounts
         client.gateway = self
         self.clients[connection] = client
-        form = self.subscriptions.form(client.types, jmap.state_change)
+        form = self.subscriptions.form(client.types, jmap.state_changes)
         self.subscriptions.subscribe(connection, form, client.since)
 
     def disconnect(self, client: Client) -> None:

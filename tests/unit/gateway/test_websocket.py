@@ -105,6 +105,7 @@ def test_a_client_must_offer_jmap(offered: str | None) -> None:
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536])
 def test_frames_are_read_by_an_independent_parser(size: int) -> None:
     reader = StreamReader()
+    assert websocket.text_frames([b"x" * size]) == [websocket.frame(Opcode.TEXT, b"x" * size)]
     reader.feed_data(websocket.frame(Opcode.TEXT, b"x" * size))
     parser = Frame.parse(reader.read_exact, mask=False)
     with pytest.raises(StopIteration) as stop:

@@ -82,6 +82,16 @@ def test_too_many_batches_or_changes_are_dropped(monkeypatch: pytest.MonkeyPatch
     assert len(filled({"a": {"E": "1"}, "b": {"E": "1"}}, {"a": {"E": "2"}}, {"a": {"E": "3"}})) == 2
 
 
+def test_what_is_kept_is_dropped_a_part_at_a_time() -> None:
+    window = Window(160.0)
+    for second in range(1000):
+        window.append(at(second), float(second), [Told("alice", {"Email": str(second)}, None)])
+        # A sixteenth more than was asked for, and the batch that is one too many for it.
+        assert min(second + 1, 160) <= len(window) <= 172
+    assert window.find(at(999 - 160)) is Place.INSIDE
+    assert window.missed("alice", at(998)) == {"Email": "999"}
+
+
 @given(
     st.lists(st.dictionaries(st.sampled_from("ab"), st.dictionaries(st.sampled_from("EM"), st.text("xyz", max_size=1))))
 )
