@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from secrets import token_bytes
-from typing import Never
+from typing import NamedTuple, Never
 
 from tqdm import tqdm
 
@@ -45,7 +45,17 @@ PING_SECONDS = 300
 OPEN_SECONDS = 3_600.0
 TELL_SECONDS = 300.0
 SETTLE_SECONDS = 15.0
+SOME = 0.1
+"""The share of the connections from which on each is counted by itself: the first ones also have the workers, which
+were forked, write to pages that all of them shared."""
 TROUBLES = 20
+
+
+class Held(NamedTuple):
+    """So many connections, and the memory when there were."""
+
+    connections: int
+    memory: Memory
 
 
 def _number(path: str) -> int:
@@ -94,12 +104,18 @@ async def publish(url: str, shard_count: int, chosen: Sequence[int], rate: float
     await log.close()
 
 
-def connected(crowd: Crowds, connections: int) -> float:
-    """Seconds until all of them are subscribed."""
+def connected(crowd: Crowds, connections: int, gateway: int) -> tuple[float, Held]:
+    """Seconds until all of them are subscribed, and what it was when the first were."""
     start = time.monotonic()
     with tqdm(total=connections, desc="connecting", unit="conn", smoothing=0.05) as bar:
-        crowd.wait(lambda: crowd.sum("open") == connections, OPEN_SECONDS, lambda: update(bar, crowd.sum("open")))
-    return time.monotonic() - start
+
+        def wait(least: int) -> None:
+            crowd.wait(lambda: crowd.sum("open") >= least, OPEN_SECONDS, lambda: update(bar, crowd.sum("open")))
+
+        wait(int(connections * SOME))
+        some = Held(crowd.sum("open"), memory.read(memory.tree(gateway)))
+        wait(connections)
+    return time.monotonic() - start, some
 
 
 def update(bar: tqdm[Never], now: int) -> None:
@@ -121,10 +137,10 @@ def run(connections: int, workers: int, shards: int, pushes: int, rate: float) -
         stack.callback(stop_now, gateway.process)
         stack.push(lambda kind, *_: tell_troubles(gateway) if kind else None)
         time.sleep(SETTLE_SECONDS)
-        empty = memory.read(memory.tree(gateway.pid))
+        empty = Held(0, memory.read(memory.tree(gateway.pid)))
         crowd = stack.enter_context(crowds(gateway.ports["gateway"], connections, PER_PROCESS))
-        seconds = connected(crowd, connections)
-        full = memory.read(memory.tree(gateway.pid))
+        seconds, some = connected(crowd, connections, gateway.pid)
+        full = Held(connections, memory.read(memory.tree(gateway.pid)))
         chosen = random.sample(range(connections), pushes)
         with tqdm(total=pushes, desc="publishing", unit="change") as bar:
             asyncio.run(publish(url, shards, chosen, rate, bar))
@@ -133,7 +149,7 @@ def run(connections: int, workers: int, shards: int, pushes: int, rate: float) -
         told = crowd.report(TELL_SECONDS, lambda: None)
         arrived = {number for number, _ in told} == set(chosen)
         setting = f"{workers} workers, {shards} shards"
-        return rows(connections, setting, seconds, empty, full, chosen, rate, told), arrived
+        return [*held(setting, seconds, empty, some, full), *pushed(chosen, rate, told)], arrived
 
 
 def tell_troubles(gateway: Tidings) -> None:
@@ -150,33 +166,45 @@ def stop_now(gateway: subprocess.Popen[str]) -> None:
     gateway.terminate()
 
 
-def rows(
-    connections: int,
-    workers: str,
-    seconds: float,
-    empty: Memory,
-    full: Memory,
-    chosen: Sequence[int],
-    rate: float,
-    told: Sequence[tuple[int, float]],
-) -> list[Row]:
-    """What it cost, and whether everybody was told once of what was theirs."""
+def held(setting: str, seconds: float, empty: Held, some: Held, full: Held) -> list[Row]:
+    """What the connections cost."""
+    connections = full.connections
+    kernel = full.memory.kernel - empty.memory.kernel
+    return [
+        Row("connections: JWT, subscribed, distinct accounts", f"{connections:,}", "", setting),
+        Row("connected and subscribed in", f"{seconds:.0f} s", "", f"{connections / seconds:,.0f}/s, clients included"),
+        Row("user memory of the gateway", gib(full.memory.user), "", f"{gib(empty.memory.user)} without connections"),
+        Row(
+            "user memory of each connection",
+            f"{_each(empty, full):.0f} B",
+            "at most 512 B",
+            f"of each beyond the first {some.connections:,}: {_each(some, full):.0f} B",
+        ),
+        Row(
+            "kernel memory, both ends of each connection",
+            gib(full.memory.kernel),
+            "",
+            f"{kernel / connections:,.0f} B per connection, {gib(empty.memory.kernel)} before",
+        ),
+        Row(
+            "memory of the machine, clients included",
+            gib(empty.memory.available - full.memory.available),
+            "24 GiB",
+            "marginal",
+        ),
+    ]
+
+
+def _each(few: Held, many: Held) -> float:
+    return (many.memory.user - few.memory.user) / (many.connections - few.connections)
+
+
+def pushed(chosen: Sequence[int], rate: float, told: Sequence[tuple[int, float]]) -> list[Row]:
+    """Whether everybody was told once of what was theirs, and when."""
     latencies = sorted(latency for _, latency in told)
     heard = {number for number, _ in told}
     lost, twice = len(set(chosen) - heard), len(told) - len(heard)
-    user, kernel = full.user - empty.user, full.kernel - empty.kernel
     return [
-        Row("connections: JWT, subscribed, distinct accounts", f"{connections:,}", "", workers),
-        Row("connected and subscribed in", f"{seconds:.0f} s", "", f"{connections / seconds:,.0f}/s, clients included"),
-        Row("user memory of the gateway", gib(full.user), "", f"{gib(empty.user)} before the first connection"),
-        Row("per connection, of the gateway's user memory", f"{user / connections:.0f} B", "at most 512 B"),
-        Row(
-            "kernel memory, both ends of each connection",
-            gib(full.kernel),
-            "",
-            f"{kernel / connections:,.0f} B per connection, {gib(empty.kernel)} before",
-        ),
-        Row("memory of the machine, clients included", gib(empty.available - full.available), "24 GiB", "marginal"),
         Row(
             f"pushed to {len(chosen):,} random accounts through RabbitMQ",
             f"{len(heard & set(chosen)):,} told",
