@@ -108,7 +108,9 @@ class Spool:
     async def store(self, shard: int, batch: bytes, changes: int) -> None:
         """Return when the batch is on disk, behind all that was stored for its shard before.
 
-        Raises LogFull when there is no room and LogUnavailable when the file cannot be written: nothing is kept.
+        Raises LogFull when there is no room: nothing is kept. Raises LogUnavailable when the file cannot be written:
+        what a commit that failed has left on the disk all the same is delivered, and until that is known nothing
+        overtakes it.
         """
         entry = Entry(self._last_id + 1, shard, time.time(), changes, batch)
         if self._bytes + entry.size > self._capacity:
@@ -192,10 +194,8 @@ class Spool:
         )
 
     def _settle(self, writes: Sequence[_Write], error: Exception | None) -> None:
+        # What a commit that failed was to store stays counted, and its shards held, until the file says what it holds.
         for write in writes:
-            if error is not None:
-                for entry in write.stored:
-                    self._count(entry, -1)
             # Done already: whoever waited has gone.
             if write.done.done():
                 continue
@@ -219,12 +219,11 @@ class Spool:
         while self._failure is not None:
             await asyncio.sleep(MENDED_SECONDS)
             try:
-                contents = await self._call(self._file.open)
+                self._take_stock(await self._call(self._file.open))
                 await self._call(self._file.probe)
             except (sqlite3.Error, SettingsError) as error:
                 self._failure = str(error)
                 self._metrics.failures.inc()
             else:
-                self._take_stock(contents)
                 self._failure = None
         self._mending = None

@@ -1,19 +1,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from pathlib import Path
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.support.publisher import batch_lives
+from tests.support.publisher import batch_lives, eventually
 from tidings.bus.log import ChangeLog, Entry, Start
-from tidings.errors import LogError, LogFull, LogUnavailable
+from tidings.errors import LogError, LogFull, LogUnavailable, SettingsError
 from tidings.publisher.batcher import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MAX_WAITING_CHANGES, Batcher
 from tidings.publisher.metrics import PublisherMetrics, SpoolMetrics
 from tidings.publisher.spool import Spool
-from tidings.publisher.spool_file import SpoolFile
+from tidings.publisher.spool_file import Contents, SpoolFile
+from tidings.publisher.spool_file import Entry as SpoolEntry
 from tidings.wire.batch import Batch, decode
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
@@ -394,6 +396,34 @@ class TestWithASpool:
         await spool.discard(await spool.read(shard_of(ALICE, SHARDS)))
         await batcher.submit([change(ALICE, 4)])
         assert log.ids(ALICE) == [["4"]]
+
+    async def test_nothing_overtakes_what_a_disk_that_fails_may_have_kept(
+        self, batcher: Batcher, log: FakeLog, spool: Spool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tidings.publisher.spool.MENDED_SECONDS", 0.01)
+        write = SpoolFile.write
+
+        def fail_late(file: SpoolFile, stored: Iterable[SpoolEntry], discarded: Iterable[int]) -> float | None:
+            write(file, stored, discarded)
+            file.close()
+            raise sqlite3.OperationalError("disk I/O error")
+
+        def unreadable(file: SpoolFile) -> Contents:
+            raise SettingsError("disk I/O error")
+
+        log.can_append = False
+        with monkeypatch.context() as patched:
+            patched.setattr(SpoolFile, "write", fail_late)
+            patched.setattr(SpoolFile, "open", unreadable)
+            with pytest.raises(LogUnavailable):
+                await batcher.submit([change(ALICE, 1)])
+            log.can_append = True
+            with pytest.raises(LogUnavailable):
+                await batcher.submit([change(ALICE, 2)])
+        assert log.appended == []
+        await eventually(lambda: spool.accepts)
+        await batcher.submit([change(ALICE, 2)])
+        assert await self.spooled(spool, ALICE) == [["1"], ["2"]]
 
     async def test_when_neither_takes_it_the_submitter_is_told(
         self, batcher: Batcher, log: FakeLog, spool: Spool

@@ -24,6 +24,8 @@ class Disk(SpoolFile):
     """A spool file whose disk a test breaks, or holds up."""
 
     broken = False
+    late = False
+    """Fails only once the commit is on the disk."""
 
     def __init__(self, directory: Path) -> None:
         super().__init__(directory, SHARDS)
@@ -48,6 +50,10 @@ class Disk(SpoolFile):
         entries = list(stored)
         self._check()
         oldest = super().write(entries, discarded)
+        if self.late:
+            self.late = False
+            self.close()
+            raise sqlite3.OperationalError("disk I/O error")
         self.commits.append(len(entries))
         return oldest
 
@@ -164,6 +170,7 @@ async def test_a_disk_that_fails_means_later_and_mends_itself(
         assert not spool.holds(1)
         disk.broken = False
         await eventually(lambda: spool.accepts)
+        assert spool.shards == [0]
         await spool.store(0, b"after", 1)
     assert [entry.batch for entry in await spool.read(0)] == [b"kept", b"after"]
     assert [line["event"] for line in lines] == ["the spool cannot be written", "the spool can be written again"]
@@ -180,7 +187,36 @@ async def test_everybody_who_waits_for_a_failing_disk_is_told(spool: Spool, disk
     disk.broken = True
     disk.go.set()
     assert [await outcome(task) for task in tasks] == [LogUnavailable] * 8
+    disk.broken = False
+    await eventually(lambda: spool.accepts)
     assert spool.shards == []
+
+
+async def test_a_shard_whose_commit_failed_is_held_until_the_file_says_what_it_holds(spool: Spool, disk: Disk) -> None:
+    disk.late = True
+    with pytest.raises(LogUnavailable, match="disk I/O error"):
+        await spool.store(1, b"told to have failed", 1)
+    assert spool.holds(1)
+    assert not spool.holds(2)
+    await eventually(lambda: spool.accepts)
+    assert [entry.batch for entry in await spool.read(1)] == [b"told to have failed"]
+    assert spool.holds(1)
+
+
+async def test_a_shard_is_held_no_longer_than_the_file_can_be_read(
+    spool: Spool, disk: Disk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full() -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(disk, "probe", full)
+    disk.broken = True
+    with pytest.raises(LogUnavailable):
+        await spool.store(1, b"lost", 1)
+    assert spool.holds(1)
+    disk.broken = False
+    await eventually(lambda: not spool.holds(1))
+    assert not spool.accepts
 
 
 async def test_a_removal_that_fails_leaves_the_entries(spool: Spool, disk: Disk) -> None:
