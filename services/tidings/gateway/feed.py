@@ -159,7 +159,8 @@ class Feed:
         # A gap empties the window: like a new feed, it builds one from the history there is now. Attaching at the
         # tail instead could miss the marker, which travels on another connection and may be there first.
         if position is None:
-            return FromTime(time.time() - WINDOW_SECONDS)
+            self._appended = time.time() - WINDOW_SECONDS
+            return FromTime(self._appended)
         # Nothing came from there the last time. Either the log is another, shorter one, or the broker is slow: only
         # what there is can tell.
         return FromTime(self._appended - DOUBT_SECONDS) if self._doubtful else FromOffset(position.offset)
@@ -218,15 +219,13 @@ class Feed:
         self.window = Window(WINDOW_SECONDS)
 
     def _take(self, entry: Entry) -> None:
-        batch, position = read_entry(entry)
-        if isinstance(batch, BatchError):
-            _log.error("undecodable log entry", shard=self.shard, offset=entry.offset, reason=str(batch))
-            self._counters.undecodable += 1
-            batch = Batch(batches.VERSION, b"", 0.0, ())
-            self._gap = True
-            self.window = Window(WINDOW_SECONDS)
+        found, position = read_entry(entry)
+        # What nobody can read is as old as the newest batch before it, as far as can be said.
+        batch = Batch(batches.VERSION, b"", self._appended, ()) if isinstance(found, BatchError) else found
         if not self._follows(position, batch.id):
             return
+        if isinstance(found, BatchError):
+            self._spoil(entry.offset, found)
         consumed = time.monotonic()
         told = told_of(batch, position, consumed - time.time())
         self.window.append(position, batch.appended, told)
@@ -250,6 +249,13 @@ class Feed:
             self._events.live(self.shard, position)
         if batch.id in self._proofs:
             self._proofs[batch.id].set()
+
+    def _spoil(self, offset: int, error: BatchError) -> None:
+        _log.error("undecodable log entry", shard=self.shard, offset=offset, reason=str(error))
+        self._counters.undecodable += 1
+        # In a history that nobody has been told of, those who come back are judged one by one.
+        self._gap = self._gap or self._primed
+        self.window = Window(WINDOW_SECONDS)
 
     def _follows(self, position: Position, batch_id: bytes) -> bool:
         """Whether an entry is new; the last one known has to be there after a reattach, or there is a gap."""

@@ -10,9 +10,11 @@ import pytest
 import structlog
 
 from tests.support.unreliable import UnreliableLog
+from tidings.bus.memory import MemoryLog
 from tidings.gateway import feed as feeds
 from tidings.gateway.feed import Feed, FeedCounters
 from tidings.gateway.told import Told
+from tidings.gateway.window import Place
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.cursor import Position, check_of
@@ -246,14 +248,47 @@ async def test_an_entry_that_is_no_batch_is_a_gap_and_the_feed_goes_on() -> None
 async def test_an_entry_that_is_no_batch_in_the_history_empties_the_window() -> None:
     world = World()
     await world.broker.open()
-    await world.broker.change("alice", Email="1")
+    batch_id = await world.broker.change("alice", Email="1")
     await world.broker.append(0, b"nonsense")
     world.feed.start()
     await world.until(lambda: world.feed.live)
-    assert len(world.feed.window) == 1
+    assert world.feed.window.find(Position(0, check_of(batch_id))) is Place.BEFORE
     assert world.owner.states == []
+    assert world.owner.gaps == 0, "nobody was told of anything before it"
     await world.feed.stop()
     await world.broker.close()
+
+
+async def test_an_entry_that_is_no_batch_is_one_gap_however_often_it_is_read() -> None:
+    async with running() as world:
+        # No marker comes behind it.
+        world.broker.accepts = False
+        await MemoryLog.append(world.broker, 0, b"nonsense")
+        await world.until(lambda: world.owner.gaps == 1)
+        for _ in range(3):
+            attached = world.broker.attached
+            world.broker.cut(0)
+            await world.until(lambda: world.broker.attached > attached)  # noqa: B023 - awaited at once
+        world.broker.accepts = True
+        await world.broker.change("alice", Email="1")
+        await world.until(lambda: world.feed.live and world.owner.states == ["1"])
+        assert world.owner.gaps == world.counters.undecodable == 1
+
+
+async def test_an_entry_that_is_no_batch_is_no_other_gap_when_a_slow_broker_is_doubted() -> None:
+    async with running("1") as world:
+        world.broker.accepts = False
+        await MemoryLog.append(world.broker, 0, b"nonsense")
+        await world.until(lambda: world.owner.gaps == 1)
+        attached = world.broker.attached
+        world.broker.accepts = True
+        world.broker.cut(0)
+        await world.until(lambda: world.broker.attached > attached)
+        world.broker.mute(0)
+        await world.broker.change("alice", Email="2")
+        await world.until(lambda: world.broker.attached > attached + 1 and world.feed.live)
+        assert world.owner.states == ["2"]
+        assert world.owner.gaps == world.counters.undecodable == 1
 
 
 async def test_not_live_while_no_marker_can_be_appended_but_goes_live_after() -> None:
