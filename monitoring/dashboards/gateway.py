@@ -82,11 +82,13 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Turned away, by reason",
-                "Requests rejected instead of parked, and times that accepting paused for lack of files.",
+                "Requests rejected instead of parked, times that accepting paused for lack of files, and faults of the "
+                "gateway's own with a connection, which it closed.",
                 "reqps",
                 Query(HERE.rate("tidings_rejections_total", by="reason"), "{{reason}}"),
                 Query(HERE.rate("tidings_head_deadlines_total"), "no head in time"),
                 Query(HERE.rate("tidings_accept_pauses_total"), "accepting paused"),
+                Query(HERE.rate("tidings_connection_faults_total"), "fault"),
             )
         )
         .with_panel(

@@ -26,6 +26,8 @@ class Witness:
         self.ended: list[tuple[Connection, str]] = []
         self.visits: list[Connection] = []
         self.then: dict[bytes, Callable[[], None]] = {}
+        self.at_visits: dict[Connection, Callable[[], None]] = {}
+        self.at_ends: dict[Connection, Callable[[], None]] = {}
 
     def received(self, connection: Connection, data: memoryview) -> None:
         said = bytes(data)
@@ -33,6 +35,7 @@ class Witness:
         self.then.get(said, lambda: None)()
 
     def timed(self, connection: Connection, now: float) -> float | None:
+        self.at_visits.get(connection, lambda: None)()
         self.visits.append(connection)
         return None
 
@@ -40,6 +43,7 @@ class Witness:
         pass
 
     def closed(self, connection: Connection, reason: str) -> None:
+        self.at_ends.get(connection, lambda: None)()
         self.ended.append((connection, reason))
 
 
@@ -179,3 +183,48 @@ async def test_a_process_that_has_none_at_all_goes_on_when_there_are_some(monkey
         sock.sendall(b"hello")
         await eventually(lambda: [said for _, said in one.witness.heard] == [b"hello"])
         assert one.reactor.counters.accept_pauses == 1
+
+
+def fail() -> None:
+    raise KeyError("a fault")
+
+
+async def test_a_fault_with_what_one_says_ends_that_one() -> None:
+    async with running() as one:
+        (first, bad), (second, good) = await one.accepted(), await one.accepted()
+        one.witness.then[b"bad"] = fail
+        with capture_logs() as logs:
+            # Nothing is awaited in between: one wake-up finds both.
+            first.sendall(b"bad")
+            second.sendall(b"good")
+            await eventually(lambda: (good, b"good") in one.witness.heard and bad.fd == -1)
+        assert one.witness.ended == [(bad, "fault")]
+        assert one.reactor.connections() == (good,)
+        assert [(line["event"], line["error"]) for line in logs] == [("connection failed", "KeyError('a fault')")]
+        assert one.reactor.counters.faults == 1
+
+
+async def test_a_fault_with_the_timer_of_one_ends_that_one() -> None:
+    async with running() as one:
+        (_, bad), (_, good) = await one.accepted(), await one.accepted()
+        one.witness.visits.clear()
+        one.witness.at_visits[bad] = fail
+        for connection in (bad, good):
+            one.reactor.reschedule(connection, 0.0)
+        with capture_logs() as logs:
+            await eventually(lambda: good in one.witness.visits)
+        assert one.witness.ended == [(bad, "fault")]
+        assert len(logs) == one.reactor.counters.faults == 1
+
+
+async def test_a_fault_with_the_end_of_one_leaves_no_descriptor_behind() -> None:
+    async with running() as one:
+        (first, bad), (second, good) = await one.accepted(), await one.accepted()
+        one.witness.at_ends[bad] = fail
+        with capture_logs() as logs:
+            first.close()
+            await eventually(lambda: bad.fd == -1)
+            second.sendall(b"good")
+            await eventually(lambda: (good, b"good") in one.witness.heard)
+        assert one.reactor.connections() == (good,)
+        assert len(logs) == one.reactor.counters.faults == 1

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from tidings.gateway.pending import Pending
-    from tidings.gateway.reactor import Handler
 
 Encode = Callable[[Sequence[Mapping[str, Mapping[str, str]]], str], list[bytes]]
 """Several `changed` (account -> data type -> state) and the cursor that goes with each of them, to the bytes that tell
@@ -23,6 +22,22 @@ class Ends(Enum):
     NEVER = auto()
     WITH_CHANGE = auto()
     AT_ONCE = auto()
+
+
+class Handler(Protocol):
+    """What a connection's bytes, timer and end mean in one phase of its life. Shared by all in that phase."""
+
+    def received(self, connection: Connection, data: memoryview) -> None:
+        """Bytes came; `data` is only valid during the call."""
+
+    def timed(self, connection: Connection, now: float) -> float | None:
+        """Its timer went off; give the monotonic time of the next, or None for a connection that is done."""
+
+    def unblocked(self, connection: Connection) -> None:
+        """An unfinished write is done."""
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """It is gone, or about to be; `reason` is a metric label."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -69,3 +84,23 @@ class Connection:
         """The accounts, always as a tuple."""
         accounts = self.accounts
         return (accounts,) if isinstance(accounts, str) else accounts
+
+
+class _Closed:
+    """The handler of a connection that is gone."""
+
+    def received(self, connection: Connection, data: memoryview) -> None:
+        """Nothing is read any more."""
+
+    def timed(self, connection: Connection, now: float) -> float | None:
+        """Leave the wheel."""
+        return None
+
+    def unblocked(self, connection: Connection) -> None:
+        """Nothing is written any more."""
+
+    def closed(self, connection: Connection, reason: str) -> None:
+        """Already known."""
+
+
+CLOSED: Final = _Closed()

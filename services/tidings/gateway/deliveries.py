@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Final
 
-from tidings.gateway.connection import Connection
+from tidings.gateway.connection import CLOSED, Connection
 from tidings.gateway.hub import Hub
-from tidings.gateway.reactor import CLOSED, Reactor
+from tidings.gateway.reactor import Reactor
 from tidings.gateway.talkers import Talkers
 from tidings.ops.requests import Family, Sampler, Trace
 from tidings.wire import batch as batches

@@ -41,6 +41,7 @@ class Hub:
         unknown_state: Callable[[], str],
     ) -> None:
         self._clock = clock
+        self._sink = sink
         self._unknown_state = unknown_state
         self._roster = Roster(shards)
         self._positions = Positions(shards)
@@ -154,6 +155,10 @@ class Hub:
         Not to be called again, nor `drain` or `expire`, before it has returned.
         """
         self._fanout.publish(shard, position, changes, consumed)
+
+    def fail(self, connections: Sequence[Connection], error: Exception) -> None:
+        """A fault of ours with these: nobody else is to wait for it. They are ended."""
+        self._sink.fail(connections, error)
 
     def blocked(self, connection: Connection) -> None:
         """A write to it is unfinished: from now on changes wait."""

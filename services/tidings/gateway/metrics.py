@@ -104,6 +104,11 @@ class GatewayMetrics:
             "Times accepting paused for lack of files",
             lambda: reactor.counters.accept_pauses,
         )
+        counter(
+            "tidings_connection_faults",
+            "Times a fault of ours ended connections",
+            lambda: reactor.counters.faults,
+        )
         counter("tidings_sent_bytes", "Bytes written to clients", lambda: reactor.counters.bytes_out)
         counter("tidings_handovers", "Requests handed over", lambda: front.counters.handed_over)
         counter(

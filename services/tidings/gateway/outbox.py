@@ -37,6 +37,9 @@ class Sink(Protocol):
     def is_blocked(self, connection: Connection) -> bool:
         """Whether an earlier write to it is unfinished."""
 
+    def fail(self, connections: Sequence[Connection], error: Exception) -> None:
+        """A fault of ours with these, which may have been told nothing: end them."""
+
     def defer(self) -> None:
         """See to it that `drain` is called soon."""
 
@@ -258,17 +261,23 @@ class Outbox:
             if not last:
                 # Taking turns: a crowd on one account must not hold up another.
                 self._backlog.append(rest)
-            free = [connection for connection in chunk if self._is_free(connection, now)]
-            # Who waits for the very same as when the frame was made is told by that frame.
-            same: list[Connection] = []
-            if rest.message is not None:
-                waits = rest.message.pending
-                same = [connection for connection in free if connection.pending is waits]
-                free = [connection for connection in free if connection.pending is not waits]
-            if rest.message is not None and same:
-                for connection in same:
-                    connection.pending = None
-                self._write(same, rest.message, now)
-            self.flush(free, only_changes=True)
+            try:
+                self._tell_rest(rest.message, chunk, now)
+            except Exception as error:  # noqa: BLE001 - a fault of ours with some is no reason to leave others waiting
+                self._sink.fail(chunk, error)
         if self._backlog:
             self._sink.defer()
+
+    def _tell_rest(self, message: Message | None, chunk: list[Connection], now: float) -> None:
+        free = [connection for connection in chunk if self._is_free(connection, now)]
+        # Who waits for the very same as when the frame was made is told by that frame.
+        same: list[Connection] = []
+        if message is not None:
+            waits = message.pending
+            same = [connection for connection in free if connection.pending is waits]
+            free = [connection for connection in free if connection.pending is not waits]
+        if message is not None and same:
+            for connection in same:
+                connection.pending = None
+            self._write(same, message, now)
+        self.flush(free, only_changes=True)

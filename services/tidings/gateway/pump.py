@@ -17,6 +17,7 @@ class Pump:
     def __init__(self, reactor: Reactor) -> None:
         self.send: Callable[[Sequence[Connection], bytes], None] = reactor.send
         self.send_each: Callable[[Sequence[Connection], Sequence[bytes]], None] = reactor.send_each
+        self.fail: Callable[[Sequence[Connection], Exception], None] = reactor.fail
         self.is_blocked: Callable[[Connection], bool] = reactor.is_blocked
         self._loop = asyncio.get_running_loop()
         self._hub: Hub | None = None

@@ -25,12 +25,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Final, Protocol
+from typing import Final
 
 import structlog
 
 from tidings.gateway import kernel
-from tidings.gateway.connection import Connection
+from tidings.gateway.connection import CLOSED, Connection, Handler
 from tidings.gateway.timers import Wheel
 
 READ_BYTES: Final = 16 * 1024
@@ -48,22 +48,6 @@ _log = structlog.get_logger()
 _READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR
 
 
-class Handler(Protocol):
-    """What a connection's bytes, timer and end mean in one phase of its life. Shared by all in that phase."""
-
-    def received(self, connection: Connection, data: memoryview) -> None:
-        """Bytes came; `data` is only valid during the call."""
-
-    def timed(self, connection: Connection, now: float) -> float | None:
-        """Its timer went off; give the monotonic time of the next, or None for a connection that is done."""
-
-    def unblocked(self, connection: Connection) -> None:
-        """An unfinished write is done."""
-
-    def closed(self, connection: Connection, reason: str) -> None:
-        """It is gone, or about to be; `reason` is a metric label."""
-
-
 @dataclass(slots=True)
 class ReactorCounters:
     """Plain ints, read by the metrics collector."""
@@ -71,6 +55,7 @@ class ReactorCounters:
     accepted: int = 0
     bytes_out: int = 0
     accept_pauses: int = 0
+    faults: int = 0
 
 
 @dataclass(slots=True)
@@ -151,10 +136,13 @@ class Reactor:
             connection = self._table.get(fd)
             if connection is None:
                 continue
-            if mask & select.EPOLLOUT and connection in self._unsent:
-                self._send_rest(connection)
-            elif mask & _READABLE:
-                self._read(connection)
+            try:
+                if mask & select.EPOLLOUT and connection in self._unsent:
+                    self._send_rest(connection)
+                elif mask & _READABLE:
+                    self._read(connection)
+            except Exception as error:  # noqa: BLE001 - a fault of ours with one
+                self.fail((connection,), error)
             if time.monotonic() >= deadline:
                 break
         self._reap()
@@ -306,12 +294,22 @@ class Reactor:
         del self._table[connection.fd]
         self._epoll.unregister(connection.fd)
         self._unsent.pop(connection, None)
-        handler, connection.handler = connection.handler, CLOSED
-        handler.closed(connection, reason)
         self._doomed.append(connection)
         if not self._reaping:
             self._reaping = True
             self._loop.call_soon(self._reap)
+        handler, connection.handler = connection.handler, CLOSED
+        try:
+            handler.closed(connection, reason)
+        except Exception as error:  # noqa: BLE001 - a fault of ours with one
+            self.fail((connection,), error)
+
+    def fail(self, connections: Iterable[Connection], error: Exception) -> None:
+        """A fault of ours with these: they are closed, and may come back with their cursors; all others are served."""
+        self.counters.faults += 1
+        _log.error("connection failed", error=repr(error), exc_info=error)
+        for connection in connections:
+            self.close(connection, "fault")
 
     def _reap(self) -> None:
         self._reaping = False
@@ -354,7 +352,11 @@ class Reactor:
         return socket.socket(fileno=fd)
 
     def _schedule(self, connection: Connection) -> None:
-        due = connection.handler.timed(connection, time.monotonic())
+        try:
+            due = connection.handler.timed(connection, time.monotonic())
+        except Exception as error:  # noqa: BLE001 - a fault of ours with one
+            self.fail((connection,), error)
+            return
         if due is not None:
             self._wheel.add(connection, due)
 
@@ -377,23 +379,3 @@ def _is_reserved(fd: int) -> bool:
     """Whether hardly any files are left: the kernel gives the lowest number that is free."""
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return fd >= most - RESERVED_FILES
-
-
-class _Closed:
-    """The handler of a connection that is gone."""
-
-    def received(self, connection: Connection, data: memoryview) -> None:
-        """Nothing is read any more."""
-
-    def timed(self, connection: Connection, now: float) -> float | None:
-        """Leave the wheel."""
-        return None
-
-    def unblocked(self, connection: Connection) -> None:
-        """Nothing is written any more."""
-
-    def closed(self, connection: Connection, reason: str) -> None:
-        """Already known."""
-
-
-CLOSED: Final = _Closed()

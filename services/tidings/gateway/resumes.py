@@ -78,7 +78,7 @@ class Resumes:
         self._outstanding: dict[Connection, _Resume | None] = {}
         self._waiting_for: defaultdict[int, dict[Connection, None]] = defaultdict(dict)
         self._seeking: dict[Seeker, Connection] = {}
-        self._ahead: dict[int, list[Connection]] = {}
+        self._ahead: dict[int, list[tuple[Connection, _Resume]]] = {}
         self._proofs: dict[int, asyncio.Task[None]] = {}
         self._ready: deque[Connection] = deque()
 
@@ -138,17 +138,17 @@ class Resumes:
 
     def _try_some(self) -> None:
         deadline = time.monotonic() + RESUME_SECONDS
-        try:
-            while self._ready:
-                connection = self._ready.popleft()
+        while self._ready:
+            connection = self._ready.popleft()
+            try:
                 if connection in self._outstanding:
                     self._try(connection)
-                if time.monotonic() >= deadline:
-                    break
-        finally:
-            # Also after a fault of ours: whoever is left, and all that come behind, would wait for good.
-            if self._ready:
-                asyncio.get_running_loop().call_soon(self._try_some)
+            except Exception as error:  # noqa: BLE001 - a fault of ours with one
+                self._hub.fail((connection,), error)
+            if time.monotonic() >= deadline:
+                break
+        if self._ready:
+            asyncio.get_running_loop().call_soon(self._try_some)
 
     def _try(self, connection: Connection) -> None:
         shards = self.shards_of(connection)
@@ -190,7 +190,7 @@ class Resumes:
             return False
         if place is Place.BEYOND and shard not in resume.proven:
             # Another gateway may have told of what has not come here yet.
-            self._ahead.setdefault(shard, []).append(connection)
+            self._ahead.setdefault(shard, []).append((connection, resume))
             if shard not in self._proofs:
                 self._proofs[shard] = asyncio.get_running_loop().create_task(self._prove(shard))
             return False
@@ -200,13 +200,14 @@ class Resumes:
 
     async def _prove(self, shard: int) -> None:
         try:
-            while waiting := self._ahead.pop(shard, None):
+            # No feed: it has ended, and so have all that waited for it.
+            while (waiting := self._ahead.pop(shard, None)) and shard in self._feeds:
                 await self._feeds[shard].prove()
-                for connection in waiting:
-                    resume = self._outstanding.get(connection)
-                    if resume is not None:
-                        resume.proven.add(shard)
-                self._go_on(waiting)
+                # Who asked again meanwhile, with another cursor, is proven nothing: that one may be of a later batch.
+                asking = [(one, resume) for one, resume in waiting if self._outstanding.get(one) is resume]
+                for _, resume in asking:
+                    resume.proven.add(shard)
+                self._go_on(one for one, _ in asking)
         finally:
             del self._proofs[shard]
 

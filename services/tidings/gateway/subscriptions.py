@@ -97,7 +97,10 @@ class Subscriptions:
         if connection in self.resumes:
             # It waits for an answer by now, which tells it of the resync too.
             return
-        if missed is None:
-            self._hub.release(connection)
-        else:
-            self._hub.resume(connection, missed)
+        try:
+            if missed is None:
+                self._hub.release(connection)
+            else:
+                self._hub.resume(connection, missed)
+        except Exception as error:  # noqa: BLE001 - a fault of ours with one
+            self._hub.fail((connection,), error)

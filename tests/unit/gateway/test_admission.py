@@ -8,8 +8,7 @@ import pytest
 
 from tidings.errors import RequestRejected
 from tidings.gateway.admission import Admission, Caps
-from tidings.gateway.connection import Connection
-from tidings.gateway.reactor import CLOSED
+from tidings.gateway.connection import CLOSED, Connection
 
 _fds = count(3)
 

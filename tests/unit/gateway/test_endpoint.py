@@ -7,9 +7,8 @@ import pytest
 from tests.support.clients import masked
 from tidings.errors import ConnectionFailed
 from tidings.gateway import websocket
-from tidings.gateway.connection import Connection
+from tidings.gateway.connection import CLOSED, Connection
 from tidings.gateway.endpoint import Endpoint
-from tidings.gateway.reactor import CLOSED
 from tidings.gateway.websocket import CloseCode, Message, Opcode
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10

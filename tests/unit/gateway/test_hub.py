@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.gateway import jmap
-from tidings.gateway.connection import Connection, Ends, Form
+from tidings.gateway.connection import CLOSED, Connection, Ends, Form
 from tidings.gateway.hub import Hub
 from tidings.gateway.outbox import CHUNK
 from tidings.gateway.pending import MAX_PENDING_TYPES, Pending
-from tidings.gateway.reactor import CLOSED
 from tidings.gateway.told import Told
 from tidings.wire import cursor
 from tidings.wire.cursor import Position
@@ -43,6 +42,7 @@ class Wires:
         self.blocked: set[Connection] = set()
         self.blocking: set[Connection] = set()
         self.finished: list[tuple[Connection, bool]] = []
+        self.failed: list[Connection] = []
         self.deferred = False
         self.due: float | None = None
         self.latencies: list[tuple[int, float, float, float | None]] = []
@@ -66,6 +66,12 @@ class Wires:
         assert self.hub is not None
         for connection in connections:
             self.finished.append((connection, changed))
+            self.hub.remove(connection)
+
+    def fail(self, connections: Sequence[Connection], error: Exception) -> None:
+        assert self.hub is not None
+        for connection in connections:
+            self.failed.append(connection)
             self.hub.remove(connection)
 
     def is_blocked(self, connection: Connection) -> bool:
@@ -395,6 +401,33 @@ def test_a_crowd_on_one_account_does_not_hold_up_another() -> None:
     world.hub.drain()
     assert world.changes(other) == [{B: {"Email": "b0"}}, {B: {"Email": "b1"}}]
     assert any(len(world.changes(connection)) == 1 for connection in crowd)
+
+
+def test_a_fault_with_what_waits_for_some_ends_those_and_leaves_nobody_else_waiting() -> None:
+    world = World(interval=0.1)
+    crowd = [world.connect(A) for _ in range(2 * CHUNK)]
+    faulty = False
+
+    def encode(changed: Mapping[str, Mapping[str, str]], pushed: str) -> bytes:
+        if faulty:
+            raise KeyError("a fault")
+        return jmap.state_change(changed, pushed)
+
+    bad = Connection(3, CLOSED)
+    bad.accounts = A
+    world.hub.add(bad, Form(None, encode))
+    world.hub.resume(bad, {})
+    other = world.connect(B)
+    world.settle()
+    for state in "12":
+        world.publish((A, {"Email": state}))
+        world.publish((B, {"Email": state}))
+    faulty = True
+    world.settle()
+    assert bad in world.wires.failed
+    assert len(world.wires.failed) <= CHUNK
+    for connection in {*crowd, other} - set(world.wires.failed):
+        assert world.changes(connection)[-1] == {connection.accounts: {"Email": "2"}}
 
 
 def test_without_coalescing_a_batch_is_told_change_by_change_while_there_is_time() -> None:

@@ -16,10 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from tidings.gateway import jmap
-from tidings.gateway.connection import Connection, Ends, Form
+from tidings.gateway.connection import CLOSED, Connection, Ends, Form
 from tidings.gateway.hub import Hub
 from tidings.gateway.pending import RESYNC_TYPES, Pending
-from tidings.gateway.reactor import CLOSED
 from tidings.gateway.told import Told
 from tidings.wire import cursor
 from tidings.wire.cursor import Position
@@ -155,6 +154,9 @@ class Model(RuleBasedStateMachine):
             ends = self.clients[connection].form.ends
             assert ends is Ends.AT_ONCE or (ends is Ends.WITH_CHANGE and changed)
             self.forget(connection)
+
+    def fail(self, connections: Sequence[Connection], error: Exception) -> None:
+        raise error
 
     def is_blocked(self, connection: Connection) -> bool:
         return connection in self.blocked

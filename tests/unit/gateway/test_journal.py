@@ -5,10 +5,9 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.gateway.connection import Connection
+from tidings.gateway.connection import CLOSED, Connection
 from tidings.gateway.journal import MAX_EVENTS, MAX_NAMED, Journal, Ring
 from tidings.gateway.pending import Pending
-from tidings.gateway.reactor import CLOSED
 from tidings.gateway.told import Told
 
 SIZE = 8

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from tidings.gateway.connection import Connection
+from tidings.gateway.connection import CLOSED, Connection
 from tidings.gateway.lives import Lives
-from tidings.gateway.reactor import CLOSED
 from tidings.ops.requests import Family, Sampler
 from tidings.ops.requests.book import MOST_ACTIVE
 

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from tidings.gateway.connection import Connection
+from tidings.gateway.connection import CLOSED, Connection
 from tidings.gateway.metrics import GatewayMetrics
 from tidings.gateway.pending import Pending
-from tidings.gateway.reactor import CLOSED
 from tidings.gateway.told import Told
 
 one = Connection(-1, CLOSED)

@@ -12,10 +12,9 @@ from tests.support.waiting import eventually
 from tidings.bus.memory import MemoryLog
 from tidings.gateway import demand
 from tidings.gateway import subscriptions as module
-from tidings.gateway.connection import Connection
+from tidings.gateway.connection import CLOSED, Connection
 from tidings.gateway.hub import Hub
 from tidings.gateway.pending import Pending, ResyncReason
-from tidings.gateway.reactor import CLOSED
 from tidings.gateway.subscriptions import Subscriptions
 from tidings.gateway.told import Changed, Told
 from tidings.gateway.window import Window
@@ -39,6 +38,7 @@ class Reader:
         self.running = False
         self.lag = self.heard_at = 0.0
         self.proof = asyncio.Event()
+        self.proofs = 0
         self._owner = owner
         self.shard = shard
 
@@ -49,6 +49,7 @@ class Reader:
         self.running = False
 
     async def prove(self) -> None:
+        self.proofs += 1
         await self.proof.wait()
 
     def go_live(self) -> None:
@@ -70,6 +71,7 @@ class World:
         self.frames: defaultdict[Connection, list[dict[str, object]]] = defaultdict(list)
         self.readers: dict[int, Reader] = {}
         self.outcomes: list[str] = []
+        self.failed: list[tuple[Connection, str]] = []
         self.hub = Hub(
             shards=SHARDS,
             interval=0.0,
@@ -101,6 +103,11 @@ class World:
 
     def finish(self, connections: Sequence[Connection], *, changed: bool) -> None:
         for connection in connections:
+            self.subscriptions.unsubscribe(connection)
+
+    def fail(self, connections: Sequence[Connection], error: Exception) -> None:
+        for connection in connections:
+            self.failed.append((connection, repr(error)))
             self.subscriptions.unsubscribe(connection)
 
     def is_blocked(self, connection: Connection) -> bool:
@@ -162,9 +169,9 @@ async def test_a_fault_with_one_leaves_nobody_else_waiting(monkeypatch: pytest.M
         resume(connection, missed)
 
     monkeypatch.setattr(world.hub, "resume", fail)
-    with pytest.raises(KeyError):
-        world.reader("alice").go_live()
+    world.reader("alice").go_live()
     await eventually(lambda: world.frames[second])
+    assert world.failed == [(first, "KeyError('a fault')")]
     third = connection("alice")
     world.subscriptions.subscribe(third, world.form, None)
     await eventually(lambda: world.frames[third])
@@ -185,11 +192,50 @@ async def test_a_fault_with_one_that_resynchronises_leaves_nobody_else_waiting(
         release(connection)
 
     monkeypatch.setattr(world.hub, "release", fail)
-    faults: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
     world.subscriptions.gap(shard_of("alice", SHARDS))
     await eventually(lambda: len(world.frames[second]) == 2)
-    assert [repr(fault) for fault in faults] == ["KeyError('a fault')"]
+    assert world.failed == [(first, "KeyError('a fault')")]
+
+
+def since(offset: int) -> str:
+    return cursor.encode(SHARDS, {shard_of("alice", SHARDS): Position(offset, b"batc")})
+
+
+async def test_a_proof_says_nothing_of_a_cursor_that_came_later() -> None:
+    world, one = World(), connection("alice")
+    world.subscriptions.subscribe(one, world.form, None)
+    reader = world.reader("alice")
+    reader.go_live()
+    world.subscriptions.subscribe(one, world.form, since(5))
+    await asyncio.sleep(0)
+    world.subscriptions.subscribe(one, world.form, since(9))
+    earlier, reader.proof = reader.proof, asyncio.Event()
+    reader.change(5, "alice", Email="5")
+    earlier.set()
+    await eventually(lambda: reader.proofs == 2)
+    reader.change(9, "alice", Email="9")
+    reader.proof.set()
+    await eventually(lambda: len(world.outcomes) == 2)
+    assert world.outcomes == ["fresh", "nothing_missed"]
+    assert world.subscriptions.resumes.counters.resync == 0
+
+
+async def test_a_proof_that_outlives_its_feed_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.demand.LINGER_SECONDS", 0.0)
+    world, stays = World(), connection("alice")
+    world.subscriptions.subscribe(stays, world.form, None)
+    world.reader("alice").go_live()
+    asking = [connection("alice"), connection("alice")]
+    for each in asking:
+        world.subscriptions.subscribe(each, world.form, since(5))
+        await asyncio.sleep(0)
+    (proof,) = (task for task in asyncio.all_tasks() if "_prove" in repr(task.get_coro()))
+    for each in (stays, *asking):
+        world.subscriptions.unsubscribe(each)
+    await eventually(lambda: not world.reader("alice").running and not world.subscriptions.feeds)
+    world.reader("alice").proof.set()
+    async with asyncio.timeout(5):
+        await proof
 
 
 async def test_who_waited_and_went_is_forgotten() -> None:

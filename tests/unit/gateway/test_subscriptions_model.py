@@ -31,11 +31,11 @@ from tidings.bus import memory
 from tidings.errors import LogUnavailable
 from tidings.gateway import feed as feeds
 from tidings.gateway import jmap, replay, resumes, window
-from tidings.gateway.connection import Connection
+from tidings.gateway.connection import CLOSED, Connection
 from tidings.gateway.feed import Feed, FeedCounters
 from tidings.gateway.hub import Hub
 from tidings.gateway.pump import Pump
-from tidings.gateway.reactor import CLOSED, Reactor
+from tidings.gateway.reactor import Reactor
 from tidings.gateway.subscriptions import Subscriptions
 from tidings.gateway.window import Window
 from tidings.wire import batch
@@ -84,7 +84,9 @@ class Gateway:
         self.clients: dict[Connection, Client] = {}
         self.blocked: set[Connection] = set()
         self.feed_counters = FeedCounters()
-        wires = SimpleNamespace(send=self.send, send_each=self.send_each, is_blocked=self.blocked.__contains__)
+        wires = SimpleNamespace(
+            send=self.send, send_each=self.send_each, is_blocked=self.blocked.__contains__, fail=self.fail
+        )
         pump = Pump(cast("Reactor", wires))
         self.hub = Hub(
             shards=SHARDS,
@@ -102,6 +104,9 @@ class Gateway:
 
     def feed(self, shard: int) -> Feed:
         return Feed(self.world.log, shard, self.subscriptions, self.feed_counters, lambda _batch, _at: None)
+
+    def fail(self, connections: Sequence[Connection], error: Exception) -> None:
+        raise error
 
     def send(self, connections: Sequence[Connection], frame: bytes) -> None:
         for connection in connections:

@@ -3,8 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.gateway.connection import Connection
-from tidings.gateway.reactor import CLOSED
+from tidings.gateway.connection import CLOSED, Connection
 from tidings.gateway.timers import Wheel
 
 

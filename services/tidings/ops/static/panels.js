@@ -273,6 +273,7 @@ function feeds(samples) {
     ["tidings_feed_gaps_total", "gaps"],
     ["tidings_resyncs_total", "clients told to resynchronise"],
     ["tidings_batches_undecodable_total", "undecodable batches"],
+    ["tidings_connection_faults_total", "faults with connections, which were closed"],
     ["tidings_publisher_failures_total", "faults of the publisher"],
   ].filter(([name]) => growth(ago(samples, ROOM), newest, name) > 0);
   if (!facts.length) return null;
