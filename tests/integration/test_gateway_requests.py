@@ -67,13 +67,13 @@ async def test_what_is_rejected_or_asked_for_in_a_query_is_not_told() -> None:
         handed_over = await client.get(gateway.http_url("/secret-path", "access_token=secret"))
         family = gateway.requests.get(CONNECTIONS)
         assert family is not None
-        await eventually(lambda: family.failed())
-        (trace,) = family.failed()
+        await eventually(lambda: family.rejected())
+        (trace,) = family.rejected()
         assert refused.status_code >= 400
         assert handed_over.status_code == 404
         assert trace.title == "/jmap/ws"
         assert stages(trace)[-1].startswith(f"rejected: {refused.status_code} ")
-        for kept in (*family.failed(), *done(gateway, CONNECTIONS)):
+        for kept in (*family.rejected(), *done(gateway, CONNECTIONS)):
             assert "secret" not in repr([kept.title, kept.events])
 
 

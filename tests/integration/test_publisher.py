@@ -15,8 +15,9 @@ from tests.support.publisher import SECONDS, Log, Running, Start, eventually
 from tidings.errors import SettingsError
 from tidings.ops.lifecycle import Runtime
 from tidings.ops.listener import UvicornService
+from tidings.ops.requests import Life
 from tidings.publisher.access import ingest_access
-from tidings.publisher.app import create_app
+from tidings.publisher.app import Submit, create_app
 from tidings.publisher.metrics import PublisherMetrics
 from tidings.publisher.settings import PublisherSettings
 from tidings.wire.change import Change
@@ -211,7 +212,7 @@ class TestTheApplication:
     async def serve(self) -> AsyncIterator[Callable[..., Awaitable[Running]]]:
         async with AsyncExitStack() as stack:
 
-            async def serve(submit: Callable[[Sequence[Change]], Awaitable[None]], seconds: float) -> Running:
+            async def serve(submit: Submit, seconds: float) -> Running:
                 runtime = Runtime()
                 metrics = PublisherMetrics(runtime.registry)
                 app = create_app(submit, ingest_access(PublisherSettings()), metrics, seconds)
@@ -222,7 +223,7 @@ class TestTheApplication:
             yield serve
 
     async def test_a_slow_body_is_answered_408(self, serve: Callable[..., Awaitable[Running]]) -> None:
-        async def submit(changes: Sequence[Change]) -> None: ...
+        async def submit(changes: Sequence[Change], life: Life | None) -> None: ...
 
         running = await serve(submit, 0.05)
         answer = await _raw(running, b"Content-Length: 100\r\n\r\n{")
@@ -232,7 +233,7 @@ class TestTheApplication:
     async def test_a_fault_is_logged_and_counted_and_tells_nothing(
         self, serve: Callable[..., Awaitable[Running]]
     ) -> None:
-        async def submit(changes: Sequence[Change]) -> None:
+        async def submit(changes: Sequence[Change], life: Life | None) -> None:
             raise ZeroDivisionError("secret")
 
         running = await serve(submit, SECONDS)
@@ -251,7 +252,7 @@ class TestTheApplication:
         monkeypatch.setattr("tidings.ops.listener.MAX_REQUESTS", 1)
         release, held = asyncio.Event(), asyncio.Event()
 
-        async def submit(changes: Sequence[Change]) -> None:
+        async def submit(changes: Sequence[Change], life: Life | None) -> None:
             held.set()
             await release.wait()
 

@@ -95,7 +95,8 @@ class Lives:
         """It was answered with an error. All of these are kept, followed before or not; `pinged` is its accept."""
         trace = self._forget(connection) or self._family.begin(path, connection.pinged)
         trace.title = path
-        self._family.fail(trace, self._clock(), f"rejected: {status} {reason}")
+        end = self._family.fail if status >= 500 else self._family.reject
+        end(trace, self._clock(), f"rejected: {status} {reason}")
 
     def closed(self, connection: Connection, reason: str) -> None:
         """It is gone, or told to go."""

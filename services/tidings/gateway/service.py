@@ -43,7 +43,7 @@ from tidings.ops.access import ClientAccess, client_access
 from tidings.ops.auth import Gatekeeper
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.listener import bind
-from tidings.ops.requests import Sampler
+from tidings.ops.requests import Followed, Sampler
 
 READY_POLL_SECONDS: Final = 0.2
 GOODBYE_SECONDS: Final = 1.0
@@ -167,7 +167,9 @@ class GatewayService:
         self._metrics = GatewayMetrics(runtime.registry)
         self._accounts = AccountPage(runtime.health)
         runtime.pages.append(self._accounts.route)
-        self._hand_over = HandOver(create_app(keeper, settings.public_url, settings.max_message_bytes, fallback))
+        app = create_app(keeper, settings.public_url, settings.max_message_bytes, fallback)
+        requests = self._book.family("requests, gateway", "handed over: from the head to the head of the answer")
+        self._hand_over = HandOver(Followed(app, app.routes, requests))
         self._parts: tuple[Reactor, Subscriptions] | None = None
         runtime.connections.append(self._connections)
         self._readiness: asyncio.Task[None] | None = None

@@ -19,6 +19,7 @@ from tidings.gateway.jmap import CORE, MAX_CALLS, WEBSOCKET
 from tidings.gateway.parked_eventsource import EVENTSOURCE_PATH
 from tidings.gateway.parked_websocket import WEBSOCKET_PATH, session_state
 from tidings.ops.auth import Gatekeeper, Identity, settled
+from tidings.ops.requests import reached
 
 _log = structlog.get_logger()
 _CORE_LIMITS: Final = {
@@ -80,6 +81,7 @@ def create_app(gatekeeper: Gatekeeper, public_url: str, max_message: int, fallba
 
     @app.exception_handler(RequestRejected)
     async def rejected(request: Request, error: RequestRejected) -> JSONResponse:
+        reached(request.scope, f"rejected: {error.reason}")
         return _problem(error.code, error.detail, error.fields)
 
     @app.exception_handler(HTTPException)
@@ -96,6 +98,7 @@ def create_app(gatekeeper: Gatekeeper, public_url: str, max_message: int, fallba
         headers = dict(request.headers)
         query = dict(request.query_params)
         identity = await settled(gatekeeper.admit("GET", headers, query, upgrade=False))
+        reached(request.scope, "authenticated")
         credentials: dict[str, str] = {name: query[name] for name in ("account", "access_token") if name in query}
         _, _, bearer = headers.get("authorization", "").partition(" ")
         if bearer:

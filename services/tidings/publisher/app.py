@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidings.errors import EventError
+from tidings.ops.requests import Life, life_of, reached
 from tidings.publisher import problems
 from tidings.publisher.access import IngestAccess
 from tidings.publisher.metrics import PublisherMetrics
@@ -24,7 +25,7 @@ MAX_BODY_BYTES: Final = 1024 * 1024
 BODY_SECONDS: Final = 10.0
 """How long a request's body may take to arrive."""
 
-Submit = Callable[[Sequence[Change]], Awaitable[None]]
+Submit = Callable[[Sequence[Change], Life | None], Awaitable[None]]
 
 _log = structlog.get_logger()
 
@@ -41,10 +42,13 @@ def create_app(
     @app.post("/v1/changes", status_code=202)
     async def take_changes(request: Request) -> Response:
         access.admit(request.headers)
+        reached(request.scope, "authenticated")
         ingested = time.time()
         body = await _read_body(request, body_seconds)
+        reached(request.scope, "body")
         changes = cloudevents.parse(request.headers.items(), body, ingested)
-        await submit(changes)
+        reached(request.scope, "validated, waits for its batch")
+        await submit(changes, life_of(request.scope))
         return JSONResponse({"accepted": len(changes)}, 202)
 
     return app

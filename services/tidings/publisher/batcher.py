@@ -24,7 +24,8 @@ import structlog
 
 from tidings.bus.log import ChangeLog
 from tidings.errors import LogError, LogFull, LogUnavailable
-from tidings.publisher.lives import BatchLives
+from tidings.ops.requests import Life
+from tidings.publisher.lives import BatchLives, name_of
 from tidings.publisher.metrics import PublisherMetrics
 from tidings.publisher.spool import Spool
 from tidings.wire import batch
@@ -46,11 +47,12 @@ _log = structlog.get_logger()
 class _Receipt:
     """One `submit`: done when none of its changes remains."""
 
-    __slots__ = ("done", "remaining")
+    __slots__ = ("done", "life", "remaining")
 
-    def __init__(self, remaining: int, done: asyncio.Future[None]) -> None:
+    def __init__(self, remaining: int, done: asyncio.Future[None], life: Life | None) -> None:
         self.remaining = remaining
         self.done = done
+        self.life = life
 
     def confirm(self) -> None:
         self.remaining -= 1
@@ -111,11 +113,11 @@ class Batcher:
         for writer in self._writers.values():
             writer.cancel()
 
-    async def submit(self, changes: Sequence[Change]) -> None:
+    async def submit(self, changes: Sequence[Change], life: Life | None = None) -> None:
         """Return when the log has confirmed, or the spool has on disk, all of `changes`, in order within each account.
 
         Raises LogFull when too much waits already or the spool is full, and LogUnavailable when not all are safe:
-        repeat all of them. A cancelled submit does not take back what waits.
+        repeat all of them. A cancelled submit does not take back what waits. `life` hears of the batches.
         """
         if not changes:
             return
@@ -128,7 +130,7 @@ class Batcher:
         ):
             raise LogFull(f"{self._waiting_changes} changes wait for the log already")
         done = asyncio.get_running_loop().create_future()
-        receipt = _Receipt(len(changes), done)
+        receipt = _Receipt(len(changes), done, life)
         now = self._clock()
         for change, size in zip(changes, sizes, strict=True):
             self._enqueue(_Slip(change, size, now, receipt))
@@ -171,7 +173,11 @@ class Batcher:
     async def _deliver(self, shard: int, slips: Sequence[_Slip]) -> None:
         started = self._clock()
         changes = tuple(slip.change for slip in slips)
-        batch_id = self._lives.mark(token_bytes(batch.ID_BYTES), started)
+        lives = {id(life): life for slip in slips if (life := slip.receipt.life) is not None}.values()
+        wanted = any(life.followed for life in lives)
+        batch_id = self._lives.mark(token_bytes(batch.ID_BYTES), started, wanted=wanted)
+        for life in lives:
+            life.reached(f"appended in {name_of(batch_id)}")
         payload = batch.encode(batch_id, time.time(), changes)
         spool = self._spool
         how = "confirmed by the log"
@@ -184,6 +190,8 @@ class Batcher:
             await spool.store(shard, payload, len(slips))
             self._stored(slips)
             how = "not confirmed: kept in the spool"
+        for life in lives:
+            life.reached(how)
         self._lives.ended(batch_id, changes, slips[0].since, started, self._clock(), time.time(), how)
 
     async def _goes_directly(self, spool: Spool, shard: int, payload: bytes) -> bool:

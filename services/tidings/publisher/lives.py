@@ -16,6 +16,11 @@ SLOW_SECONDS: Final = 0.1
 """A batch that took so long is kept in any case: the one that somebody looks for is rarely one of the sample."""
 
 
+def name_of(batch_id: bytes) -> str:
+    """What a batch is called, here and in every gateway."""
+    return f"batch {batch_id[:4].hex()}"
+
+
 class BatchLives:
     """Decides which batches are followed, here and by every gateway, and keeps what becomes of them here.
 
@@ -26,9 +31,9 @@ class BatchLives:
         self._family = family
         self._sampler = sampler
 
-    def mark(self, batch_id: bytes, now: float) -> bytes:
-        """The id that a batch of this random id is to have."""
-        return batches.marked(batch_id, traced=self._sampler.take(now))
+    def mark(self, batch_id: bytes, now: float, *, wanted: bool = False) -> bytes:
+        """The id that a batch of this random id is to have; `wanted`: a request in it is followed."""
+        return batches.marked(batch_id, traced=self._sampler.take(now) or wanted)
 
     def ended(
         self,
@@ -42,7 +47,7 @@ class BatchLives:
     ) -> None:
         """A batch is safe, in the log or in the spool; its first change waited from `since` until it `started`."""
         if batches.is_traced(batch_id) or now - since >= SLOW_SECONDS:
-            title = f"batch {batch_id[:4].hex()}, {len(changes)} changes"
+            title = f"{name_of(batch_id)}, {len(changes)} changes"
             trace = self._begun(title, changes, since, now, wall)
             trace.mark(started, "appended")
             trace.mark(now, how)

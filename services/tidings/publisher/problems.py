@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tidings.errors import EventError, LogError, Problem, RequestRejected
+from tidings.ops.requests import reached
 from tidings.publisher.access import CHALLENGE
 
 RETRY_AFTER_SECONDS: Final = 1
@@ -40,11 +41,13 @@ async def _event_error(_: Request, error: EventError) -> Response:
     return answer(error.status, error.detail, error.problems, unread)
 
 
-async def _rejected(_: Request, error: RequestRejected) -> Response:
+async def _rejected(request: Request, error: RequestRejected) -> Response:
+    reached(request.scope, f"rejected: {error.reason}")
     return answer(error.code, error.detail, (), {"WWW-Authenticate": CHALLENGE} if error.code == 401 else None)
 
 
-async def _log_error(_: Request, error: LogError) -> Response:
+async def _log_error(request: Request, error: LogError) -> Response:
+    reached(request.scope, f"not stored: {error}")
     return answer(503, f"not stored: {error}", (), {"Retry-After": str(RETRY_AFTER_SECONDS)})
 
 

@@ -9,7 +9,7 @@ from tidings.bus.log import ChangeLog
 from tidings.ops.health import Health
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.listener import UvicornService
-from tidings.ops.requests import Sampler
+from tidings.ops.requests import Followed, Sampler
 from tidings.publisher.access import ingest_access
 from tidings.publisher.app import create_app
 from tidings.publisher.batcher import Batcher
@@ -44,7 +44,9 @@ def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> li
     if settings.maildir is not None:
         services.append(MaildirSource(settings.maildir, settings.state_dir, batcher.submit, metrics))
     app = create_app(batcher.submit, access, metrics)
-    services.append(UvicornService("ingest", app, settings.host, settings.ingest_port))
+    requests = runtime.requests.family("requests, publisher", "from the head of a request to the head of its answer")
+    followed = Followed(app, app.routes, requests)
+    services.append(UvicornService("ingest", followed, settings.host, settings.ingest_port))
     return services
 
 

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from tidings.errors import MailboxError, NoSuchMailbox, Overloaded, RequestRejected
 from tidings.ops.auth import Gatekeeper, Identity, settled
 from tidings.ops.pool import WorkerPool
+from tidings.ops.requests import Family, Followed, reached
 from tidings.webmail import html, message
 from tidings.webmail.announcer import Announcer
 from tidings.webmail.bodies import Flags, TestMail, check_own_page, read_json
@@ -43,15 +44,16 @@ def create_app(
     gatekeeper: Gatekeeper,
     announcer: Announcer,
     pool: WorkerPool,
+    requests: Family,
     *,
     gateway_url: str | None,
     open_account: str | None,
 ) -> ASGIApp:
     """The webmail.
 
-    Files are read and written in `pool`. `gateway_url` is where browsers find the gateway, None when it serves this
-    page itself. `open_account` is the account shown to who asks for none, and not None means that everybody may see
-    every account.
+    Files are read and written in `pool`; the family `requests` follows what is asked. `gateway_url` is where browsers
+    find the gateway, None when it serves this page itself. `open_account` is the account shown to who asks for none,
+    and not None means that everybody may see every account.
     """
     api = _Api(mailboxes, gatekeeper, announcer, pool, gateway_url, open_account)
     app = Starlette(
@@ -71,7 +73,7 @@ def create_app(
             (RequestRejected, MailboxError, Overloaded, HTTPException, Exception), problem
         ),
     )
-    return SecurityHeaders(app, page_policy(gateway_url))
+    return SecurityHeaders(Followed(app, app.routes, requests), page_policy(gateway_url))
 
 
 async def _page(_: Request) -> Response:
@@ -157,6 +159,7 @@ class _Api:
             await self._pool.run(deliver)
         except NoSuchMailbox:
             raise RequestRejected(422, "recipient", "to: there is no mailbox of this name here") from None
+        reached(request.scope, "stored")
         await self._announcer.announce(recipient, "MessageNew")
         return Response(status_code=201)
 
@@ -184,7 +187,9 @@ class _Api:
         if self._open_account is not None:
             query.setdefault("account", self._open_account)
         headers = dict(request.headers)
-        return await settled(self._gatekeeper.admit(request.method, headers, query, upgrade=False))
+        identity = await settled(self._gatekeeper.admit(request.method, headers, query, upgrade=False))
+        reached(request.scope, "authenticated")
+        return identity
 
     async def _account(self, request: Request) -> str:
         return (await self._admit(request)).accounts[0]

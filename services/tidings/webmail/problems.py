@@ -10,15 +10,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from tidings.errors import MailboxError, Overloaded, RequestRejected
+from tidings.ops.requests import reached
 
 RETRY_SECONDS: Final = "1"
 NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
-async def problem(_: Request, error: Exception) -> Response:
+async def problem(request: Request, error: Exception) -> Response:
     """Answer for an error. What is none of the client's doing says nothing of itself; Starlette has it logged."""
     match error:
         case RequestRejected():
+            reached(request.scope, f"rejected: {error.reason}")
             return _problem(error.code, error.detail, error.fields)
         case Overloaded():
             return _problem(503, str(error), {"Retry-After": RETRY_SECONDS})

@@ -13,6 +13,7 @@ from tidings.ops.access import client_access
 from tidings.ops.auth import Gatekeeper
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.listener import UvicornService
+from tidings.ops.requests import Family
 from tidings.ops.settings import AuthSettings
 from tidings.webmail import message
 from tidings.webmail.announcer import IngestAnnouncer, SourceAnnouncer
@@ -45,6 +46,7 @@ def compose(settings: WebmailSettings, runtime: Runtime) -> list[Service]:
         access.gatekeeper,
         announcer or SourceAnnouncer(),
         runtime.pool,
+        _requests(runtime),
         gateway_url=settings.gateway_url,
         open_account=_open_account(settings),
     )
@@ -62,6 +64,7 @@ def create_fallback(maildir: Path, settings: AuthSettings, keeper: Gatekeeper, r
         keeper,
         SourceAnnouncer(),
         runtime.pool,
+        _requests(runtime),
         gateway_url=None,
         open_account=_open_account(settings),
     )
@@ -86,3 +89,7 @@ def open_mailboxes(root: Path, settings: AuthSettings) -> Mailboxes:
 
 def _open_account(settings: AuthSettings) -> str | None:
     return SEED_ACCOUNTS[0] if settings.auth == "none" else None
+
+
+def _requests(runtime: Runtime) -> Family:
+    return runtime.requests.family("requests, webmail", "from the head of a request to the head of its answer")

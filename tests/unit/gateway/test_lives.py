@@ -112,10 +112,16 @@ def test_every_rejection_is_kept_also_of_those_not_followed() -> None:
     followed.after(0.25)
     followed.lives.rejected(first, "/jmap/ws", 401, "no_token")
     followed.lives.rejected(second, "connection", 400, "bad_head")
-    later, earlier = followed.family.failed()
+    later, earlier = followed.family.rejected()
     assert (earlier.title, earlier.events) == ("/jmap/ws", [(0.25, "rejected: 401 no_token")])
     assert (later.title, later.events) == ("connection", [(0.25, "rejected: 400 bad_head")])
     assert followed.family.active() == ()
+
+
+def test_a_rejection_for_lack_of_something_of_ours_is_an_error(followed: Followed) -> None:
+    followed.lives.rejected(followed.accept(), "/jmap/ws", 503, "too_many_connections")
+    assert followed.family.rejected() == ()
+    assert len(followed.family.failed()) == 1
 
 
 def test_one_that_is_handed_over_is_done(followed: Followed) -> None:

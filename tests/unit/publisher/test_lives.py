@@ -25,6 +25,12 @@ def test_one_in_so_many_batches_is_marked(lives: BatchLives) -> None:
     assert [is_traced(lives.mark(ID, float(now))) for now in range(4)] == [True, False, True, False]
 
 
+def test_a_batch_of_a_request_that_is_followed_is_marked_too(lives: BatchLives) -> None:
+    lives.mark(ID, 0.0)
+    assert is_traced(lives.mark(ID, 1.0, wanted=True))
+    assert is_traced(lives.mark(ID, 2.0)), "the sample is the same"
+
+
 def test_a_batch_that_is_followed_is_written_down_at_its_confirm(lives: BatchLives, family: Family) -> None:
     followed = lives.mark(ID, 0.0)
     # On the monotonic clock, which shows 50 at 1,000.5 of the other, it was ingested at 49.5.
@@ -43,9 +49,9 @@ def test_a_batch_that_is_not_followed_leaves_nothing_unless_it_was_slow(lives: B
     lives.mark(ID, 0.0)
     unmarked = lives.mark(ID, 0.0)
     lives.ended(unmarked, CHANGES, 49.95, 49.96, 50.0, 1_000.5, "confirmed by the log")
-    assert family.counts() == (0, (0,) * 8, 0)
+    assert family.counts() == (0, (0,) * 8, 0, 0)
     lives.ended(unmarked, CHANGES, 49.95, 49.96, 49.95 + SLOW_SECONDS, 1_000.5, "confirmed by the log")
-    assert family.counts() == (0, (0, 0, 0, 0, 0, 1, 0, 0), 0)
+    assert family.counts() == (0, (0, 0, 0, 0, 0, 1, 0, 0), 0, 0)
 
 
 def test_a_source_that_does_not_tell_when_it_took_a_change(lives: BatchLives, family: Family) -> None:

@@ -15,6 +15,7 @@ from prometheus_client import CollectorRegistry
 from tidings.ops.auth import Gatekeeper, NoAuthentication
 from tidings.ops.claims import Claims, SecretAuthentication
 from tidings.ops.pool import WorkerPool
+from tidings.ops.requests import Family
 from tidings.webmail.announcer import Event
 from tidings.webmail.app import client_directory, create_app
 from tidings.webmail.bodies import MAX_BODY_BYTES
@@ -61,7 +62,9 @@ async def http(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Mode none, with another origin that may listen."""
     keeper = Gatekeeper(NoAuthentication(), allow_origins=("https://listener.example",), loopback_hosts_only=True)
-    app = create_app(Mailboxes(tmp_path), keeper, announced, pool, gateway_url=None, open_account="alice")
+    app = create_app(
+        Mailboxes(tmp_path), keeper, announced, pool, Family("requests", ""), gateway_url=None, open_account="alice"
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
         yield client
 
@@ -73,7 +76,13 @@ async def tokens_http(
     """Mode jwt, the gateway elsewhere."""
     keeper = Gatekeeper(SecretAuthentication(SECRET, Claims()), allow_origins=(), loopback_hosts_only=False)
     app = create_app(
-        Mailboxes(tmp_path), keeper, announced, pool, gateway_url="https://push.example/", open_account=None
+        Mailboxes(tmp_path),
+        keeper,
+        announced,
+        pool,
+        Family("requests", ""),
+        gateway_url="https://push.example/",
+        open_account=None,
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
         yield client
@@ -297,7 +306,7 @@ async def test_a_fault_of_ours_says_nothing_of_itself(
     boxes = Mailboxes(tmp_path)
     boxes.inbox = broken  # type: ignore[assignment, method-assign]
     keeper = Gatekeeper(NoAuthentication(), allow_origins=(), loopback_hosts_only=True)
-    app = create_app(boxes, keeper, Announced(), pool, gateway_url=None, open_account="alice")
+    app = create_app(boxes, keeper, Announced(), pool, Family("requests", ""), gateway_url=None, open_account="alice")
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
         response = await client.get("/api/messages")

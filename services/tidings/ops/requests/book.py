@@ -1,4 +1,4 @@
-"""Traces by family: those under way, the latest by how long they took, and those that failed. Pure.
+"""Traces by family: those under way, the latest by how long they took, those refused, and those that failed. Pure.
 
 Written by one thread and read by others, which may see a trace without what is just being added to it.
 """
@@ -13,7 +13,7 @@ from typing import Final
 BOUNDS: Final = (0.0, 0.001, 0.005, 0.025, 0.1, 0.5, 2.0, 10.0)
 """Seconds from which on a trace is in each bucket."""
 KEPT: Final = 10
-"""The latest of each bucket, and of those that failed."""
+"""The latest of each bucket, of those refused, and of those that failed."""
 MOST_ACTIVE: Final = 256
 MOST_EVENTS: Final = 24
 
@@ -44,8 +44,10 @@ class Family:
         self.what = what
         self._active: dict[Trace, None] = {}
         self._done: tuple[deque[Trace], ...] = tuple(deque(maxlen=KEPT) for _ in BOUNDS)
+        self._rejected: deque[Trace] = deque(maxlen=KEPT)
         self._failed: deque[Trace] = deque(maxlen=KEPT)
         self._counts = [0] * len(BOUNDS)
+        self._rejections = 0
         self._errors = 0
 
     def begin(self, title: str, now: float) -> Trace:
@@ -69,10 +71,18 @@ class Family:
 
     def fail(self, trace: Trace, now: float, stage: str) -> None:
         """It ended with an error."""
+        self._end_badly(trace, now, stage, self._failed)
+        self._errors += 1
+
+    def reject(self, trace: Trace, now: float, stage: str) -> None:
+        """It was refused, for which whoever asked is answerable: however many come, no error makes room for them."""
+        self._end_badly(trace, now, stage, self._rejected)
+        self._rejections += 1
+
+    def _end_badly(self, trace: Trace, now: float, stage: str, kept: deque[Trace]) -> None:
         trace.mark(now, stage)
         trace.error = True
-        self._failed.append(trace)
-        self._errors += 1
+        kept.append(trace)
         self._active.pop(trace, None)
 
     def end(self, trace: Trace) -> None:
@@ -91,9 +101,13 @@ class Family:
         """The latest that failed, the newest first."""
         return tuple(self._failed)[::-1]
 
-    def counts(self) -> tuple[int, Sequence[int], int]:
-        """How many are under way, were counted in each bucket, and failed."""
-        return len(self._active), tuple(self._counts), self._errors
+    def rejected(self) -> Sequence[Trace]:
+        """The latest that were refused, the newest first."""
+        return tuple(self._rejected)[::-1]
+
+    def counts(self) -> tuple[int, Sequence[int], int, int]:
+        """How many are under way, were counted in each bucket, were refused, and failed."""
+        return len(self._active), tuple(self._counts), self._rejections, self._errors
 
 
 class Book:

@@ -40,16 +40,18 @@ class RequestPages:
         return document("Requests", summary(self._book.families()) + listing(chosen, now))
 
     def _all(self, family: Family, now: float) -> dict[str, object]:
-        active, counts, errors = family.counts()
+        active, counts, rejections, errors = family.counts()
         return {
             "what": family.what,
             "active": active,
+            "rejections": rejections,
             "errors": errors,
             "buckets": [
                 {"from_seconds": bound, "count": counts[at], "latest": values(family.done(at), now)}
                 for at, bound in enumerate(BOUNDS)
             ],
             "latest_active": values(family.active()[-10:], now),
+            "latest_rejections": values(family.rejected(), now),
             "latest_errors": values(family.failed(), now),
         }
 
@@ -58,6 +60,8 @@ def _chosen(family: Family, show: str) -> Sequence[Trace] | None:
     """The traces that a word or the number of a bucket means."""
     if show == "active":
         return family.active()[::-1]
+    if show == "rejections":
+        return family.rejected()
     if show == "errors":
         return family.failed()
     if show.isascii() and show.isdecimal() and len(show) == 1 and int(show) < len(BOUNDS):

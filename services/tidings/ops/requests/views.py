@@ -22,16 +22,18 @@ def summary(families: Sequence[Family]) -> str:
     heads = "".join(f"<th scope=col>≥ {bound * 1000:g} ms" for bound in BOUNDS)
     lines = []
     for family in families:
-        active, counts, errors = family.counts()
+        active, counts, rejections, errors = family.counts()
         name = html.escape(family.name)
-        cells = [("active", active), *((str(at), count) for at, count in enumerate(counts)), ("errors", errors)]
+        buckets = ((str(at), count) for at, count in enumerate(counts))
+        cells = [("active", active), *buckets, ("rejections", rejections), ("errors", errors)]
         linked = "".join(
             f'<td><a href="requests?family={name}&amp;show={show}">{count:,}</a>' if count else "<td>0"
             for show, count in cells
         )
         lines.append(f"<tr><th scope=row>{name}<br><small>{html.escape(family.what)}</small>{linked}")
     return (
-        f"<div class=wide><table><thead><tr><th scope=col>Family<th scope=col>Under way{heads}<th scope=col>Errors"
+        f"<div class=wide><table><thead><tr><th scope=col>Family<th scope=col>Under way{heads}<th scope=col>Rejected"
+        "<th scope=col>Errors"
         f"<tbody>{''.join(lines)}</table></div>"
     )
 

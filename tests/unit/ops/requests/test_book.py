@@ -18,7 +18,7 @@ def test_a_trace_is_filed_by_how_long_it_took_and_goes_on(family: Family) -> Non
     family.settle(trace, 100.003)
     family.settle(trace, 107.0)
     assert family.done(1) == (trace,)
-    assert family.counts() == (1, (0, 1, 0, 0, 0, 0, 0, 0), 0)
+    assert family.counts() == (1, (0, 1, 0, 0, 0, 0, 0, 0), 0, 0)
     trace.mark(160.0, "end")
     family.end(trace)
     family.end(trace)
@@ -37,8 +37,19 @@ def test_errors_are_kept_apart(family: Family) -> None:
     trace = family.begin("bad", 1.0)
     family.fail(trace, 1.5, "rejected")
     assert family.failed() == (trace,)
-    assert family.counts() == (0, (0,) * 8, 1)
+    assert family.counts() == (0, (0,) * 8, 0, 1)
     assert trace.events == [(0.5, "rejected")]
+
+
+def test_no_error_makes_room_for_rejections(family: Family) -> None:
+    error = family.begin("bad", 1.0)
+    family.fail(error, 1.5, "failed")
+    for number in range(KEPT * 3):
+        family.reject(family.begin(str(number), 2.0), 2.5, "rejected")
+    assert family.failed() == (error,)
+    assert len(family.rejected()) == KEPT
+    assert family.rejected()[0].title == str(KEPT * 3 - 1)
+    assert family.counts() == (0, (0,) * 8, KEPT * 3, 1)
 
 
 def test_memory_is_bounded(family: Family) -> None:

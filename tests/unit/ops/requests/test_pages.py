@@ -16,7 +16,8 @@ def book() -> Book:
     book = Book()
     family = book.family("things", "from here to there")
     family.settle(family.begin("quick one", 0.0), 0.002)
-    family.fail(family.begin("bad one", 0.0), 0.1, "rejected")
+    family.fail(family.begin("bad one", 0.0), 0.1, "failed")
+    family.reject(family.begin("unwanted one", 0.0), 0.1, "rejected")
     return book
 
 
@@ -35,7 +36,10 @@ async def test_the_families_and_the_traces_that_are_asked_for(client: httpx.Asyn
     assert "quick one" in (await client.get("/debug/requests?family=things")).text
     errors = (await client.get("/debug/requests?family=things&show=errors")).text
     assert "bad one" in errors
-    assert "rejected" in errors
+    assert "failed" in errors
+    rejections = (await client.get("/debug/requests?family=things&show=rejections")).text
+    assert "unwanted one" in rejections
+    assert "bad one" not in rejections
 
 
 @pytest.mark.parametrize(
@@ -47,7 +51,8 @@ async def test_what_there_is_not_is_said(client: httpx.AsyncClient, query: str) 
 
 async def test_json_has_everything(client: httpx.AsyncClient) -> None:
     told = (await client.get("/debug/requests?format=json")).json()["things"]
-    assert (told["active"], told["errors"]) == (1, 1)
+    assert (told["active"], told["rejections"], told["errors"]) == (1, 1, 1)
     assert told["buckets"][1]["from_seconds"] == 0.001
     assert told["buckets"][1]["latest"][0]["title"] == "quick one"
     assert told["latest_errors"][0]["error"] is True
+    assert told["latest_rejections"][0]["title"] == "unwanted one"
