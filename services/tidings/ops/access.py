@@ -10,11 +10,12 @@ import structlog
 
 from tidings.errors import KeysError, SettingsError
 from tidings.ops.auth import Authenticator, Gatekeeper, NoAuthentication, is_loopback
-from tidings.ops.claims import Claims, KeyAuthentication, OneKey, SecretAuthentication
+from tidings.ops.claims import Claims
 from tidings.ops.jwks import KeySet
 from tidings.ops.keys import Key, read_key
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.settings import AuthSettings
+from tidings.ops.verifying import KeyAuthentication, OneKey, SecretAuthentication
 
 MIN_SECRET_BYTES: Final = 32
 """RFC 7518 section 3.2: an HS256 key has at least 256 bits."""
@@ -70,7 +71,10 @@ def _token_authentication(settings: AuthSettings, runtime: Runtime) -> tuple[Aut
         structlog.get_logger().warning(
             "short jwt secret", bytes=len(secret.encode()), recommended_bytes=MIN_SECRET_BYTES
         )
-    return SecretAuthentication(secret, claims), ()
+    try:
+        return SecretAuthentication(secret, claims), ()
+    except KeysError as error:
+        raise SettingsError(f"TIDINGS_JWT_SECRET {error}: give a public key with --jwt-key") from None
 
 
 def _read_key_file(path: Path) -> Key:

@@ -1,41 +1,40 @@
-"""JSON Web Tokens (RFC 7519): who a token speaks for, once its signature is verified."""
+"""What a JSON Web Token (RFC 7519) says, once its signature is verified: who it speaks for, and until when. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Final, Protocol
+from typing import Annotated, Final
 
-import jwt
+import msgspec
 
-from tidings.errors import Overloaded, RequestRejected
+from tidings.errors import RequestRejected
 from tidings.ops.auth import Identity
-from tidings.ops.keys import Key, PublicKey
-from tidings.ops.pool import WorkerPool
 from tidings.wire.change import account_fault
 
 LEEWAY_SECONDS: Final = 30
 MAX_ACCOUNTS: Final = 64
-RETRY_SECONDS: Final = 1
 
 
-class Keys(Protocol):
-    """Where the key is that a token names."""
+class _Said(msgspec.Struct, gc=False):
+    """The claims that are looked at (RFC 7519 section 4.1, and `accounts`), of the types that they must have."""
 
-    async def find(self, key_id: str | None) -> Key:
-        """Raise RequestRejected when it is not known."""
+    sub: str
+    exp: float
+    accounts: Annotated[list[str], msgspec.Meta(max_length=MAX_ACCOUNTS - 1)] = []
+    iss: str | None = None
+    aud: str | list[str] | None = None
+    nbf: float = 0.0
+    iat: float = 0.0
+    jti: str = ""
 
 
-class OneKey:
-    """One key, whatever a token names."""
+_said = msgspec.json.Decoder(_Said).decode
 
-    def __init__(self, key: Key) -> None:
-        self._key = key
 
-    async def find(self, key_id: str | None) -> Key:
-        """The key."""
-        return self._key
+def bad_token(detail: str = "the token is not valid here") -> RequestRejected:
+    """The rejection of a token. What was signed by somebody else gets no detail."""
+    return RequestRejected(401, "bad_token", detail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,93 +46,30 @@ class Claims:
     issuer: str | None = None
     audience: str | None = None
 
-    def identity(
-        self, token: str, key: str | PublicKey, algorithms: tuple[str, ...], query: Mapping[str, str]
-    ) -> Identity:
-        """Verify a token; `?account=` narrows the identity to one of its accounts. Raises RequestRejected."""
+    def identity(self, payload: bytes, query: Mapping[str, str], now: float) -> Identity:
+        """Whom a verified payload speaks for at `now`, in Unix seconds; `?account=` narrows it to one of its accounts.
+
+        Raises RequestRejected with 401 or 403.
+        """
         try:
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=algorithms,
-                options={"require": ["exp", "sub"], "verify_aud": self.audience is not None},
-                issuer=self.issuer,
-                audience=self.audience,
-                leeway=LEEWAY_SECONDS,
-            )
-        except jwt.ExpiredSignatureError:
-            raise RequestRejected(401, "expired_token", "the token has expired") from None
-        except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
-            raise _bad_token() from None
-        accounts = _accounts_of(claims)
+            said = _said(payload.decode())
+        except (ValueError, msgspec.DecodeError, RecursionError) as error:
+            raise bad_token(f"the token's claims: {error}") from None
+        if now >= said.exp + LEEWAY_SECONDS:
+            raise RequestRejected(401, "expired_token", "the token has expired")
+        if max(said.nbf, said.iat) > now + LEEWAY_SECONDS:
+            raise bad_token("the token is not valid yet")
+        if self.issuer is not None and said.iss != self.issuer:
+            raise bad_token("the token is not of the issuer that is trusted here")
+        audiences = (said.aud,) if isinstance(said.aud, str) else said.aud or ()
+        if self.audience is not None and self.audience not in audiences:
+            raise bad_token("the token is not for this audience")
+        accounts = tuple(dict.fromkeys((said.sub, *said.accounts)))
+        if any(account_fault(account) for account in accounts):
+            raise bad_token("sub and accounts must be account names")
         wanted = query.get("account")
         if wanted is not None:
             if wanted not in accounts:
                 raise RequestRejected(403, "foreign_account", "the token does not name this account")
             accounts = (wanted,)
-        return Identity(str(claims["sub"]), accounts, float(claims["exp"]) + LEEWAY_SECONDS)
-
-
-class SecretAuthentication:
-    """HS256 with a shared secret. 20 us of CPU: done at once."""
-
-    def __init__(self, secret: str, claims: Claims) -> None:
-        self._secret = secret
-        self._claims = claims
-
-    def authenticate(self, token: str | None, query: Mapping[str, str]) -> Identity:
-        """Verify the token."""
-        return self._claims.identity(_required(token), self._secret, ("HS256",), query)
-
-
-class KeyAuthentication:
-    """Signatures of public keys. Slow enough to be made in the pool of threads, whose overflow is a 503."""
-
-    def __init__(self, keys: Keys, pool: WorkerPool, claims: Claims) -> None:
-        self._keys = keys
-        self._pool = pool
-        self._claims = claims
-
-    def authenticate(self, token: str | None, query: Mapping[str, str]) -> Coroutine[Any, Any, Identity]:
-        """Verify the token, later."""
-        token = _required(token)
-        return self._verify(token, _key_id(token), query)
-
-    async def _verify(self, token: str, key_id: str | None, query: Mapping[str, str]) -> Identity:
-        key = await self._keys.find(key_id)
-        try:
-            return await self._pool.run(partial(self._claims.identity, token, key.public, key.algorithms, query))
-        except Overloaded:
-            raise RequestRejected(
-                503, "token_checks", "too many tokens are being verified at once", RETRY_SECONDS
-            ) from None
-
-
-def _required(token: str | None) -> str:
-    if token is None:
-        raise RequestRejected(401, "no_token", "a token is required")
-    return token
-
-
-def _bad_token() -> RequestRejected:
-    return RequestRejected(401, "bad_token", "the token is not valid here")
-
-
-def _key_id(token: str) -> str | None:
-    """The `kid` of a token's header, which nothing else is believed of (`jku` and `x5u` name keys of its maker's)."""
-    try:
-        key_id: str | None = jwt.get_unverified_header(token).get("kid")
-    except (jwt.PyJWTError, ValueError, RecursionError):
-        raise _bad_token() from None
-    return key_id
-
-
-def _accounts_of(claims: Mapping[str, object]) -> tuple[str, ...]:
-    more = claims.get("accounts", [])
-    if not isinstance(more, list) or len(more) >= MAX_ACCOUNTS:
-        raise RequestRejected(401, "bad_token", f"accounts must be a list of fewer than {MAX_ACCOUNTS} names")
-    accounts = tuple(dict.fromkeys([claims["sub"], *more])) if all(isinstance(a, str) for a in more) else ()
-    names = tuple(account for account in accounts if isinstance(account, str))
-    if not names or any(account_fault(account) for account in names):
-        raise RequestRejected(401, "bad_token", "sub and accounts must be account names")
-    return names
+        return Identity(said.sub, accounts, said.exp + LEEWAY_SECONDS)

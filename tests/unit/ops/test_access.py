@@ -114,3 +114,9 @@ def test_a_key_file_that_cannot_be_used_is_said_in_one_line(tmp_path: Path) -> N
     assert fault(tmp_path / "none") == f"--jwt-key {tmp_path / 'none'}: No such file or directory"
     (tmp_path / "text").write_text("text")
     assert fault(tmp_path / "text") == f"--jwt-key {tmp_path / 'text'} is neither PEM nor a JWK"
+
+
+@pytest.mark.parametrize("public", [pem(private_key("RS256")).decode(), '{"kty":"oct","k":"c2VjcmV0"}'])
+def test_a_key_in_place_of_the_secret_is_refused_at_the_start(public: str) -> None:
+    with pytest.raises(SettingsError, match="TIDINGS_JWT_SECRET is a key or a certificate, not a secret"):
+        client_access(GatewaySettings.model_validate({"auth": "jwt", "jwt_secret": public}), "0.0.0.0", Runtime())

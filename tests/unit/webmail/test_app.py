@@ -13,9 +13,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from tidings.ops.auth import Gatekeeper, NoAuthentication
-from tidings.ops.claims import Claims, SecretAuthentication
+from tidings.ops.claims import Claims
 from tidings.ops.pool import WorkerPool
 from tidings.ops.requests import Family
+from tidings.ops.verifying import SecretAuthentication
 from tidings.webmail.announcer import Event
 from tidings.webmail.app import client_directory, create_app
 from tidings.webmail.bodies import MAX_BODY_BYTES
