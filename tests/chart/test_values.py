@@ -93,6 +93,7 @@ ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
             "which are 82: clients would be cut off",
         ),
         ({"publisher": {"terminationGracePeriodSeconds": 5}}, "must be longer than publisher.preStopSeconds"),
+        ({"admin": {"scrape": ["cpu"]}}, "admin.scrape needs admin.existingSecret"),
         ({**INGRESS, **ROUTE}, "choose one"),
         ({"ingress": {"enabled": True}}, "needs ingress.hosts"),
         ({"httpRoute": {"enabled": True}}, "needs httpRoute.parentRefs"),
@@ -147,6 +148,21 @@ def test_settings_become_variables() -> None:
     assert variables["TIDINGS_MAX_CONNECTIONS"] == "1000000"
     assert variables["TIDINGS_HEAD_SECONDS"] == "2.5"
     assert variables["TIDINGS_TRUSTED_PROXY"] == "10.0.0.0/8,fd00::/8"
+
+
+def test_scrapers_are_told_of_the_admin_ports_of_pods_that_are_to_be_scraped() -> None:
+    rendered = render(TIDINGS, {"admin": {"existingSecret": "admin", "scrape": ["cpu", "block"]}})
+    for kind, name in (("Deployment", "tidings-gateway"), ("StatefulSet", "tidings-publisher")):
+        pod = rendered.get(kind, name)["spec"]["template"]
+        (port,) = [port for port in pod["spec"]["containers"][0]["ports"] if port["name"] == "admin"]
+        told = {key: value for key, value in pod["metadata"]["annotations"].items() if "profiles.grafana.com" in key}
+        assert told == {
+            "profiles.grafana.com/cpu.scrape": "true",
+            "profiles.grafana.com/cpu.port": str(port["containerPort"]),
+            "profiles.grafana.com/block.scrape": "true",
+            "profiles.grafana.com/block.port": str(port["containerPort"]),
+        }
+    assert "profiles.grafana.com" not in str(render(TIDINGS, {"admin": {"existingSecret": "admin"}}).objects)
 
 
 def test_a_key_set_takes_the_place_of_the_secret() -> None:

@@ -107,6 +107,10 @@ labels:
 annotations:
   {{- /* Settings are part of the pod; what is in the chart's Secret is not, and restarts it through this. */}}
   checksum/secret: {{ include "tidings.secretData" $root | sha256sum }}
+  {{- range $root.Values.admin.scrape }}
+  profiles.grafana.com/{{ . }}.scrape: "true"
+  profiles.grafana.com/{{ . }}.port: {{ ternary "9090" "9190" (eq (index $ 2) "gateway") | quote }}
+  {{- end }}
   {{- with $values.podAnnotations }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

@@ -24,6 +24,9 @@
 {{- if le (int .Values.publisher.terminationGracePeriodSeconds) (int .Values.publisher.preStopSeconds) -}}
 {{- fail "publisher.terminationGracePeriodSeconds must be longer than publisher.preStopSeconds" -}}
 {{- end -}}
+{{- if and .Values.admin.scrape (not .Values.admin.existingSecret) -}}
+{{- fail "admin.scrape needs admin.existingSecret: without a token no scraper reaches the admin pages, which are on the pods' loopback" -}}
+{{- end -}}
 {{- if and .Values.ingress.enabled .Values.httpRoute.enabled -}}
 {{- fail "ingress.enabled and httpRoute.enabled are two ways to the same gateway: choose one" -}}
 {{- end -}}

@@ -45,7 +45,11 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A kind's numbers, in the order of its values. Times are in nanoseconds, `time` since the epoch."""
+    """A kind's numbers, in the order of its values. Times are in nanoseconds, `time` since the epoch.
+
+    `duration` is of a profile of some seconds. What sums up since the start has none, as in Go, or Parca would add
+    one to the other.
+    """
 
     kind: Kind
     samples: Samples

@@ -62,7 +62,6 @@ class Sources:
         self._waits = waits
         self._connections = connections
         self._loop = loop
-        self._began = time.time_ns()
         self.by_name: Mapping[str, Source] = {
             source.kind.name: source
             for source in (
@@ -146,8 +145,7 @@ class Sources:
             (stack, ()): values for stack, values in tally.sums().items()
         }
         off = kind is MUTEX and not self._waits.on
-        now = time.time_ns()
-        return Profile(kind, samples, now, now - self._began, (MUTEX_OFF,) if off else ())
+        return Profile(kind, samples, time.time_ns(), comments=(MUTEX_OFF,) if off else ())
 
     async def _descriptors(self) -> Profile:
         kinds = Counter([descriptors.kind_of(link) async for link in in_slices(descriptors.links())])
