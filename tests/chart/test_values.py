@@ -101,6 +101,7 @@ ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
         ({**ROUTE, "auth": {"mode": "none"}}, "auth.mode none"),
         ({"auth": {"mode": "none"}, "gateway": {"service": {"type": "LoadBalancer"}}}, "auth.mode none"),
         ({"auth": {"mode": "none", "jwksUrl": "https://id.example/keys"}}, "is for auth.mode jwt"),
+        ({"auth": {"mode": "none"}, "tests": {"tokenSecret": "probe"}}, "tests.tokenSecret is for auth.mode jwt"),
         ({"auth": {"existingSecret": "s", "jwksUrl": "https://id.example/keys"}}, "one or the other"),
         ({"gateway": {"replicas": 3, "autoscaling": {"enabled": True}}}, "leave gateway.replicas empty"),
         ({"gateway": {"autoscaling": {"enabled": True, "minReplicas": 20}}}, "greater than maxReplicas"),
@@ -174,8 +175,22 @@ def test_a_key_set_takes_the_place_of_the_secret() -> None:
     assert "TIDINGS_JWT_SECRET" not in variables
     assert "jwt-secret" in own.get("Secret", "tidings")["data"]
     assert "jwt-secret" not in fetched.get("Secret", "tidings")["data"]
-    assert own.get("Pod", "tidings-check")
-    assert fetched.of("Pod") == []
+
+
+def test_the_test_shows_a_token_that_it_is_given_or_can_make_and_else_says_why_there_is_none() -> None:
+    jwks = {"jwksUrl": "https://id.example/keys", "audience": "mail"}
+    (made,) = render(TIDINGS).get("Pod", "tidings-check")["spec"]["containers"]
+    assert environment(made)["TIDINGS_JWT_SECRET"]
+    without = render(TIDINGS, {"auth": jwks})
+    assert without.of("Pod") == []
+    assert "name that in tests.tokenSecret" in without.notes
+    assert "helm test tidings" not in without.notes
+    given = render(TIDINGS, {"auth": jwks, "tests": {"tokenSecret": "probe"}})
+    (shown,) = given.get("Pod", "tidings-check")["spec"]["containers"]
+    variables = environment(shown)
+    assert variables["TIDINGS_CLIENT_TOKEN"] == {"secretKeyRef": {"name": "probe", "key": "token"}}
+    assert not [name for name in variables if "JW" in name]
+    assert "helm test tidings" in given.notes
 
 
 def test_null_takes_a_setting_back() -> None:
@@ -248,6 +263,14 @@ def test_a_spool_takes_a_volume_and_senders_that_keep_to_it(values: dict[str, An
     spec = render(TIDINGS, {"publisher": values}).get("StatefulSet", "tidings-publisher")["spec"]
     assert environment(spec["template"]["spec"]["containers"][0]).get("TIDINGS_SPOOL_BYTES") == spool
     assert bool(spec.get("volumeClaimTemplates")) == ("persistence" not in values)
+
+
+def test_publishers_in_production_keep_nothing_and_are_tied_to_no_volume() -> None:
+    rendered = render(UMBRELLA, load(UMBRELLA / "values-production.yaml"))
+    spec = rendered.get("StatefulSet", "tidings-publisher")["spec"]
+    assert spec["replicas"] >= 2
+    assert "volumeClaimTemplates" not in spec
+    assert environment(spec["template"]["spec"]["containers"][0])["TIDINGS_SPOOL_BYTES"] == "0"
 
 
 def test_alerts_and_dashboards_are_the_generated_ones() -> None:

@@ -265,6 +265,23 @@ async def test_without_a_spool_the_log_decides(start: Start, log: Log, tmp_path:
     assert not (tmp_path / "state").exists()
 
 
+async def test_a_spool_that_is_turned_off_hands_over_what_it_holds_and_takes_no_more(start: Start, log: Log) -> None:
+    publisher = await start(bus=BUS)
+    log.log.away = True
+    async with client(publisher) as http:
+        assert (await post(http, event("alice", 1))).status_code == 202
+    await publisher.stop()
+    publisher = await start(bus=BUS, spool_bytes=0)
+    async with client(publisher) as http:
+        # Behind what waits, in its place.
+        assert (await post(http, event("alice", 2))).status_code == 503
+        log.log.away = False
+        await eventually(lambda: publisher.value("tidings_spool_changes") == 0)
+        assert (await post(http, event("alice", 3))).status_code == 202
+    await eventually(lambda: len(log.changes) == 2)
+    assert [change.id for change in log.changes] == ["alice-1", "alice-3"]
+
+
 async def test_a_full_disk_means_later_and_nothing_acknowledged_is_lost(start: Start, log: Log, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 1024 * 1024) as disk:
         publisher = await start(bus=BUS, state_dir=disk / "state")

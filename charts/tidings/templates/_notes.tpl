@@ -6,10 +6,12 @@ Tidings {{ .Chart.AppVersion }} is on its way. Wait for it:
 
   {{ $kubectl }} rollout status statefulset/{{ $name }}-publisher
   {{ $kubectl }} rollout status deployment/{{ $name }}-gateway
-{{ if .Values.tests.enabled }}
+{{ if eq (include "tidings.testable" .) "true" }}
 Send a change and see it arrive:
 
   helm test {{ .Release.Name }} --namespace {{ .Release.Namespace }}
+{{ else if .Values.tests.enabled }}
+helm test has nothing to run: only your identity provider can make a token for it. Put one into a Secret, and name that in tests.tokenSecret.
 {{ end }}{{ if .Values.webmail.enabled }}
 The web client: http://127.0.0.1:8082, while these two run:
 

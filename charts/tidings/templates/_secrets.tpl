@@ -70,6 +70,11 @@ template of a rendering sees the same.
 {{- end -}}
 {{- end -}}
 
+{{/* Whether the check has what clients show: a secret to make a token with, a token, or nothing where nothing is asked for. */}}
+{{- define "tidings.testable" -}}
+{{- and .Values.tests.enabled (or (not .Values.auth.jwksUrl) (not (empty .Values.tests.tokenSecret))) -}}
+{{- end -}}
+
 {{/* Arguments: root context, name of the variable, key of the Secret. */}}
 {{- define "tidings.ingestEnv" -}}
 {{- $root := index . 0 -}}

@@ -44,6 +44,9 @@
 {{- fail (printf "auth.mode none lets everybody name any account: use auth.mode jwt with gateway.service.type %s" $gateway.service.type) -}}
 {{- end -}}
 {{- end -}}
+{{- if and .Values.tests.tokenSecret (ne .Values.auth.mode "jwt") -}}
+{{- fail "tests.tokenSecret is for auth.mode jwt" -}}
+{{- end -}}
 {{- if .Values.auth.jwksUrl -}}
 {{- if ne .Values.auth.mode "jwt" -}}
 {{- fail "auth.jwksUrl is for auth.mode jwt" -}}

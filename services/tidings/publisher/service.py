@@ -33,10 +33,12 @@ def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> li
     metrics = PublisherMetrics(runtime.registry)
     services: list[Service] = []
     spool = None
-    # A log in memory is away only when the process is.
-    if settings.spool_bytes and not settings.bus_in_memory:
+    spool_file = SpoolFile(settings.state_dir, log.shards)
+    # A log in memory is away only when the process is. A file that is there was written while there was a spool: what it
+    # holds is acknowledged and has to be handed over, though nothing is added.
+    if not settings.bus_in_memory and (settings.spool_bytes or spool_file.exists):
         spool_metrics = SpoolMetrics(runtime.registry)
-        spool = Spool(SpoolFile(settings.state_dir, log.shards), settings.spool_bytes, spool_metrics)
+        spool = Spool(spool_file, settings.spool_bytes, spool_metrics)
         services += [spool, Drain(spool, log, metrics, spool_metrics)]
     family = runtime.requests.family("batches, publisher", "from the ingest of the first change to the log's confirm")
     batcher = Batcher(log, metrics, BatchLives(family, Sampler()), spool)

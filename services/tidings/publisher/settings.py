@@ -28,7 +28,7 @@ class PublisherSettings(OpsSettings, BusSettings):
     spool_bytes: int = Field(
         256 * 1024 * 1024,
         ge=0,
-        description="changes kept in --state-dir while the log outside of this process takes none; 0 for no spool",
+        description="changes kept in --state-dir while the log outside of this process takes none; 0: none are added",
     )
     ingest_tokens: CliSuppress[SecretStr | None] = Field(
         None, description="comma-separated tokens, one of which a storage must present; from the environment only"

@@ -75,6 +75,11 @@ class SpoolFile:
         self._shards = shards
         self._db: sqlite3.Connection | None = None
 
+    @property
+    def exists(self) -> bool:
+        """Whether there is a file, of this run or an earlier one."""
+        return self._path.exists()
+
     def open(self) -> Contents:
         """Open or create the file and count what it holds.
 
