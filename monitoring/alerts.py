@@ -93,6 +93,11 @@ def ours(condition: str) -> str:
     return f"{condition} and on (instance, job) last_over_time(tidings_build_info[30m])"
 
 
+def fetches(outcome: str) -> str:
+    """Fetches of the key set by each process, within three times the pause between them."""
+    return f'sum by (namespace, instance) (increase(tidings_jwks_fetches_total{{outcome="{outcome}"}}[15m]))'
+
+
 OPENED: Final = 'tidings_connections_opened_total{format!="poll"}'
 OPEN: Final = 'tidings_connections_open{format!="poll"}'
 REQUESTS: Final = "tidings_publisher_requests_total"
@@ -208,6 +213,14 @@ GATEWAY: Final = Group(
             "{{ $value | humanize }} clients per second are turned away (503) for lack of room.",
         ),
         Alert(
+            "TidingsKeysStale",
+            f"{fetches('failed')} > 0 unless {fetches('good')} > 0",
+            "15m",
+            "warning",
+            "The keys for tokens cannot be fetched",
+            "{{ $labels.instance }} verifies tokens with the keys of half an hour ago; those signed with newer ones are refused.",
+        ),
+        Alert(
             "TidingsClientsBlocked",
             f"{total('tidings_connections_blocked')} / {total('tidings_sockets_open')} > 0.05"
             f" and {total('tidings_connections_blocked')} > 50",
@@ -277,6 +290,14 @@ PROCESS: Final = Group(
 BROKER: Final = Group(
     "tidings-broker",
     (
+        Alert(
+            "TidingsBrokerUnreachable",
+            "max by (namespace, instance, connection) (tidings_bus_connected) == 0",
+            "5m",
+            "warning",
+            "A process has no connection to RabbitMQ",
+            "{{ $labels.instance }} cannot {{ $labels.connection }}: what it is for stands still, whatever others do.",
+        ),
         Alert(
             "TidingsBrokerAlarm",
             "max by (namespace, instance) (rabbitmq_alarms_memory_used_watermark) > 0"

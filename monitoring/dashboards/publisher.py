@@ -7,8 +7,8 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from monitoring.dashboards import instances, namespaces
 from monitoring.dashboards.processes import broker_panel, process_panels
 from monitoring.panels import HALF, page, series
+from monitoring.promql import INSTALLATION, Query
 from monitoring.promql import PROCESS as HERE
-from monitoring.promql import Query
 
 ADMIN_PORT = 9190
 
@@ -143,6 +143,15 @@ def _maildir(dashboard: Dashboard) -> None:
                 "Changes that the Maildir source announced.",
                 "ops",
                 Query(HERE.rate("tidings_publisher_maildir_changes_total", by="event"), "{{event}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Announced by webmails, by outcome",
+                "Changes that the webmails of the installation told a publisher of. One that failed is made up for by the "
+                "account's next.",
+                "ops",
+                Query(INSTALLATION.rate("tidings_webmail_announcements_total", by="outcome"), "{{outcome}}"),
             )
         )
         .with_panel(

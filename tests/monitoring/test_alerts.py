@@ -26,6 +26,7 @@ def of(metric: str, labels: str = "", target: str = TARGET) -> str:
 GATEWAY, PUBLISHER = 'command="gateway"', 'command="publisher"'
 UP = "1x60"
 OPENED, OPEN = "tidings_connections_opened_total", "tidings_connections_open"
+FETCHES = "tidings_jwks_fetches_total"
 WEBSOCKET, POLL = 'format="websocket"', 'format="poll"'
 
 
@@ -130,6 +131,15 @@ CASES: dict[str, Case] = {
         fires={of("tidings_rejections_total", 'reason="full"'): "0+10x60"},
         quiet={of("tidings_rejections_total", 'reason="origin"'): "0+10x60"},
     ),
+    "TidingsKeysStale": Case(
+        fires={of(FETCHES, 'outcome="good"'): "5x60", of(FETCHES, 'outcome="failed"'): "0 0+1x60"},
+        quiet={
+            # Every other fetch.
+            of(FETCHES, 'outcome="good"'): "0x9 1x9 2x9 3x30",
+            of(FETCHES, 'outcome="failed"'): "0+1x60",
+            of(FETCHES, 'outcome="good"', OTHER): "0+1x60",
+        },
+    ),
     "TidingsClientsBlocked": Case(
         fires={of("tidings_connections_blocked"): "100x60", of("tidings_sockets_open"): "1000x60"},
         quiet={of("tidings_connections_blocked"): "10x60", of("tidings_sockets_open"): "20x60"},
@@ -179,6 +189,14 @@ CASES: dict[str, Case] = {
             'process_open_fds{job="node",instance="n:1"}': "99x60",
             'process_max_fds{job="node",instance="n:1"}': "100x60",
         },
+    ),
+    "TidingsBrokerUnreachable": Case(
+        fires={
+            of("tidings_bus_connected", 'connection="publish"'): UP,
+            of("tidings_bus_connected", 'connection="consume"'): "1x20 0x40",
+            of("tidings_bus_connected", 'connection="consume"', OTHER): UP,
+        },
+        quiet={of("tidings_bus_connected", 'connection="publish"'): "1x20 0x4 1 0x4 1x30"},
     ),
     "TidingsBrokerAlarm": Case(
         fires={

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import mailbox
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from anyio.from_thread import start_blocking_portal
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.alerts import all_alerts
@@ -19,7 +20,9 @@ from tests.monitoring.prometheus import SECONDS, Prometheus, prometheus
 from tests.monitoring.queries import Written, selected, written
 from tests.support.broker import Broker, free_ports
 from tests.support.clients import jmap_client
+from tests.support.keys import jwk, key_server, private_key
 from tests.support.processes import Tidings, tidings
+from tests.support.tls import make_certificate
 from tests.support.waiting import eventually
 
 TOKEN = "ingest-token"
@@ -42,7 +45,7 @@ def samples_of(text: str) -> set[str]:
 
 @dataclass
 class Suite:
-    """Publisher, gateway, webmail and RabbitMQ, each with its metrics."""
+    """Publisher, gateway, webmail and RabbitMQ, each with its metrics, and a gateway that fetches the keys for tokens."""
 
     publisher: Tidings
     gateway: Tidings
@@ -56,6 +59,17 @@ class Suite:
         return {name for port in ports for name in samples_of(httpx.get(f"http://127.0.0.1:{port}/metrics").text)}
 
 
+@contextmanager
+def key_set(directory: Path) -> Iterator[str]:
+    """The address of an identity provider with one key."""
+    certificate = make_certificate(directory)
+    with pytest.MonkeyPatch.context() as patch, start_blocking_portal() as elsewhere:
+        patch.setenv("SSL_CERT_FILE", str(certificate))
+        with elsewhere.wrap_async_context_manager(key_server(certificate)) as server:
+            server.offer(jwk(private_key("ES256"), "ES256", kid="1"))
+            yield server.url
+
+
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     directory = tmp_path_factory.mktemp("suite")
@@ -67,15 +81,20 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     with Broker(plugins=("rabbitmq_prometheus",), settings=settings) as broker, ExitStack() as stack:
 
         def start(command: str, *flags: str) -> Tidings:
-            return stack.enter_context(tidings(command, *flags, env={"TIDINGS_INGEST_TOKENS": TOKEN}))
+            return stack.enter_context(
+                tidings(command, *flags, env={"TIDINGS_INGEST_TOKENS": TOKEN, "TIDINGS_INGEST_TOKEN": TOKEN})
+            )
 
         state = ("--state-dir", str(directory / "state"))
         publisher = start("publisher", "--bus", broker.url, "--maildir", str(root), *state)
         gateway = start("gateway", "--bus", broker.url, "--workers", "2")
         webmail = start("webmail", "--maildir", str(root), "--ingest-url", publisher.url("ingest"))
+        keys = start(
+            "gateway", "--bus", broker.url, "--auth", "jwt", "--jwks-url", stack.enter_context(key_set(directory))
+        )
         publisher.wait_connected()
         gateway.wait_connected()
-        ours = {"publisher": publisher, "gateway": gateway, "webmail": webmail}
+        ours = {"publisher": publisher, "gateway": gateway, "webmail": webmail, "keys": keys}
         ports = {name: service.ports["probe"] for name, service in ours.items()}
         yield Suite(publisher, gateway, webmail, root / "alice", {**ports, "rabbitmq": metrics_port})
 
@@ -125,6 +144,10 @@ async def use(suite: Suite) -> None:
             await http.get("/jmap/changes?account=alice", headers={"Origin": "https://evil.example"})
         ).status_code == 403
     assert await asyncio.to_thread(post, suite, TOKEN) == 202
+    page = suite.webmail.url("webmail")
+    async with httpx.AsyncClient(base_url=page, headers={"Origin": page}) as http:
+        mail = {"to": "alice", "subject": "Hello", "text": "Hello."}
+        assert (await http.post("/api/messages?account=alice", json=mail)).status_code == 201
 
 
 def unanswered(scraping: Prometheus, queries: Sequence[Written]) -> set[str]:
