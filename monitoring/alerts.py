@@ -218,7 +218,7 @@ GATEWAY: Final = Group(
             "15m",
             "warning",
             "The keys for tokens cannot be fetched",
-            "{{ $labels.instance }} verifies tokens with the keys of half an hour ago; those signed with newer ones are refused.",
+            "{{ $labels.instance }} has had no new keys for half an hour: tokens signed with newer ones are refused.",
         ),
         Alert(
             "TidingsClientsBlocked",

@@ -94,8 +94,8 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Keys for tokens",
-                "With --jwks-url: the keys that tokens are verified with, and fetches of the set by outcome, per second. A set "
-                "that cannot be fetched is kept, until tokens are signed with a newer key.",
+                "With --jwks-url: the keys that tokens are verified with, and fetches of the set by outcome, a second. "
+                "A set that cannot be fetched is kept, until tokens are signed with a newer key.",
                 "short",
                 Query(HERE.select("tidings_jwks_keys"), "{{instance}} keys"),
                 Query(HERE.rate("tidings_jwks_fetches_total", by="outcome"), "{{outcome}} fetches"),

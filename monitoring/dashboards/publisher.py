@@ -148,8 +148,8 @@ def _maildir(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Announced by webmails, by outcome",
-                "Changes that the webmails of the installation told a publisher of. One that failed is made up for by the "
-                "account's next.",
+                "Changes that the webmails of the installation told a publisher of. One that failed is made up for "
+                "by the account's next.",
                 "ops",
                 Query(INSTALLATION.rate("tidings_webmail_announcements_total", by="outcome"), "{{outcome}}"),
             )

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import copy
+import re
+from functools import reduce
 from typing import Any
 
+import jsonschema
 import kubernetes_validate  # type: ignore[import-untyped]  # it has annotations, and no py.typed
 import pytest
+import yaml
 
-from tests.support.chart import Object, Rendered
+from tests.support import definitions
+from tests.support.chart import ROOT, TIDINGS, Object, Rendered, load, render
 from tests.support.podsecurity import breaches
 from tidings.check.settings import CheckSettings
 from tidings.cli import COMMANDS
@@ -22,15 +28,58 @@ SETTINGS: dict[str, type[Settings]] = {
     "publisher": PublisherSettings,
     "webmail": WebmailSettings,
 }
-CUSTOM = {"monitoring.coreos.com/v1", "gateway.networking.k8s.io/v1"}
-"""Groups that Kubernetes' own schemas do not have."""
+UNPUBLISHED = {"rabbitmq.com/v1beta1"}
+"""Groups whose definitions are in no package that can be had."""
+
+
+def is_custom(each: Object) -> bool:
+    return (each["apiVersion"], each["kind"]) in definitions.SOURCES
 
 
 @pytest.mark.parametrize("version", ["1.29", "1.32", "1.34"])
 def test_objects_are_valid(rendered: Rendered, version: str) -> None:
     for each in rendered.objects:
-        if each["apiVersion"] not in CUSTOM:
+        if not is_custom(each):
             kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_custom_resources_are_valid(rendered: Rendered) -> None:
+    for each in filter(is_custom, rendered.objects):
+        definitions.validate(each)
+
+
+@pytest.mark.parametrize(
+    ("kind", "path", "wrong"),
+    [
+        ("ServiceMonitor", ("spec", "endpoints", 0), {"intervall": "15s"}),
+        ("ServiceMonitor", ("spec", "endpoints", 0), {"interval": "often"}),
+        ("PrometheusRule", ("spec", "groups", 0, "rules", 0), {"expression": "up == 0"}),
+        ("HTTPRoute", ("spec", "rules", 0), {"timeouts": {"request": "never"}}),
+        ("HTTPRoute", ("spec", "rules", 0, "backendRefs", 0), {"port": "http"}),
+    ],
+    ids=str,
+)
+def test_what_custom_resources_may_not_hold_is_noticed(kind: str, path: tuple[Any, ...], wrong: Object) -> None:
+    values = (load(TIDINGS / "ci" / f"{name}-values.yaml") for name in ("monitoring", "gateway-api"))
+    spoilt = copy.deepcopy(render(TIDINGS, *values).of(kind)[0])
+    definitions.validate(spoilt)
+    reduce(lambda below, step: below[step], path, spoilt).update(wrong)
+    with pytest.raises(jsonschema.ValidationError):
+        definitions.validate(spoilt)
+
+
+def documented() -> list[Object]:
+    """The objects that the documentation shows."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL | re.MULTILINE)
+    return [each for block in blocks for each in yaml.safe_load_all(block) if "apiVersion" in each]
+
+
+@pytest.mark.parametrize("shown", documented(), ids=lambda shown: shown["kind"])
+def test_objects_that_the_documentation_shows_are_valid(shown: Object) -> None:
+    if is_custom(shown):
+        definitions.validate(shown)
+    else:
+        assert shown["apiVersion"] in UNPUBLISHED
 
 
 def test_names_are_unique_and_short_enough(rendered: Rendered) -> None:

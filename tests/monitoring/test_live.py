@@ -45,7 +45,7 @@ def samples_of(text: str) -> set[str]:
 
 @dataclass
 class Suite:
-    """Publisher, gateway, webmail and RabbitMQ, each with its metrics, and a gateway that fetches the keys for tokens."""
+    """Publisher, gateway, webmail and RabbitMQ, each with its metrics, and a gateway that fetches keys."""
 
     publisher: Tidings
     gateway: Tidings

@@ -34,8 +34,8 @@ def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> li
     services: list[Service] = []
     spool = None
     spool_file = SpoolFile(settings.state_dir, log.shards)
-    # A log in memory is away only when the process is. A file that is there was written while there was a spool: what it
-    # holds is acknowledged and has to be handed over, though nothing is added.
+    # A log in memory is away only when the process is. A file that is there was written while there was a spool: what
+    # it holds is acknowledged and has to be handed over, though nothing is added.
     if not settings.bus_in_memory and (settings.spool_bytes or spool_file.exists):
         spool_metrics = SpoolMetrics(runtime.registry)
         spool = Spool(spool_file, settings.spool_bytes, spool_metrics)

@@ -1,0 +1,96 @@
+"""Definitions of custom resources, as their projects publish them, and objects held against them strictly.
+
+They come out of Go modules, by Go's own client, which checks them against its database of checksums. What a definition
+says in CEL (`x-kubernetes-validations`) only an API server judges.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from tests.support.chart import ROOT, Object
+
+DOWNLOAD_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class Module:
+    """A Go module: version, checksum as go.sum has it, and the directory of its definitions."""
+
+    path: str
+    version: str
+    checksum: str
+    directory: str
+
+
+# An old one: what fits it fits the operators of years. Newer ones are in no module.
+_PROMETHEUS = Module(
+    "github.com/prometheus-operator/prometheus-operator",
+    "v0.65.2",
+    "h1:MyAKMTYwdgiYKNUYwP209Jjq5mhbolq0fiksZB6U++k=",
+    "example/prometheus-operator-crd",
+)
+_GATEWAY = Module(
+    "sigs.k8s.io/gateway-api", "v1.6.3", "h1:lKpJa5bGlraC/QeACvCpsHLdmO6y0iKfzVl6gzaFEYc=", "config/crd/standard"
+)
+_KEDA = Module(
+    "github.com/kedacore/keda/v2", "v2.21.0", "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=", "config/crd/bases"
+)
+SOURCES = {
+    ("monitoring.coreos.com/v1", "PrometheusRule"): (_PROMETHEUS, "monitoring.coreos.com_prometheusrules.yaml"),
+    ("monitoring.coreos.com/v1", "ServiceMonitor"): (_PROMETHEUS, "monitoring.coreos.com_servicemonitors.yaml"),
+    ("gateway.networking.k8s.io/v1", "HTTPRoute"): (_GATEWAY, "gateway.networking.k8s.io_httproutes.yaml"),
+    ("keda.sh/v1alpha1", "ScaledObject"): (_KEDA, "keda.sh_scaledobjects.yaml"),
+}
+"""Where the definition of a kind is."""
+
+
+@cache
+def _fetched(module: Module) -> Path:
+    go = shutil.which("go")
+    assert go, "Go is needed: install it with `apt-get install golang-go`"
+    command = [go, "mod", "download", "-json", f"{module.path}@{module.version}"]
+    # At the root there is no go.mod whose requirements would count.
+    done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    downloaded = json.loads(done.stdout)
+    assert downloaded["Sum"] == module.checksum
+    return Path(downloaded["Dir"]) / module.directory
+
+
+def _strict(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema, refusing what an API server would drop without a word: members that it does not describe."""
+    strict = dict(schema)
+    members = {name: _strict(member) for name, member in schema.get("properties", {}).items()}
+    if members:
+        strict["properties"] = members
+        strict.setdefault("additionalProperties", False)
+    if "pattern" in strict:
+        # Go takes flags anywhere, Python at the beginning.
+        strict["pattern"] = strict["pattern"].replace("^(?i)", "(?i)^")
+    for below in ("items", "additionalProperties"):
+        if isinstance(strict.get(below), dict):
+            strict[below] = _strict(strict[below])
+    return strict
+
+
+@cache
+def _schema(api_version: str, kind: str) -> dict[str, Any]:
+    module, file = SOURCES[api_version, kind]
+    definition = yaml.safe_load((_fetched(module) / file).read_text())
+    (version,) = (each for each in definition["spec"]["versions"] if each["name"] == api_version.rsplit("/")[-1])
+    return _strict(version["schema"]["openAPIV3Schema"])
+
+
+def validate(custom: Object) -> None:
+    """Hold a custom resource against its definition. Raises jsonschema's ValidationError."""
+    jsonschema.validate(custom, _schema(custom["apiVersion"], custom["kind"]))
