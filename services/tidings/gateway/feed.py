@@ -195,7 +195,8 @@ class Feed:
                     raise ReadLost("a confirmed marker did not come back") from None
             if sent:
                 self._patience = max(1, self._patience // 2)
-            quiet = random.uniform(*QUIET_SECONDS)  # noqa: S311 - jitter
+            # Until it is live only its own marker helps, and others' entries may keep it from ever hearing silence.
+            quiet = random.uniform(*QUIET_SECONDS) if self.live else 0.0  # noqa: S311 - jitter
 
     async def _append_marker(self) -> float:
         """When a marker was confirmed, on the monotonic clock; 0 when the log takes none now."""

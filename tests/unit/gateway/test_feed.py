@@ -34,6 +34,11 @@ class Broker(UnreliableLog):
 
     def __init__(self) -> None:
         super().__init__(1)
+        self.refused = 0
+
+    async def append(self, shard: int, payload: bytes) -> None:
+        self.refused += not self.accepts
+        await super().append(shard, payload)
 
     async def change(self, account: str, **changed: str | None) -> bytes:
         batch_id = token_bytes(16)
@@ -300,6 +305,26 @@ async def test_not_live_while_no_marker_can_be_appended_but_goes_live_after() ->
     assert not world.feed.live
     world.broker.accepts = True
     await world.until(lambda: world.feed.live)
+    await world.feed.stop()
+    await world.broker.close()
+
+
+async def test_goes_live_though_others_are_never_silent() -> None:
+    world = World()
+    await world.broker.open()
+    world.broker.accepts = False
+    world.feed.start()
+    await world.until(lambda: world.broker.refused)
+    world.broker.accepts = True
+
+    async def talk() -> None:
+        while True:
+            await world.broker.change("alice", Email="1")
+            await asyncio.sleep(0.01)
+
+    talking = asyncio.create_task(talk())
+    await world.until(lambda: world.feed.live)
+    talking.cancel()
     await world.feed.stop()
     await world.broker.close()
 

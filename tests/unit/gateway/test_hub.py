@@ -408,10 +408,10 @@ def test_a_fault_with_what_waits_for_some_ends_those_and_leaves_nobody_else_wait
     crowd = [world.connect(A) for _ in range(2 * CHUNK)]
     faulty = False
 
-    def encode(changed: Mapping[str, Mapping[str, str]], pushed: str) -> bytes:
+    def encode(changes: Sequence[jmap.Changed], pushed: str) -> list[bytes]:
         if faulty:
             raise KeyError("a fault")
-        return jmap.state_change(changed, pushed)
+        return jmap.state_changes(changes, pushed)
 
     bad = Connection(3, CLOSED)
     bad.accounts = A
