@@ -23,6 +23,8 @@ class Leaked:
 
 @pytest.fixture
 def account() -> MemoryAccount:
+    # What other tests left would be freed between two looks.
+    gc.collect()
     account = MemoryAccount()
     account.sockets = lambda: 15_000
     account.begin()
