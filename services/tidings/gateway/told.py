@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
-from typing import Final, NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple
 
 from tidings.bus.log import Entry
 from tidings.errors import BatchError
@@ -24,8 +23,8 @@ class Told(NamedTuple):
     changed_at: float | None
 
 
-_told: Final = cast("Callable[[tuple[str, Mapping[str, str], float | None]], Told]", partial(tuple.__new__, Told))
-"""Told from its members, without the call into Python that a NamedTuple's own constructor is."""
+_new: Final = tuple.__new__
+"""What makes a Told without the call into Python that a NamedTuple's own constructor is."""
 
 
 def read_entry(entry: Entry) -> tuple[Batch | BatchError, Position]:
@@ -43,13 +42,17 @@ def told_of(batch: Batch, position: Position, clock_offset: float) -> list[Told]
     A change without a state gets one from (offset, index, batch id): the same in every gateway, with no clock.
     `clock_offset` is what the monotonic clock shows at Unix time 0.
     """
-    told = []
-    for index, change in enumerate(batch.changes):
-        states = change.changed
-        changed: Mapping[str, str] = states if None not in states.values() else _filled(states, position, index)  # type: ignore[assignment]
-        changed_at = None if change.time is None else change.time + clock_offset
-        told.append(_told((change.account, changed, changed_at)))
-    return told
+    return [
+        _new(
+            Told,
+            (
+                change.account,
+                states if None not in (states := change.changed).values() else _filled(states, position, index),
+                None if (time := change.time) is None else time + clock_offset,
+            ),
+        )
+        for index, change in enumerate(batch.changes)
+    ]
 
 
 def _filled(changed: Mapping[str, str | None], position: Position, index: int) -> Mapping[str, str]:
