@@ -13,6 +13,8 @@ from pathlib import Path
 
 GO_SECONDS = 100.0
 """The first time, a Go of 1.25 or later compiles the tool."""
+FETCH_SECONDS = 60
+"""Left to itself it gives up a few seconds after it should have had its profile: too soon on a busy machine."""
 
 Fields = dict[int, list[int | bytes]]
 
@@ -174,7 +176,7 @@ class GoTool:
     def output(self, *arguments: str) -> str:
         """What it prints."""
         done = subprocess.run(
-            [self._executable, "tool", "pprof", *arguments],
+            [self._executable, "tool", "pprof", f"-timeout={FETCH_SECONDS}", *arguments],
             env=self._environment,
             timeout=GO_SECONDS,
             capture_output=True,
