@@ -51,7 +51,7 @@ def test_custom_resources_are_valid(rendered: Rendered) -> None:
 @pytest.mark.parametrize(
     ("kind", "path", "wrong"),
     [
-        ("ServiceMonitor", ("spec", "endpoints", 0), {"intervall": "15s"}),
+        ("ServiceMonitor", ("spec", "endpoints", 0), {"every": "15s"}),
         ("ServiceMonitor", ("spec", "endpoints", 0), {"interval": "often"}),
         ("PrometheusRule", ("spec", "groups", 0, "rules", 0), {"expression": "up == 0"}),
         ("HTTPRoute", ("spec", "rules", 0), {"timeouts": {"request": "never"}}),
