@@ -159,7 +159,7 @@ def webmail(argv: Sequence[str]) -> int:
 def check(argv: Sequence[str]) -> int:
     """Tell an installation of changes and see them arrive."""
     settings = parse(CheckSettings, "tidings check", argv)
-    return tidings.check.service.run(settings, None if settings.bus.startswith("memory:") else open_log(settings))
+    return tidings.check.service.run(settings, None if settings.bus_in_memory else open_log(settings))
 
 
 COMMANDS: Final[dict[str, Callable[[Sequence[str]], int]]] = {

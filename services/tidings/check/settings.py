@@ -7,10 +7,10 @@ from typing import Annotated, Final, Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import CliSuppress, NoDecode
 
-from tidings.ops.settings import BusSettings, split_list
+from tidings.ops.settings import BASE_URL, BusSettings, split_list
 from tidings.wire.change import account_fault
 
-_BaseUrl = Annotated[str, Field(pattern=r"^https?://[^/\s?#@]+/?$")]
+_BaseUrl = Annotated[str, Field(pattern=BASE_URL)]
 _MAX_ACCOUNTS: Final = 10_000
 _MAX_CLIENTS: Final = 10_000
 

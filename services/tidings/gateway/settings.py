@@ -8,7 +8,7 @@ from typing import Annotated, Final, Self
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from tidings.ops.settings import AuthSettings, BusSettings, OpsSettings, Settings, split_list
+from tidings.ops.settings import BASE_URL, AuthSettings, BusSettings, OpsSettings, Settings, split_list
 
 MAX_WORKERS: Final = 256
 
@@ -87,7 +87,7 @@ class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
     )
     public_url: str = Field(
         "",
-        pattern=r"^$|^https?://[^/\s]+$",
+        pattern=rf"^$|{BASE_URL}",
         description="URL of this gateway as clients see it, such as https://mail.example; "
         "empty: taken from each request's Host",
     )
@@ -97,7 +97,7 @@ class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
 
     @model_validator(mode="after")
     def _one_log_for_all_workers(self) -> Self:
-        if self.workers > 1 and self.bus.startswith("memory:"):
+        if self.workers > 1 and self.bus_in_memory:
             raise ValueError(
                 "--workers (TIDINGS_WORKERS): a memory:// log reaches no other worker; "
                 "use one worker, or tidings gateway with --bus amqp://..."

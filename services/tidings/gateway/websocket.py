@@ -40,17 +40,13 @@ class Opcode(IntEnum):
 class CloseCode(IntEnum):
     """Close codes used here (RFC 6455 section 7.4.1 and its registry)."""
 
-    NORMAL = 1000
-    GOING_AWAY = 1001
     PROTOCOL_ERROR = 1002
     UNSUPPORTED_DATA = 1003
     NO_STATUS = 1005
     INVALID_PAYLOAD = 1007
     POLICY_VIOLATION = 1008
     MESSAGE_TOO_BIG = 1009
-    INTERNAL_ERROR = 1011
     SERVICE_RESTART = 1012
-    TRY_AGAIN_LATER = 1013
 
 
 class Message(NamedTuple):

@@ -25,6 +25,8 @@ from tidings.wire.shard import DEFAULT_SHARDS, MAX_SHARDS
 
 ENV_PREFIX: Final = "TIDINGS_"
 BUS_SCHEMES: Final = ("memory", "amqp", "amqps")
+BASE_URL: Final = r"^https?://[^/\s?#@]+/?$"
+"""The pattern of the URL of another service, or of this one as others see it."""
 
 
 def split_list(value: object) -> object:

@@ -7,9 +7,7 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 from pydantic_settings import CliSuppress
 
-from tidings.ops.settings import AuthSettings, OpsSettings
-
-_BASE_URL = r"^https?://[^/\s?#@]+/?$"
+from tidings.ops.settings import BASE_URL, AuthSettings, OpsSettings
 
 
 class WebmailSettings(OpsSettings, AuthSettings):
@@ -21,11 +19,11 @@ class WebmailSettings(OpsSettings, AuthSettings):
     probe_port: int = Field(9291, ge=0, le=65535, description="port for probes and metrics; 0 for any free one")
     maildir: Path = Field(Path("var/mail"), description="directory with one Maildir per account")
     gateway_url: str = Field(
-        "http://127.0.0.1:8080", pattern=_BASE_URL, description="URL of the gateway as browsers reach it"
+        "http://127.0.0.1:8080", pattern=BASE_URL, description="URL of the gateway as browsers reach it"
     )
     ingest_url: str | None = Field(
         None,
-        pattern=_BASE_URL,
+        pattern=BASE_URL,
         description="URL of a publisher to announce this webmail's own changes to, "
         "where no Maildir source watches the directory (inotify does not see every network file system)",
     )

@@ -52,6 +52,7 @@ def test_origins_can_be_repeated_and_listed(monkeypatch: pytest.MonkeyPatch) -> 
         (["--bus", "redis://x"], "--bus (TIDINGS_BUS): must be memory://, amqp://"),
         (["--bus", "amqp://"], "--bus"),
         (["--public-url", "ftp://x"], "--public-url"),
+        (["--public-url", "https://x/?y"], "--public-url"),
         (["--nonsense"], "unrecognized arguments: --nonsense (see tidings gateway --help)"),
         (["--por", "1"], "unrecognized arguments: --por"),
         (["extra"], "unrecognized arguments: extra"),

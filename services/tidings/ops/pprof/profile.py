@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-NANOSECONDS: Final = 1_000_000_000
-
 
 class Frame(NamedTuple):
     """A line of a function. `start` is the function's first line; 0: there is no such line."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from tidings.ops import logs
 from tidings.ops.admin import ops_sockets
-from tidings.ops.guard import admin_access
+from tidings.ops.guard import AdminAccess, admin_access
 from tidings.ops.lifecycle import Runtime
 from tidings.ops.settings import OpsSettings
 from tidings.ops.workers.admin import administer
@@ -25,12 +25,12 @@ def run_workers(
     Raises SettingsError when they cannot start because of something the operator has to change.
     """
     logs.configure(settings.log_format, settings.log_level)
-    admin_access(settings)
+    access = admin_access(settings)
     # Composed once here for what is wrong with the settings, and for what composing imports: workers share its pages.
     compose(Runtime(), None)
     admin_sockets = ops_sockets(settings)
     places = [Place(number, sock, _unix_listener()) for number, sock in enumerate(listen(), 1)]
-    return _supervisor(command, places, admin_sockets, compose, settings).run()
+    return _supervisor(command, places, admin_sockets, compose, settings, access).run()
 
 
 def _unix_listener() -> socket.socket:
@@ -60,9 +60,9 @@ def _supervisor(
     admin_sockets: Mapping[str, socket.socket],
     compose: Compose,
     settings: OpsSettings,
+    access: AdminAccess,
 ) -> Supervisor:
     board = Board(len(places))
-    access = admin_access(settings)
     workers_line, admin_line = Lifeline(), Lifeline()
     addresses = {place.number: place.admin.getsockname().decode() for place in places}
 
