@@ -23,8 +23,9 @@ from tidings.gateway.demand import Feed
 from tidings.gateway.drain import AgeLimit
 from tidings.gateway.journal import CLOSED
 from tidings.gateway.parked import Lot, Parked
-from tidings.ops.admin import document_response, problem_response
+from tidings.ops.admin import document_response
 from tidings.ops.health import Health
+from tidings.ops.problems import problem_response
 from tidings.wire.change import account_fault
 from tidings.wire.shard import shard_of
 

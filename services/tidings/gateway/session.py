@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlencode
 
 import structlog
 from fastapi import FastAPI, Request
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp
 
@@ -19,9 +18,11 @@ from tidings.gateway.jmap import CORE, MAX_CALLS, WEBSOCKET
 from tidings.gateway.parked_eventsource import EVENTSOURCE_PATH
 from tidings.gateway.parked_websocket import WEBSOCKET_PATH, session_state
 from tidings.ops.auth import Gatekeeper, Identity, settled
+from tidings.ops.problems import problem_response
 from tidings.ops.requests import reached
 
 _log = structlog.get_logger()
+_NO_STORE: Final = {"Cache-Control": "no-store"}
 _CORE_LIMITS: Final = {
     "maxSizeUpload": 0,
     "maxConcurrentUpload": 0,
@@ -69,29 +70,23 @@ def session_resource(identity: Identity, base: str, credentials: Mapping[str, st
     }
 
 
-def _problem(status: int, detail: str, headers: Mapping[str, str]) -> JSONResponse:
-    """An answer in the form of RFC 9457."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return JSONResponse(body, status, {"Cache-Control": "no-store", **headers}, "application/problem+json")
-
-
 def create_app(gatekeeper: Gatekeeper, public_url: str, max_message: int, fallback: ASGIApp | None) -> FastAPI:
     """What the public port serves beside parked connections; `fallback` gets every other path."""
     app = FastAPI(openapi_url=None)
 
     @app.exception_handler(RequestRejected)
-    async def rejected(request: Request, error: RequestRejected) -> JSONResponse:
+    async def rejected(request: Request, error: RequestRejected) -> Response:
         reached(request.scope, f"rejected: {error.reason}")
-        return _problem(error.code, error.detail, error.fields)
+        return problem_response(error.code, error.detail, {**_NO_STORE, **error.fields})
 
     @app.exception_handler(HTTPException)
-    async def not_served(request: Request, error: HTTPException) -> JSONResponse:
-        return _problem(error.status_code, error.detail, error.headers or {})
+    async def not_served(request: Request, error: HTTPException) -> Response:
+        return problem_response(error.status_code, error.detail, {**_NO_STORE, **(error.headers or {})})
 
     @app.exception_handler(Exception)
-    async def failed(request: Request, error: Exception) -> JSONResponse:
+    async def failed(request: Request, error: Exception) -> Response:
         _log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
-        return _problem(500, "the gateway could not answer this", {})
+        return problem_response(500, "the gateway could not answer this", _NO_STORE)
 
     @app.get("/.well-known/jmap")
     async def session(request: Request) -> JSONResponse:
@@ -106,7 +101,7 @@ def create_app(gatekeeper: Gatekeeper, public_url: str, max_message: int, fallba
         base = public_url.rstrip("/") or f"http://{headers.get('host', '')}"
         allowed = cors.response_fields(headers)
         return JSONResponse(
-            session_resource(identity, base, credentials, max_message), headers={"Cache-Control": "no-store", **allowed}
+            session_resource(identity, base, credentials, max_message), headers={**_NO_STORE, **allowed}
         )
 
     if fallback is not None:

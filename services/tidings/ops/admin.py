@@ -7,7 +7,6 @@ import json
 import socket
 import threading
 from collections.abc import Mapping, Sequence
-from http import HTTPStatus
 from typing import Final
 
 import structlog
@@ -63,12 +62,6 @@ def metrics_response(metrics: Collector, request: Request) -> Response:
     """Everything that is collected, in the format that the request asks for."""
     encoder, content_type = choose_encoder(request.headers.get("accept", ""))
     return Response(encoder(metrics), headers={"Content-Type": content_type})
-
-
-def problem_response(status: int, detail: str) -> Response:
-    """An error in the form of RFC 9457."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return JSONResponse(body, status, media_type="application/problem+json")
 
 
 def document_response(document: Mapping[str, object]) -> Response:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from tidings.errors import SettingsError
+from tidings.ops.problems import problem_response
 
 BACKLOG: Final = 1024
 MAX_REQUESTS: Final = 512
@@ -47,10 +47,6 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
         sock.close()
         raise SettingsError(f"cannot listen on {host} port {port}: {error.strerror}") from None
     return sock
-
-
-def _problem(status: int, title: str, detail: str) -> bytes:
-    return json.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}).encode()
 
 
 class QuietProtocol(HttpToolsProtocol):
@@ -85,7 +81,7 @@ class QuietProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answer what is not HTTP."""
-        body = _problem(400, "Bad Request", "this is not HTTP/1.1")
+        body = bytes(problem_response(400, "this is not HTTP/1.1").body)
         head = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
         self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         self.transport.close()
@@ -97,8 +93,7 @@ class QuietProtocol(HttpToolsProtocol):
 
 
 def _overloaded() -> Response:
-    body = _problem(503, "Service Unavailable", "too much is being asked at once: try again")
-    return Response(body, 503, {"Retry-After": str(RETRY_SECONDS)}, "application/problem+json")
+    return problem_response(503, "too much is being asked at once: try again", {"Retry-After": str(RETRY_SECONDS)})
 
 
 def quiet_config(app: ASGIApp, limit_concurrency: int) -> uvicorn.Config:

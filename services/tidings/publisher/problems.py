@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import asdict
-from http import HTTPStatus
 from typing import Any, Final
 
 from starlette.exceptions import HTTPException
@@ -13,6 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from tidings.errors import EventError, LogError, Problem, RequestRejected
+from tidings.ops.problems import problem_response
 from tidings.ops.requests import reached
 from tidings.publisher.access import CHALLENGE
 
@@ -25,14 +24,7 @@ def answer(
     status: int, detail: str, problems: Sequence[Problem] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     """A problem document. `problems` says what is wrong in which event, for requests that were read."""
-    document = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "problems": [asdict(problem) for problem in problems],
-    }
-    return Response(json.dumps(document), status, headers, "application/problem+json")
+    return problem_response(status, detail, headers, problems=[asdict(problem) for problem in problems])
 
 
 async def _event_error(_: Request, error: EventError) -> Response:

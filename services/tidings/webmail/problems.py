@@ -7,9 +7,10 @@ from typing import Final
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from tidings.errors import MailboxError, Overloaded, RequestRejected
+from tidings.ops.problems import problem_response
 from tidings.ops.requests import reached
 
 RETRY_SECONDS: Final = "1"
@@ -21,17 +22,16 @@ async def problem(request: Request, error: Exception) -> Response:
     match error:
         case RequestRejected():
             reached(request.scope, f"rejected: {error.reason}")
-            return _problem(error.code, error.detail, error.fields)
+            return _answer(error.code, error.detail, error.fields)
         case Overloaded():
-            return _problem(503, str(error), {"Retry-After": RETRY_SECONDS})
+            return _answer(503, str(error), {"Retry-After": RETRY_SECONDS})
         case MailboxError():
-            return _problem(404, str(error), {})
+            return _answer(404, str(error), {})
         case HTTPException():
-            return _problem(error.status_code, error.detail, error.headers or {})
+            return _answer(error.status_code, error.detail, error.headers or {})
         case _:
-            return _problem(500, "something went wrong here; it has been logged", {})
+            return _answer(500, "something went wrong here; it has been logged", {})
 
 
-def _problem(status: int, detail: str, headers: Mapping[str, str]) -> Response:
-    body = {"type": "about:blank", "status": status, "detail": detail}
-    return JSONResponse(body, status, {**NO_STORE, **headers}, "application/problem+json")
+def _answer(status: int, detail: str, headers: Mapping[str, str]) -> Response:
+    return problem_response(status, detail, {**NO_STORE, **headers})

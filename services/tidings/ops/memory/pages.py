@@ -19,6 +19,7 @@ from tidings.ops.memory.account import MemoryAccount
 from tidings.ops.memory.layers import table, why
 from tidings.ops.memory.views import Buckets, gc_page, memory_page, objects_page
 from tidings.ops.page import document, wants_json
+from tidings.ops.problems import problem_response
 
 PAUSE_SECONDS: Final = 30.0
 """Between two of what stops the process."""
@@ -43,7 +44,7 @@ class _Ration:
             return None
         wait = max(1, math.ceil(left))
         detail = f"this stops the process for a moment: once in {self._seconds:.0f} s"
-        return _problem(429, "Too Many Requests", detail, {"Retry-After": str(wait)})
+        return problem_response(429, detail, {"Retry-After": str(wait)})
 
     async def run(self, function: Callable[[], T]) -> T:
         """In a thread, so that the admin listener goes on."""
@@ -53,11 +54,6 @@ class _Ration:
         finally:
             self._running = False
             self._free_at = time.monotonic() + self._seconds
-
-
-def _problem(status: int, title: str, detail: str, headers: Mapping[str, str] | None = None) -> Response:
-    body = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
 def _listing_seconds() -> float:
@@ -169,4 +165,4 @@ class MemoryPages:
         detail = (
             f"listing what is tracked may stop the process for {seconds:.2f} s; add force=1 to have it all the same"
         )
-        return _problem(409, "Conflict", detail)
+        return problem_response(409, detail)

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tidings.ops.admin import document_response, problem_response
+from tidings.ops.admin import document_response
+from tidings.ops.problems import problem_response
 from tidings.ops.workers.peers import Peers
 
 LOG_SECONDS: Final = 25.0

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from tidings.ops.admin import problem_response
+from tidings.ops.problems import problem_response
 from tidings.ops.workers.board import Board
 from tidings.ops.workers.peers import Peers
 
