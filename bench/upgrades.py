@@ -19,7 +19,7 @@ from bench.peers.tidings import OPENED
 from bench.report import Row
 from bench.tokens import SECRET, token
 from tests.support.gateway import running_gateway
-from tidings.gateway.service import listen
+from tidings.gateway.listener import listen
 from tidings.ops.claims import LEEWAY_SECONDS, Claims
 from tidings.ops.verifying import SecretAuthentication
 

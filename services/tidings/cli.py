@@ -22,6 +22,7 @@ from tidings.bus.memory import MemoryLog
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.check.settings import CheckSettings
 from tidings.errors import SettingsError
+from tidings.gateway.listener import listen_shared
 from tidings.gateway.settings import GatewaySettings
 from tidings.ops.access import client_access
 from tidings.ops.lifecycle import Runtime, Service, run
@@ -134,7 +135,7 @@ def gateway(argv: Sequence[str]) -> int:
     return run_workers(
         settings,
         "gateway",
-        lambda: tidings.gateway.service.listen_shared(settings.host, settings.port, settings.workers),
+        lambda: listen_shared(settings.host, settings.port, settings.workers),
         compose,
     )
 

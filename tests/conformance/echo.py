@@ -20,8 +20,8 @@ from tidings.gateway import http1, websocket
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.endpoint import Endpoint
+from tidings.gateway.listener import listen
 from tidings.gateway.reactor import READ_BYTES, Reactor
-from tidings.gateway.service import listen
 from tidings.gateway.websocket import Message, Opcode
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024

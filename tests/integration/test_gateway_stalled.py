@@ -16,7 +16,7 @@ import pytest
 from tests.support.apart import Lone, lone_gateway
 from tests.support.clients import JmapClient, jmap_client, masked, upgrade
 from tests.support.waiting import eventually
-from tidings.gateway.reactor import SEND_BUFFER_BYTES
+from tidings.gateway.listener import SEND_BUFFER_BYTES
 
 CLIENTS = 1_000
 ROUNDS = 100

@@ -6,11 +6,9 @@ Where the kernel surprises:
   returns: what it did not get to is reported again.
 - Descriptors are reused the moment they are closed. An event of this very wake-up may then mean the previous owner,
   so closing waits for the end of the wake-up, and nobody but this module ever holds a descriptor.
-- A close with unread bytes in the receive buffer sends RST, which can overtake the answer just written. `finish`
+- A close with unread bytes in the receive buffer sends RST, which can overtake the answer just written. `Closing`
   therefore shuts down the sending side, reads on, and closes at the peer's FIN or by timer.
 - Where nobody can open a file any more, nobody can answer a probe. Accepting stops before that.
-- SO_SNDBUF is set on the listening socket and inherited. Without it megabytes wait in the kernel for a client that
-  does not read, and it reads stale states first.
 """
 
 from __future__ import annotations
@@ -34,7 +32,6 @@ from tidings.gateway.connection import CLOSED, Connection, Handler
 from tidings.gateway.timers import Wheel
 
 READ_BYTES: Final = 16 * 1024
-SEND_BUFFER_BYTES: Final = 16 * 1024
 WAKE_SECONDS: Final = 0.002
 MAX_EVENTS: Final = 512
 MAX_ACCEPTS: Final = 64
@@ -42,7 +39,6 @@ MAX_UNSENT_BYTES: Final = 256 * 1024
 ACCEPT_PAUSE_SECONDS: Final = 1.0
 RESERVED_FILES: Final = 32
 """Files that no client gets: a probe that cannot connect would end the process, and everybody's connection with it."""
-BACKLOG: Final = 4096
 
 _log = structlog.get_logger()
 _READABLE = select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR

@@ -27,14 +27,15 @@ from tidings.gateway.front import Front, Route
 from tidings.gateway.handover import HandOver
 from tidings.gateway.hub import Hub
 from tidings.gateway.journal import Journal
+from tidings.gateway.listener import listen
 from tidings.gateway.lives import LOOK_SECONDS, Lives
 from tidings.gateway.metrics import GatewayMetrics
-from tidings.gateway.parked import REFRESH_SECONDS, WRITE_SECONDS, Lot, Parked
+from tidings.gateway.parked import REFRESH_SECONDS, Lot, Parked
 from tidings.gateway.parked_eventsource import EVENTSOURCE_PATH, EventSourceRoute
 from tidings.gateway.parked_poll import POLL_PATH, PollRoute
 from tidings.gateway.parked_websocket import WEBSOCKET_PATH, ParkedWebSocket
 from tidings.gateway.pump import Pump
-from tidings.gateway.reactor import BACKLOG, SEND_BUFFER_BYTES, WAKE_SECONDS, Reactor
+from tidings.gateway.reactor import WAKE_SECONDS, Reactor
 from tidings.gateway.session import create_app
 from tidings.gateway.settings import GatewaySettings
 from tidings.gateway.subscriptions import Subscriptions
@@ -42,7 +43,6 @@ from tidings.gateway.talkers import Talkers
 from tidings.ops.access import ClientAccess, client_access
 from tidings.ops.auth import Gatekeeper
 from tidings.ops.lifecycle import Runtime, Service
-from tidings.ops.listener import bind
 from tidings.ops.requests import Followed, Sampler
 
 READY_POLL_SECONDS: Final = 0.2
@@ -90,36 +90,6 @@ def raise_file_limit() -> int:
 def room_for(files: int) -> int:
     """The connections that may be parked where so many files may be open: the log and other requests need some."""
     return files - max(MIN_RESERVED_FILES, files // 20)
-
-
-def listen(host: str, port: int, *, shared: bool = False) -> socket.socket:
-    """A listening socket whose accepted sockets have no Nagle delay, a small send buffer and a deadline for writes.
-
-    The deadline of the kernel is that of a write it has taken: without it, a client that is gone without a FIN, and
-    answers no pings because it speaks none, would be there for a quarter of an hour.
-
-    Raises SettingsError when the address cannot be had.
-    """
-    listener = bind(host, port, shared=shared)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, int(WRITE_SECONDS * 1000))
-    listener.setblocking(False)
-    listener.listen(BACKLOG)
-    return listener
-
-
-def listen_shared(host: str, port: int, count: int) -> list[socket.socket]:
-    """As many listening sockets on one address: the kernel spreads connections over them.
-
-    Raises SettingsError when the address cannot be had.
-    """
-    if port:
-        # Sharing would let a second gateway take half of the first one's clients, and tell nobody.
-        bind(host, port).close()
-    first = listen(host, port, shared=True)
-    port = first.getsockname()[1]
-    return [first, *(listen(host, port, shared=True) for _ in range(count - 1))]
 
 
 def _shards(subscriptions: Subscriptions) -> dict[str, dict[str, object]]:
