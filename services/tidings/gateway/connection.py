@@ -80,6 +80,10 @@ class Connection:
         self.expires: float | None = None
         self.pinged = 0.0
 
+    def set_accounts(self, names: tuple[str, ...]) -> None:
+        """Say whose it is."""
+        self.accounts = names[0] if len(names) == 1 else names
+
     def account_names(self) -> tuple[str, ...]:
         """The accounts, always as a tuple."""
         accounts = self.accounts

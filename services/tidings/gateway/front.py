@@ -124,8 +124,7 @@ class Front:
     def _park(
         self, connection: Connection, request: Request, route: Route, rest: memoryview, identity: Identity
     ) -> None:
-        accounts = identity.accounts
-        connection.accounts = accounts[0] if len(accounts) == 1 else accounts
+        connection.set_accounts(identity.accounts)
         started = time.monotonic()
         token_ends = None if identity.expires is None else started + identity.expires - time.time()
         age_draw = random.random()  # noqa: S311 - spreads the reconnects

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from itertools import count
-
 import pytest
 
+from tests.support.connections import connection_of
 from tidings.errors import RequestRejected
 from tidings.gateway.admission import Admission, Caps
-from tidings.gateway.connection import CLOSED, Connection
-
-_fds = count(3)
+from tidings.gateway.connection import Connection
 
 
 class Desk:
@@ -21,10 +18,9 @@ class Desk:
         self.admission = Admission(caps, lambda: self.now, lambda most: most)
 
     def admit(self, *accounts: str, address: str = "192.0.2.1") -> Connection:
-        connection = Connection(next(_fds), CLOSED)
-        connection.accounts = accounts[0] if len(accounts) == 1 else accounts
-        self.admission.admit(connection, address)
-        return connection
+        admitted = connection_of(*accounts)
+        self.admission.admit(admitted, address)
+        return admitted
 
     def rejects(self, *accounts: str, address: str = "192.0.2.1") -> tuple[int, str, int | None]:
         with pytest.raises(RequestRejected) as caught:

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.connections import connection_of
 from tidings.gateway import jmap
-from tidings.gateway.connection import CLOSED, Connection, Ends, Form
+from tidings.gateway.connection import Connection, Ends, Form
 from tidings.gateway.hub import Hub
 from tidings.gateway.outbox import CHUNK
 from tidings.gateway.pending import MAX_PENDING_TYPES, Pending
@@ -129,8 +130,7 @@ class World:
         return self.forms.setdefault(key, Form(key, jmap.state_changes))
 
     def connect(self, *accounts: str, types: tuple[str, ...] = ()) -> Connection:
-        connection = Connection(3, CLOSED)
-        connection.accounts = accounts[0] if len(accounts) == 1 else accounts
+        connection = connection_of(*accounts)
         self.hub.add(connection, self.form(*types))
         self.hub.resume(connection, {})
         return connection
@@ -325,8 +325,7 @@ def test_who_changes_again_before_the_rest_is_written_is_told_once_of_both() -> 
 
 def test_while_a_resume_is_outstanding_changes_only_wait() -> None:
     world = World()
-    connection = Connection(3, CLOSED)
-    connection.accounts = A
+    connection = connection_of(A)
     world.hub.add(connection, world.form())
     world.publish((A, {"Email": "5"}))
     world.hub.unblocked(connection)
@@ -413,8 +412,7 @@ def test_a_fault_with_what_waits_for_some_ends_those_and_leaves_nobody_else_wait
             raise KeyError("a fault")
         return jmap.state_changes(changes, pushed)
 
-    bad = Connection(3, CLOSED)
-    bad.accounts = A
+    bad = connection_of(A)
     world.hub.add(bad, Form(None, encode))
     world.hub.resume(bad, {})
     other = world.connect(B)
@@ -516,8 +514,7 @@ def test_refresh_gives_a_quiet_connection_a_fresh_cursor() -> None:
 )
 def test_a_connection_ends_when_its_form_says_so(ends: Ends, told: list[bool], interval: float) -> None:
     world = World(interval)
-    connection = Connection(3, CLOSED)
-    connection.accounts = A
+    connection = connection_of(A)
     world.hub.add(connection, Form(None, jmap.state_changes, ends))
     world.hub.resume(connection, {})
     world.settle()
@@ -532,8 +529,7 @@ def test_a_connection_ends_when_its_form_says_so(ends: Ends, told: list[bool], i
 def test_who_is_not_greeted_hears_of_changes_only() -> None:
     world = World()
     quiet = Form(None, jmap.state_changes, Ends.AT_ONCE, greets=False)
-    parked, missed = Connection(3, CLOSED), Connection(4, CLOSED)
-    parked.accounts = missed.accounts = A
+    parked, missed = connection_of(A), connection_of(A)
     for connection in (parked, missed):
         world.hub.add(connection, quiet)
     world.hub.resume(parked, {})
@@ -547,9 +543,8 @@ def test_who_is_not_greeted_hears_of_changes_only() -> None:
 def test_who_ends_in_a_fan_out_beyond_its_budget_ends_later() -> None:
     world = World(budget=0.01)
     form = Form(None, jmap.state_changes, Ends.WITH_CHANGE)
-    crowd = [Connection(number, CLOSED) for number in range(300)]
+    crowd = [connection_of(A) for _ in range(300)]
     for connection in crowd:
-        connection.accounts = A
         world.hub.add(connection, form)
         world.hub.resume(connection, {})
     world.clock.step = 0.004

@@ -15,8 +15,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
+from tests.support.connections import accounts_of, connection_of
 from tidings.gateway import jmap
-from tidings.gateway.connection import CLOSED, Connection, Ends, Form
+from tidings.gateway.connection import Connection, Ends, Form
 from tidings.gateway.hub import Hub
 from tidings.gateway.pending import RESYNC_TYPES, Pending
 from tidings.gateway.told import Told
@@ -35,12 +36,7 @@ Key = tuple[str, str]
 """Account and data type."""
 
 
-def accounts_of(shard: int) -> list[str]:
-    names = (f"user{number}" for number in range(1000))
-    return [name for name in names if shard_of(name, SHARDS) == shard][:2]
-
-
-ACCOUNTS = [*accounts_of(0), *accounts_of(1)]
+ACCOUNTS = [*accounts_of(0, SHARDS), *accounts_of(1, SHARDS)]
 FORMS = [
     Form(types, jmap.state_changes, ends, greets)
     for types in (None, frozenset({"Email"}), frozenset({"Mailbox", "Thread"}))
@@ -300,18 +296,17 @@ class Model(RuleBasedStateMachine):
         at_once=st.booleans(),
     )
     def connect(self, accounts: list[str], form: Form, at_once: bool) -> None:
-        self.join(Client(Connection(3, CLOSED), tuple(accounts), form, None), at_once)
+        self.join(Client(connection_of(*accounts), tuple(accounts), form, None), at_once)
 
     @precondition(lambda self: self.gone)
     @rule(index=CLIENT, at_once=st.booleans())
     def come_back(self, index: int, at_once: bool) -> None:
         old = self.gone.pop(index % len(self.gone))
-        new = Client(Connection(3, CLOSED), old.accounts, old.form, old.cursor, dict(old.first), dict(old.told))
+        new = Client(connection_of(*old.accounts), old.accounts, old.form, old.cursor, dict(old.first), dict(old.told))
         self.join(new, at_once)
 
     def join(self, client: Client, at_once: bool) -> None:
         connection = client.connection
-        connection.accounts = client.accounts[0] if len(client.accounts) == 1 else client.accounts
         self.owe(client)
         self.clients[connection] = client
         self.hub.add(connection, client.form)
@@ -375,7 +370,7 @@ class Model(RuleBasedStateMachine):
         batch: list[tuple[str, str, int]] = []
         told: list[Told] = []
         for index, names in changes:
-            account = accounts_of(shard)[index]
+            account = accounts_of(shard, SHARDS)[index]
             states = {name: self.next_state() for name in sorted(names)}
             batch += [(account, name, state) for name, state in states.items()]
             told.append(Told(account, {name: str(state) for name, state in states.items()}, self.now - 1))

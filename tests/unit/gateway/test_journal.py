@@ -5,7 +5,7 @@ from collections import deque
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.gateway.connection import CLOSED, Connection
+from tests.support.connections import connection_of
 from tidings.gateway.journal import MAX_EVENTS, MAX_NAMED, Journal, Ring
 from tidings.gateway.pending import Pending
 from tidings.gateway.told import Told
@@ -43,19 +43,13 @@ class Audience:
     written_each = merged = written
 
 
-def connection(*accounts: str) -> Connection:
-    made = Connection(-1, CLOSED)
-    made.accounts = accounts[0] if len(accounts) == 1 else accounts
-    return made
-
-
 def test_it_notes_who_was_told_and_passes_on() -> None:
     audience = Audience()
     journal = Journal(lambda: 3.0, audience)
-    alice, both = connection("alice"), connection("alice", "bob")
+    alice, both = connection_of("alice"), connection_of("alice", "bob")
     pending = Pending({"alice": {"Email": "1"}, "bob": {"Email": "2"}}, 1.0, None)
     told = [Told("alice", {"Email": "3"}, None)]
-    bob = connection("bob")
+    bob = connection_of("bob")
     journal.written([both], 1.0, pending)
     journal.written([both, alice], 1.5, Pending({"alice": {"Email": "1"}}, 1.0, None))
     journal.written([alice] * (MAX_NAMED + 1), 1.7, Pending({"alice": {"Email": "1"}}, 1.0, None))
@@ -77,7 +71,7 @@ def test_it_notes_who_was_told_and_passes_on() -> None:
 
 def test_it_notes_how_connections_came_and_went_for_each_of_their_accounts() -> None:
     journal = Journal(lambda: 3.0, Audience())
-    both = connection("alice", "bob")
+    both = connection_of("alice", "bob")
     journal.resumed(both, "nothing_missed")
     for _ in range(2):
         journal.closed(both, "websocket", "pong_deadline")
@@ -90,14 +84,14 @@ def test_it_notes_how_connections_came_and_went_for_each_of_their_accounts() -> 
 def test_its_size_does_not_depend_on_what_happens() -> None:
     journal = Journal(lambda: 3.0, Audience())
     for number in range(2 * MAX_EVENTS):
-        journal.resumed(connection(f"user{number}"), "fresh")
+        journal.resumed(connection_of(f"user{number}"), "fresh")
     assert journal.events.of(f"user{MAX_EVENTS - 1}") == []
     assert len(journal.events.of(f"user{MAX_EVENTS}")) == 1
 
 
 def test_it_keeps_no_string_that_came_with_a_change() -> None:
     journal = Journal(lambda: 3.0, Audience())
-    alice = connection("alice")
+    alice = connection_of("alice")
     came = "".join(("al", "ice"))
     journal.written([alice], 1.0, Pending({came: {"Email": "1"}}, 1.0, None))
     for few in ([alice], [alice, alice]):

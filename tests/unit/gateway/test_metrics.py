@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry
 
-from tidings.gateway.connection import CLOSED, Connection
+from tests.support.connections import connection_of
 from tidings.gateway.metrics import GatewayMetrics
 from tidings.gateway.pending import Pending
 from tidings.gateway.told import Told
 
-one = Connection(-1, CLOSED)
+one = connection_of("alice")
 
 
 def test_latencies_are_counted_once_per_client() -> None:

@@ -8,11 +8,12 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
+from tests.support.connections import connection_of
 from tests.support.waiting import eventually
 from tidings.bus.memory import MemoryLog
 from tidings.gateway import demand
 from tidings.gateway import subscriptions as module
-from tidings.gateway.connection import CLOSED, Connection
+from tidings.gateway.connection import Connection
 from tidings.gateway.hub import Hub
 from tidings.gateway.pending import Pending, ResyncReason
 from tidings.gateway.subscriptions import Subscriptions
@@ -134,17 +135,11 @@ class World:
         return self.readers[shard_of(account, SHARDS)]
 
 
-def connection(*accounts: str) -> Connection:
-    made = Connection(-1, CLOSED)
-    made.accounts = accounts[0] if len(accounts) == 1 else accounts
-    return made
-
-
 ELSEWHERE = next(name for name in map(str, range(100)) if shard_of(name, SHARDS) != shard_of("alice", SHARDS))
 
 
 async def test_nothing_is_said_until_every_feed_is_live() -> None:
-    world, both = World(), connection("alice", ELSEWHERE)
+    world, both = World(), connection_of("alice", ELSEWHERE)
     world.subscriptions.subscribe(both, world.form, None)
     world.reader("alice").go_live()
     world.reader("alice").change(1, "alice", Email="1")
@@ -158,7 +153,7 @@ async def test_nothing_is_said_until_every_feed_is_live() -> None:
 
 
 async def test_a_fault_with_one_leaves_nobody_else_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    world, first, second = World(), connection("alice"), connection("alice")
+    world, first, second = World(), connection_of("alice"), connection_of("alice")
     for each in (first, second):
         world.subscriptions.subscribe(each, world.form, None)
     resume = world.hub.resume
@@ -172,7 +167,7 @@ async def test_a_fault_with_one_leaves_nobody_else_waiting(monkeypatch: pytest.M
     world.reader("alice").go_live()
     await eventually(lambda: world.frames[second])
     assert world.failed == [(first, "KeyError('a fault')")]
-    third = connection("alice")
+    third = connection_of("alice")
     world.subscriptions.subscribe(third, world.form, None)
     await eventually(lambda: world.frames[third])
 
@@ -180,7 +175,7 @@ async def test_a_fault_with_one_leaves_nobody_else_waiting(monkeypatch: pytest.M
 async def test_a_fault_with_one_that_resynchronises_leaves_nobody_else_waiting(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    world, first, second = World(), connection("alice"), connection("alice")
+    world, first, second = World(), connection_of("alice"), connection_of("alice")
     for each in (first, second):
         world.subscriptions.subscribe(each, world.form, None)
     world.reader("alice").go_live()
@@ -202,7 +197,7 @@ def since(offset: int) -> str:
 
 
 async def test_a_proof_says_nothing_of_a_cursor_that_came_later() -> None:
-    world, one = World(), connection("alice")
+    world, one = World(), connection_of("alice")
     world.subscriptions.subscribe(one, world.form, None)
     reader = world.reader("alice")
     reader.go_live()
@@ -222,10 +217,10 @@ async def test_a_proof_says_nothing_of_a_cursor_that_came_later() -> None:
 
 async def test_a_proof_that_outlives_its_feed_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.gateway.demand.LINGER_SECONDS", 0.0)
-    world, stays = World(), connection("alice")
+    world, stays = World(), connection_of("alice")
     world.subscriptions.subscribe(stays, world.form, None)
     world.reader("alice").go_live()
-    asking = [connection("alice"), connection("alice")]
+    asking = [connection_of("alice"), connection_of("alice")]
     for each in asking:
         world.subscriptions.subscribe(each, world.form, since(5))
         await asyncio.sleep(0)
@@ -239,7 +234,7 @@ async def test_a_proof_that_outlives_its_feed_ends_quietly(monkeypatch: pytest.M
 
 
 async def test_who_waited_and_went_is_forgotten() -> None:
-    world, gone = World(), connection("alice")
+    world, gone = World(), connection_of("alice")
     world.subscriptions.subscribe(gone, world.form, None)
     world.subscriptions.unsubscribe(gone)
     world.subscriptions.unsubscribe(gone)
@@ -250,7 +245,7 @@ async def test_who_waited_and_went_is_forgotten() -> None:
 
 
 async def test_a_second_subscription_replaces_the_first() -> None:
-    world, one = World(), connection("alice")
+    world, one = World(), connection_of("alice")
     world.subscriptions.subscribe(one, world.form, None)
     world.reader("alice").go_live()
     world.subscriptions.subscribe(one, world.subscriptions.form(frozenset({"Mailbox"}), encode), None)
@@ -268,20 +263,20 @@ async def test_equal_wishes_share_a_form(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 async def test_two_accounts_are_missed_each_by_itself() -> None:
-    world, first = World(), connection("alice", ELSEWHERE)
+    world, first = World(), connection_of("alice", ELSEWHERE)
     world.subscriptions.subscribe(first, world.form, None)
     world.reader("alice").go_live()
     world.reader(ELSEWHERE).go_live()
     since = str(world.frames[first][0]["cursor"])
     world.subscriptions.unsubscribe(first)
     world.reader("alice").change(1, "alice", Email="1")
-    back = connection("alice", ELSEWHERE)
+    back = connection_of("alice", ELSEWHERE)
     world.subscriptions.subscribe(back, world.form, since)
     assert world.frames[back][0]["changed"] == {"alice": {"Email": "1"}}
-    only_alice = connection("alice")
+    only_alice = connection_of("alice")
     world.subscriptions.subscribe(only_alice, world.form, None)
     narrow = str(world.frames[only_alice][0]["cursor"])
-    wider = connection("alice", ELSEWHERE)
+    wider = connection_of("alice", ELSEWHERE)
     world.subscriptions.subscribe(wider, world.form, narrow)
     await eventually(lambda: world.frames[wider])
     assert world.frames[wider][0]["changed"] == {ELSEWHERE: dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
@@ -291,7 +286,7 @@ async def test_two_accounts_are_missed_each_by_itself() -> None:
 
 
 async def test_a_gap_resynchronises_everybody_of_the_shard_and_nobody_else() -> None:
-    world, here, there = World(), connection("alice"), connection(ELSEWHERE)
+    world, here, there = World(), connection_of("alice"), connection_of(ELSEWHERE)
     for one in (here, there):
         world.subscriptions.subscribe(one, world.form, None)
     world.reader("alice").go_live()
@@ -306,7 +301,7 @@ async def test_a_gap_resynchronises_everybody_of_the_shard_and_nobody_else() -> 
 
 async def test_a_feed_outlives_its_last_connection_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demand, "LINGER_SECONDS", 0.05)
-    world, one, two = World(), connection("alice"), connection("alice")
+    world, one, two = World(), connection_of("alice"), connection_of("alice")
     world.subscriptions.subscribe(one, world.form, None)
     reader = world.reader("alice")
     world.subscriptions.unsubscribe(one)
@@ -327,7 +322,7 @@ def cursor_at(offset: int, check: bytes = b"batc") -> str:
 
 
 async def test_who_knows_more_than_this_gateway_waits_until_it_has_read_as_far() -> None:
-    world, first, ahead = World(), connection("alice"), connection("alice")
+    world, first, ahead = World(), connection_of("alice"), connection_of("alice")
     world.subscriptions.subscribe(first, world.form, None)
     world.reader("alice").go_live()
     world.subscriptions.subscribe(ahead, world.form, cursor_at(2))
@@ -344,7 +339,7 @@ async def test_who_knows_more_than_this_gateway_waits_until_it_has_read_as_far()
 
 
 async def test_a_cursor_beyond_all_that_there_is_is_one_of_another_log() -> None:
-    world, first, ahead = World(), connection("alice"), connection("alice")
+    world, first, ahead = World(), connection_of("alice"), connection_of("alice")
     world.subscriptions.subscribe(first, world.form, None)
     world.reader("alice").go_live()
     world.subscriptions.subscribe(ahead, world.form, cursor_at(2))
@@ -356,7 +351,7 @@ async def test_a_cursor_beyond_all_that_there_is_is_one_of_another_log() -> None
 
 @pytest.mark.parametrize("garbage", ["", "nonsense", cursor.encode(SHARDS * 2, {0: Position(0, b"mark")})])
 async def test_a_cursor_that_is_none_of_ours_resynchronises(garbage: str) -> None:
-    world, one = World(), connection("alice")
+    world, one = World(), connection_of("alice")
     world.subscriptions.subscribe(one, world.form, garbage)
     world.reader("alice").go_live()
     await eventually(lambda: world.frames[one])
@@ -365,7 +360,7 @@ async def test_a_cursor_that_is_none_of_ours_resynchronises(garbage: str) -> Non
 
 
 async def test_resyncs_have_a_pace_and_who_waits_is_matched_meanwhile() -> None:
-    world, many = World(resync_rate=20.0), [connection("alice") for _ in range(6)]
+    world, many = World(resync_rate=20.0), [connection_of("alice") for _ in range(6)]
     for one in many:
         world.subscriptions.subscribe(one, world.form, None)
     world.reader("alice").go_live()
@@ -386,7 +381,7 @@ async def test_resyncs_have_a_pace_and_who_waits_is_matched_meanwhile() -> None:
 
 
 async def test_who_subscribes_again_while_it_waits_for_its_turn_is_answered_once() -> None:
-    world, one = World(resync_rate=20.0), connection("alice")
+    world, one = World(resync_rate=20.0), connection_of("alice")
     world.subscriptions.subscribe(one, world.form, None)
     world.reader("alice").go_live()
     world.subscriptions.gap(shard_of("alice", SHARDS))
@@ -399,7 +394,7 @@ async def test_who_subscribes_again_while_it_waits_for_its_turn_is_answered_once
 
 
 async def test_more_missed_types_than_are_kept_become_a_resync() -> None:
-    world, first, back = World(), connection("alice"), connection("alice")
+    world, first, back = World(), connection_of("alice"), connection_of("alice")
     world.subscriptions.subscribe(first, world.form, None)
     world.reader("alice").go_live()
     world.reader("alice").change(1, "alice", **{f"Type{number}": "1" for number in range(200)})

@@ -25,13 +25,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from tests.support.connections import accounts_of, connection_of
 from tests.support.unreliable import UnreliableLog
 from tests.support.virtual import VirtualLoop, virtual_time
 from tidings.bus import memory
 from tidings.errors import LogUnavailable
 from tidings.gateway import feed as feeds
 from tidings.gateway import jmap, replay, resumes, window
-from tidings.gateway.connection import CLOSED, Connection
+from tidings.gateway.connection import Connection
 from tidings.gateway.feed import Feed, FeedCounters
 from tidings.gateway.hub import Hub
 from tidings.gateway.pump import Pump
@@ -48,12 +49,7 @@ Key = tuple[str, str]
 """Account and data type."""
 
 
-def accounts_of(shard: int) -> list[str]:
-    names = (f"user{number}" for number in range(1000))
-    return [name for name in names if shard_of(name, SHARDS) == shard][:2]
-
-
-ACCOUNTS = [*accounts_of(0), *accounts_of(1)]
+ACCOUNTS = [*accounts_of(0, SHARDS), *accounts_of(1, SHARDS)]
 
 
 @dataclass(eq=False)
@@ -129,8 +125,7 @@ class Gateway:
     written_each = merged = hear_outcome = written
 
     def connect(self, client: Client) -> None:
-        connection = client.connection = Connection(3, CLOSED)
-        connection.accounts = client.accounts[0] if len(client.accounts) == 1 else client.accounts
+        connection = client.connection = connection_of(*client.accounts)
         client.gateway = self
         self.clients[connection] = client
         form = self.subscriptions.form(client.types, jmap.state_changes)
@@ -190,7 +185,7 @@ class World:
     def append(self, shard: int, changes: Sequence[tuple[int, frozenset[str]]]) -> None:
         entries, numbers = [], {}
         for index, names in changes:
-            account = accounts_of(shard)[index]
+            account = accounts_of(shard, SHARDS)[index]
             changed: dict[str, str | None] = {}
             for name in sorted(names):
                 self.number += 1

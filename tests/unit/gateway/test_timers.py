@@ -3,17 +3,13 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tidings.gateway.connection import CLOSED, Connection
+from tests.support.connections import connection_of
 from tidings.gateway.timers import Wheel
-
-
-def connection() -> Connection:
-    return Connection(-1, CLOSED)
 
 
 @given(st.floats(0, 1e6), st.floats(0, 1e4))
 def test_never_early_and_at_most_two_steps_late(now: float, ahead: float) -> None:
-    wheel, visited = Wheel(now), connection()
+    wheel, visited = Wheel(now), connection_of()
     wheel.add(visited, now + ahead)
     assert wheel.advance(now + ahead - 1e-3 * Wheel.resolution) == []
     assert wheel.advance(now + ahead + 2 * Wheel.resolution) == [visited]
@@ -21,7 +17,7 @@ def test_never_early_and_at_most_two_steps_late(now: float, ahead: float) -> Non
 
 
 def test_what_is_past_is_visited_next() -> None:
-    wheel, visited = Wheel(1000.0), connection()
+    wheel, visited = Wheel(1000.0), connection_of()
     wheel.add(visited, 3.0)
     assert wheel.advance(1000.0) == []
     assert wheel.advance(1000.0 + Wheel.resolution) == [visited]
@@ -29,7 +25,7 @@ def test_what_is_past_is_visited_next() -> None:
 
 def test_a_long_stall_visits_everybody_once() -> None:
     wheel = Wheel(0.0)
-    waiting = [connection() for _ in range(10)]
+    waiting = [connection_of() for _ in range(10)]
     for index, one in enumerate(waiting):
         wheel.add(one, index * 5.0)
     assert sorted(map(id, wheel.advance(1e6))) == sorted(map(id, waiting))
@@ -38,5 +34,5 @@ def test_a_long_stall_visits_everybody_once() -> None:
 
 def test_time_that_goes_back_visits_nobody() -> None:
     wheel = Wheel(100.0)
-    wheel.add(connection(), 101.0)
+    wheel.add(connection_of(), 101.0)
     assert wheel.advance(50.0) == []
