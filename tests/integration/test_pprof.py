@@ -17,6 +17,7 @@ from websockets.typing import Subprotocol
 from tests.support.planted import BLOCK_BYTES, LEAKED, STALL_SECONDS, TASKS
 from tests.support.pprof import Decoded, GoTool, decompressed
 from tests.support.processes import Tidings, tidings
+from tests.support.waiting import comes_true
 
 DEADLINE = 60.0
 HERE = "tests.support.planted"
@@ -71,13 +72,6 @@ def planted() -> Iterator[Planted]:
 @pytest.fixture
 def go(tmp_path: Path) -> GoTool:
     return GoTool(tmp_path)
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + DEADLINE
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.05)
 
 
 def test_what_burns_the_cpu_is_on_top(planted: Planted, go: GoTool) -> None:
@@ -174,7 +168,7 @@ def test_a_thousand_waiting_tasks_are_one_line(planted: Planted, go: GoTool) -> 
 def test_contended_locks_are_on_top(planted: Planted, go: GoTool) -> None:
     service = planted("--mutex-profile")
     service.plant("contend")
-    eventually(lambda: len(service.profile("mutex").samples) >= 2)
+    assert comes_true(lambda: len(service.profile("mutex").samples) >= 2, DEADLINE)
     rows = go.top(service.url("mutex?seconds=2"))
     assert {f"{HERE}.contend_here", f"{HERE}.async_contend_here"} <= {row.name for row in rows[:4]}
     delays = [values[1] / values[0] for values in service.profile("mutex").samples.values()]
@@ -198,7 +192,7 @@ def test_a_stuck_loop_is_told_of_while_it_is_stuck(planted: Planted, go: GoTool)
         tops = {stack[0][0] for stack, _ in service.profile("block").samples}
         return f"{HERE}.stall_here" in tops
 
-    eventually(stuck)
+    assert comes_true(stuck, DEADLINE)
     assert f"\t{HERE}.stall_here " in service.get("goroutine?debug=2").text
     # The tasks are listed all the same.
     profile = service.profile("goroutine")
@@ -308,7 +302,7 @@ def test_who_hangs_up_does_not_keep_others_from_profiling(planted: Planted) -> N
     service = planted()
     with pytest.raises(httpx.ReadTimeout):
         httpx.get(service.url("profile?seconds=200"), timeout=0.5)
-    eventually(lambda: service.get("profile?seconds=1").status_code == 200)
+    assert comes_true(lambda: service.get("profile?seconds=1").status_code == 200, DEADLINE)
 
 
 def test_the_command_line_hides_secrets_and_symbols_are_known(planted: Planted) -> None:
@@ -350,8 +344,8 @@ def test_a_gateways_connections_by_wire_format_and_state(tmp_path: Path) -> None
             httpx.stream("GET", f"http://127.0.0.1:{port}/jmap/eventsource?types=*&closeafter=no&ping=0&account=alice"),
         ):
             client_of = ("socket", "client")
-            eventually(lambda: counts().get((*client_of, "websocket", "not subscribed")) == 1)
+            assert comes_true(lambda: counts().get((*client_of, "websocket", "not subscribed")) == 1, DEADLINE)
             client.send(json.dumps({"@type": "WebSocketPushEnable", "dataTypes": None}))
-            eventually(lambda: counts().get((*client_of, "websocket", "subscribed")) == 1)
+            assert comes_true(lambda: counts().get((*client_of, "websocket", "subscribed")) == 1, DEADLINE)
             assert counts()[(*client_of, "eventsource", "subscribed")] == 1
             assert counts()[(*client_of, "head")] == 1

@@ -174,12 +174,12 @@ class TestIngest:
 
     async def test_a_log_that_is_away_means_later(self, http: httpx.AsyncClient, log: Log, publisher: Running) -> None:
         await eventually(lambda: publisher.runtime.health.ready()[0])
-        log.log.away = True
+        log.log.accepts = False
         answer = await http.post("/v1/changes", json=NEW, headers=STRUCTURED)
         assert problem(answer)["status"] == 503
         assert int(answer.headers["retry-after"]) >= 1
         await eventually(lambda: not publisher.runtime.health.ready()[0])
-        log.log.away = False
+        log.log.accepts = True
         assert (await http.post("/v1/changes", json=NEW, headers=STRUCTURED)).status_code == 202
         await eventually(lambda: publisher.runtime.health.ready()[0])
         await log.until(("alice", "MessageNew"))

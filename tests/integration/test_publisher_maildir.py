@@ -215,11 +215,11 @@ async def test_what_changed_around_a_kill_is_announced(root: Path, tmp_path: Pat
 async def test_what_was_not_confirmed_is_announced_after_a_restart(start: Start, root: Path, log: Log) -> None:
     maildir = inbox(root)
     publisher = await started(start, root)
-    log.log.away = True
+    log.log.accepts = False
     maildir.add(MAIL)
     await eventually(lambda: bool(publisher.value("tidings_publisher_maildir_retries_total")))
     await publisher.stop()
-    log.log.away = False
+    log.log.accepts = True
     await started(start, root)
     await log.until(("alice", "MessageNew"))
 
@@ -227,11 +227,11 @@ async def test_what_was_not_confirmed_is_announced_after_a_restart(start: Start,
 async def test_a_log_that_is_away_is_waited_for(start: Start, root: Path, log: Log) -> None:
     maildir = inbox(root)
     publisher = await started(start, root)
-    log.log.away = True
+    log.log.accepts = False
     keys = [maildir.add(MAIL) for _ in range(5)]
     await eventually(lambda: bool(publisher.value("tidings_publisher_maildir_retries_total")))
     maildir.discard(keys[0])
-    log.log.away = False
+    log.log.accepts = True
     await log.until(("alice", "MessageNew"))
     # It goes on where it was.
     maildir.discard(keys[1])

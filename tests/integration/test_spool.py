@@ -222,7 +222,7 @@ async def client(publisher: Running) -> AsyncIterator[httpx.AsyncClient]:
 async def test_it_is_ready_and_answers_while_the_spool_takes_what_the_log_does_not(
     publisher: Running, log: Log
 ) -> None:
-    log.log.away = True
+    log.log.accepts = False
     async with client(publisher) as http:
         for number in range(1, 4):
             assert (await post(http, event("alice", number))).status_code == 202
@@ -230,7 +230,7 @@ async def test_it_is_ready_and_answers_while_the_spool_takes_what_the_log_does_n
     assert publisher.value("tidings_spool_changes") == 3
     assert publisher.value("tidings_publisher_changes_total") == 0
     assert log.changes == []
-    log.log.away = False
+    log.log.accepts = True
     await eventually(lambda: publisher.value("tidings_spool_changes") == 0)
     await eventually(lambda: len(log.changes) == 3)
     assert [change.id for change in log.changes] == ["alice-1", "alice-2", "alice-3"]
@@ -239,7 +239,7 @@ async def test_it_is_ready_and_answers_while_the_spool_takes_what_the_log_does_n
 
 async def test_a_full_spool_means_later(start: Start, log: Log) -> None:
     publisher = await start(bus=BUS, spool_bytes=5_000)
-    log.log.away = True
+    log.log.accepts = False
     accepted = 0
     async with client(publisher) as http:
         while (answer := await post(http, event("alice", accepted + 1, size=900))).status_code == 202:
@@ -249,7 +249,7 @@ async def test_a_full_spool_means_later(start: Start, log: Log) -> None:
         assert "the spool is full" in answer.json()["detail"]
         assert int(answer.headers["retry-after"]) >= 1
         assert publisher.value("tidings_spool_refused_changes_total", reason="full") == 1
-        log.log.away = False
+        log.log.accepts = True
         await eventually(lambda: publisher.value("tidings_spool_changes") == 0)
         assert (await post(http, event("alice", 5))).status_code == 202
     await eventually(lambda: len(log.changes) == 5)
@@ -258,7 +258,7 @@ async def test_a_full_spool_means_later(start: Start, log: Log) -> None:
 
 async def test_without_a_spool_the_log_decides(start: Start, log: Log, tmp_path: Path) -> None:
     publisher = await start(bus=BUS, spool_bytes=0)
-    log.log.away = True
+    log.log.accepts = False
     async with client(publisher) as http:
         assert (await post(http, event("alice", 1))).status_code == 503
     await eventually(lambda: not publisher.runtime.health.ready()[0])
@@ -267,7 +267,7 @@ async def test_without_a_spool_the_log_decides(start: Start, log: Log, tmp_path:
 
 async def test_a_spool_that_is_turned_off_hands_over_what_it_holds_and_takes_no_more(start: Start, log: Log) -> None:
     publisher = await start(bus=BUS)
-    log.log.away = True
+    log.log.accepts = False
     async with client(publisher) as http:
         assert (await post(http, event("alice", 1))).status_code == 202
     await publisher.stop()
@@ -275,7 +275,7 @@ async def test_a_spool_that_is_turned_off_hands_over_what_it_holds_and_takes_no_
     async with client(publisher) as http:
         # Behind what waits, in its place.
         assert (await post(http, event("alice", 2))).status_code == 503
-        log.log.away = False
+        log.log.accepts = True
         await eventually(lambda: publisher.value("tidings_spool_changes") == 0)
         assert (await post(http, event("alice", 3))).status_code == 202
     await eventually(lambda: len(log.changes) == 2)
@@ -285,7 +285,7 @@ async def test_a_spool_that_is_turned_off_hands_over_what_it_holds_and_takes_no_
 async def test_a_full_disk_means_later_and_nothing_acknowledged_is_lost(start: Start, log: Log, tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 1024 * 1024) as disk:
         publisher = await start(bus=BUS, state_dir=disk / "state")
-        log.log.away = True
+        log.log.accepts = False
         acknowledged: list[str] = []
         async with client(publisher) as http:
 
@@ -309,7 +309,7 @@ async def test_a_full_disk_means_later_and_nothing_acknowledged_is_lost(start: S
             refused = publisher.value("tidings_spool_refused_changes_total", reason="failed")
             assert refused is not None
             assert refused >= 2
-            log.log.away = False
+            log.log.accepts = True
             await eventually(lambda: publisher.value("tidings_spool_changes") == 0)
         await eventually(lambda: len(log.changes) == len(acknowledged))
         assert [change.id for change in log.changes] == acknowledged
@@ -320,14 +320,14 @@ async def test_a_disk_that_is_full_while_the_log_returns(start: Start, log: Log,
     """What the log has confirmed cannot be removed: it is neither lost nor overtaken nor told again and again."""
     with small_disk(tmp_path / "disk", 1024 * 1024) as disk:
         publisher = await start(bus=BUS, state_dir=disk / "state")
-        log.log.away = True
+        log.log.accepts = False
         async with client(publisher) as http:
             for number in range(1, 4):
                 assert (await post(http, event("alice", number))).status_code == 202
             with filled_up(disk):
                 while (await post(http, event("bob", 1, size=900))).status_code == 202:
                     pass
-                log.log.away = False
+                log.log.accepts = True
                 await eventually(lambda: publisher.value("tidings_spool_failures_total"))
             await eventually(lambda: publisher.value("tidings_spool_changes") == 0)
             assert (await post(http, event("alice", 4))).status_code == 202
@@ -360,7 +360,7 @@ async def test_a_damaged_spool_is_put_aside(start: Start, log: Log, tmp_path: Pa
     ]
     (aside,) = (tmp_path / "state").glob("spool.damaged-*")
     assert aside.read_bytes() == b"no database" * 1000
-    log.log.away = True
+    log.log.accepts = False
     async with client(publisher) as http:
         assert (await post(http, event("alice", 1))).status_code == 202
 
@@ -371,8 +371,8 @@ async def test_the_maildir_source_uses_it_too(start: Start, log: Log, tmp_path: 
     alice = mailbox.Maildir(root / "alice")
     publisher = await start(bus=BUS, maildir=root)
     await eventually(lambda: publisher.value("tidings_publisher_maildir_watches"))
-    log.log.away = True
+    log.log.accepts = False
     alice.add("Subject: hello\n\nhello\n")
     await eventually(lambda: publisher.value("tidings_spool_changes"))
-    log.log.away = False
+    log.log.accepts = True
     await log.until(("alice", "MessageNew"))

@@ -9,9 +9,9 @@ from functools import partial
 from typing import Self
 
 from tests.support import waiting
+from tests.support.unreliable import UnreliableLog
 from tidings.bus.log import FromOffset
 from tidings.bus.memory import MemoryLog
-from tidings.errors import LogUnavailable
 from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.listener import UvicornService
 from tidings.ops.requests import Family, Sampler
@@ -32,26 +32,11 @@ def batch_lives(every: int = 1) -> BatchLives:
     return BatchLives(Family("batches", ""), Sampler(every, float("inf")))
 
 
-class Unreliable(MemoryLog):
-    """A memory log that is away when a test says so."""
-
-    away = False
-
-    @property
-    def can_append(self) -> bool:
-        return super().can_append and not self.away
-
-    async def append(self, shard: int, payload: bytes) -> None:
-        if self.away:
-            raise LogUnavailable("the test took the log away")
-        await super().append(shard, payload)
-
-
 class Log:
     """A log of one shard, and all changes that were appended to it."""
 
     def __init__(self) -> None:
-        self.log = Unreliable(1)
+        self.log = UnreliableLog(1)
         self.changes: list[Change] = []
         self._grown = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None

@@ -20,6 +20,7 @@ import httpx
 
 from bench.wire import masked, pong, request
 from tests.support.processes import Tidings, tidings
+from tests.support.waiting import comes_true
 
 TURN_SECONDS = 0.02
 OPEN_AT_ONCE = 64
@@ -288,15 +289,6 @@ def busiest_second(times: Sequence[float]) -> int:
     return most
 
 
-def _until(condition: Callable[[], object], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 @contextmanager
 def _stopped_at_last(thread: Roamers | Storage) -> Iterator[None]:
     thread.start()
@@ -333,12 +325,14 @@ def roll(bus: str, state_dir: str, clients: int, per_second: float, gateways: in
         serving = [start() for _ in range(gateways)]
         crowd = Roamers(clients, [gateway.ports["gateway"] for gateway in serving])
         with _stopped_at_last(crowd):
-            if not _until(lambda: crowd.connected == clients, SETTLE_SECONDS):
+            if not comes_true(lambda: crowd.connected == clients, SETTLE_SECONDS):
                 raise AssertionError(f"{crowd.connected} of {clients} clients are connected; {crowd.ends}")
             storage = Storage(publisher, clients, per_second)
             with _stopped_at_last(storage):
                 drains = [_replace(old, serving, start, crowd) for old in tuple(serving)]
-            _until(lambda: crowd.connected == clients and not crowd.unaware_of(storage.acknowledged), SETTLE_SECONDS)
+            comes_true(
+                lambda: crowd.connected == clients and not crowd.unaware_of(storage.acknowledged), SETTLE_SECONDS
+            )
         return Rolled(
             changes=storage.count,
             lost=crowd.unaware_of(storage.acknowledged),

@@ -23,6 +23,10 @@ class UnreliableLog(MemoryLog):
         self._muted = [asyncio.Event() for _ in range(shards)]
         self._cut = [asyncio.Event() for _ in range(shards)]
 
+    @property
+    def can_append(self) -> bool:
+        return super().can_append and self.accepts
+
     async def append(self, shard: int, payload: bytes) -> None:
         if not self.accepts:
             raise LogUnavailable("blocked")
