@@ -98,7 +98,6 @@ class Container:
             **common,
             "RABBITMQ_CONF_ENV_FILE": "/dev/null",
             "RABBITMQ_MNESIA_BASE": self._local("/var/lib/rabbitmq/mnesia"),
-            "RABBITMQ_LOG_BASE": self._local("/tmp"),
             "RABBITMQ_PID_FILE": self._local("/var/lib/rabbitmq/pid"),
             "RABBITMQ_SERVER_START_ARGS": "-noinput",
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "+S 1:1",
@@ -206,6 +205,7 @@ class Pod:
         self.ready = False
         self.network = cluster.network()
         self._connect()
+        self._mount()
         for volume in self.spec.get("volumes", []):
             self._fill(volume)
         self.containers = {each["name"]: Container(self, each) for each in self.spec["containers"]}
@@ -218,8 +218,17 @@ class Pod:
         self.cluster.node.run(["ip", "link", "set", port, "master", "bridge", "up"])
         self.network.run(["ip", "address", "add", f"{self.address}/24", "dev", "eth0"])
         self.network.run(["ip", "link", "set", "eth0", "up"])
-        bind = [*self.network.enter("--mount"), "mount", "--bind", str(self.cluster.hosts), "/etc/hosts"]
-        subprocess.run(bind, check=True, capture_output=True)
+
+    def _mount(self) -> None:
+        """Give it the names of the cluster, and leave it nothing to write to but its volumes."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for arguments in (
+            ["--bind", str(self.cluster.hosts), "/etc/hosts"],
+            ["--bind", str(self.directory), str(self.directory)],
+            ["--options", "remount,bind,ro", "/"],
+        ):
+            command = [*self.network.enter("--mount"), "mount", *arguments]
+            subprocess.run(command, check=True, capture_output=True)
 
     def volume(self, name: str) -> Path:
         """The directory in place of a volume, nested mounts included."""
