@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import helm_python as helm
@@ -71,6 +72,11 @@ def test_misspelt_values_are_refused_through_the_umbrella() -> None:
         {"publisher": {"persistence": {"size": "big"}}},
         {"externalRabbitmq": {"vhost": "a/b"}},
         {"httpRoute": {"timeouts": {"idle": "1s"}}},
+        {"nameOverride": "Mail_Push"},
+        {"fullnameOverride": "1st"},
+        {"commonLabels": {"app.kubernetes.io/name": "push"}},
+        {"gateway": {"podLabels": {"app.kubernetes.io/component": "push"}}},
+        {"rabbitmq": {"podLabels": {"app.kubernetes.io/instance": "push"}}},
     ],
     ids=str,
 )
@@ -289,12 +295,33 @@ def test_clients_are_kept_out_where_nobody_is_authenticated() -> None:
     assert rule["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/instance": "tidings"}}}]
 
 
-@pytest.mark.parametrize("name", ["a" * 53, "tidings-rabbitmq"])
-def test_names_fit_whatever_the_release_is_called(name: str) -> None:
+def test_a_release_whose_services_could_not_be_named_is_refused() -> None:
+    with helm.Chart.load(TIDINGS) as loaded:
+        with pytest.raises(helm.HelmRenderError, match="begin with a letter"):
+            loaded.render({}, name="1st", namespace="mail")
+        loaded.render({"fullnameOverride": "first"}, name="1st", namespace="mail")
+
+
+def strings(value: Any, key: str) -> Iterator[str]:
+    """The values of every map of this name, at whatever depth."""
+    for name, below in value.items() if isinstance(value, dict) else enumerate(value):
+        if name == key:
+            yield from below.values()
+        elif isinstance(below, dict | list):
+            yield from strings(below, key)
+
+
+@pytest.mark.parametrize("values", [{}, {"nameOverride": "n" * 63, "rabbitmq": {"nameOverride": "r" * 63}}], ids=len)
+@pytest.mark.parametrize("name", ["a" * 53, "tidings-rabbitmq", "push.mail"])
+def test_names_fit_whatever_the_release_is_called(name: str, values: dict[str, Any]) -> None:
     with helm.Chart.load(UMBRELLA) as loaded:
-        rendered = Rendered.of_files(loaded.render({}, name=name, namespace="mail"))
+        rendered = Rendered.of_files(loaded.render({"tidings": values}, name=name, namespace="mail"))
     # A pod's label holds its StatefulSet's name and a hash of ten characters.
     assert max(len(each["metadata"]["name"]) for each in rendered.of("StatefulSet")) <= 52
     names = [(each["kind"], each["metadata"]["name"]) for each in rendered.objects]
     assert max(len(name) for _, name in names) <= 63
     assert len(names) == len(set(names))
+    assert all("." not in name for _, name in names)
+    for each in rendered.objects:
+        for labels in ("labels", "matchLabels"):
+            assert max(map(len, strings(each, labels)), default=0) <= 63

@@ -1,16 +1,17 @@
+{{/* 57 characters at most: it is a label, also with `-check` behind it. */}}
 {{- define "tidings.name" -}}
-{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 57 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 42 characters at most: a StatefulSet, whose name goes into labels with a hash, may have 52. */}}
+{{/* 42 characters at most: a StatefulSet, whose name goes into labels with a hash, may have 52. A release may have dots, a Service not. */}}
 {{- define "tidings.fullname" -}}
 {{- $name := include "tidings.name" . -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 42 | trimSuffix "-" -}}
 {{- else if contains $name .Release.Name -}}
-{{- .Release.Name | trunc 42 | trimSuffix "-" -}}
+{{- .Release.Name | replace "." "-" | trunc 42 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name $name | trunc 42 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $name | replace "." "-" | trunc 42 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 

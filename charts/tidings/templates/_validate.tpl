@@ -21,6 +21,9 @@
 {{- fail (printf "gateway.terminationGracePeriodSeconds %d is shorter than preStopSeconds, settings.drainDelaySeconds, settings.drainSeconds and 15, which are %d: clients would be cut off all at once" (int .) $needed) -}}
 {{- end -}}
 {{- end -}}
+{{- if regexMatch "^[0-9]" (include "tidings.fullname" .) -}}
+{{- fail (printf "Services would be named %s-..., but their names begin with a letter: set fullnameOverride, and rabbitmq.fullnameOverride with a bundled broker" (include "tidings.fullname" .)) -}}
+{{- end -}}
 {{- if le (int .Values.publisher.terminationGracePeriodSeconds) (int .Values.publisher.preStopSeconds) -}}
 {{- fail "publisher.terminationGracePeriodSeconds must be longer than publisher.preStopSeconds" -}}
 {{- end -}}
