@@ -105,7 +105,8 @@ async def test_an_account_that_nobody_is_connected_for_has_its_changes_all_the_s
         assert "changes" not in await operator.document(seconds=0)
 
 
-async def test_it_shows_who_never_subscribed_who_waits_and_what_is_merged() -> None:
+async def test_it_shows_who_never_subscribed_who_waits_and_what_is_merged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.account_page.SLICE", 1)
     async with watched(coalesce_ms=60_000) as (gateway, operator), jmap_client(gateway.url()) as silent:
         assert (await operator.document())["connections"][0]["state"] == "not subscribed"
         async with event_stream(gateway.http_url("/jmap/eventsource")) as stream:

@@ -35,6 +35,8 @@ DEFAULT_SECONDS: Final = 3_600
 MAX_SECONDS: Final = 86_400
 MAX_CONNECTIONS: Final = 100
 MAX_NOTES: Final = 500
+SLICE: Final = 10_000
+"""How many connections are looked at before everybody else on the loop has a turn."""
 
 T = TypeVar("T")
 Document = dict[str, Any]
@@ -92,12 +94,18 @@ class AccountPage:
 
 
 async def _look(lot: Lot, account: str, shards: int) -> Document:
-    """What the main loop's objects say; some milliseconds, whatever there is."""
+    """What the main loop's objects say; some milliseconds at once, whatever there is."""
+    # Those of the roster are not enough: who has not subscribed is not in it.
+    everybody, found = lot.reactor.connections(), []
+    for start in range(0, len(everybody), SLICE):
+        found += [one for one in everybody[start : start + SLICE] if account in one.account_names()]
+        await asyncio.sleep(0)
+    # Some are gone meanwhile.
+    found = [one for one in found if one.fd >= 0]
     moment = _monotonic()
     journal, feed = lot.journal, lot.subscriptions.feeds.get(shard_of(account, shards))
     events = journal.events.of(account)
     subscribed = {note.which: note.at for note in events if not note.what.startswith(CLOSED)}
-    found = [connection for connection in lot.reactor.connections() if account in connection.account_names()]
     history = [
         *((note.at, note.what, note.which) for note in events),
         *((note.at, f"pushed to {note.what}", note.which) for note in journal.pushes.of(account)),
