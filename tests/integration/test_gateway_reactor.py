@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from tests.support.waiting import eventually
 from tidings.gateway.connection import Connection
-from tidings.gateway.reactor import RESERVED_FILES, Reactor
+from tidings.gateway.reactor import RESERVED_FILES, STALL_SECONDS, Reactor
 
 
 class Witness:
@@ -228,3 +228,31 @@ async def test_a_fault_with_the_end_of_one_leaves_no_descriptor_behind() -> None
             await eventually(lambda: (good, b"good") in one.witness.heard)
         assert one.reactor.connections() == (good,)
         assert len(logs) == one.reactor.counters.faults == 1
+
+
+async def test_a_kernel_without_memory_for_a_writable_socket_is_asked_again_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What `tcp_mem` does to the whole machine is done here to one descriptor."""
+    async with running() as one:
+        sock, connection = await one.accepted()
+        write, attempts = os.write, 0
+
+        def no_memory(fd: int, data: bytes) -> int:
+            nonlocal attempts
+            if fd != connection.fd:
+                return write(fd, data)
+            attempts += 1
+            raise BlockingIOError
+
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "write", no_memory)
+            one.reactor.send((connection,), b"hello")
+            began = asyncio.get_running_loop().time()
+            await eventually(lambda: attempts >= 4)
+            assert attempts <= 2 + (asyncio.get_running_loop().time() - began) / STALL_SECONDS
+        await eventually(lambda: not one.reactor.is_blocked(connection))
+        assert sock.recv(100) == b"hello"
+        # It hears as before.
+        sock.sendall(b"still here")
+        await eventually(lambda: one.witness.heard == [(connection, b"still here")])

@@ -9,6 +9,8 @@ Where the kernel surprises:
 - A close with unread bytes in the receive buffer sends RST, which can overtake the answer just written. `Closing`
   therefore shuts down the sending side, reads on, and closes at the peer's FIN or by timer.
 - Where nobody can open a file any more, nobody can answer a probe. Accepting stops before that.
+- Where TCP is out of memory (tcp_mem), a socket is writable to epoll, which looks at its buffer alone, and takes
+  nothing all the same: level-triggered, that would be a loop without a pause. It is asked again a while later.
 """
 
 from __future__ import annotations
@@ -36,6 +38,8 @@ WAKE_SECONDS: Final = 0.002
 MAX_EVENTS: Final = 512
 MAX_ACCEPTS: Final = 64
 MAX_UNSENT_BYTES: Final = 256 * 1024
+STALL_SECONDS: Final = 0.1
+"""How long a write is left alone that epoll says may go on, and the kernel then has no memory for."""
 ACCEPT_PAUSE_SECONDS: Final = 1.0
 RESERVED_FILES: Final = 32
 """Files that no client gets: a probe that cannot connect would end the process, and everybody's connection with it."""
@@ -76,6 +80,7 @@ class Reactor:
         self._epoll = select.epoll()
         self._table: dict[int, Connection] = {}
         self._unsent: dict[Connection, _Unsent] = {}
+        self._stalled: list[Connection] = []
         self._doomed: list[Connection] = []
         self._wheel = Wheel(time.monotonic())
         self._buffer = bytearray(READ_BYTES)
@@ -244,6 +249,7 @@ class Reactor:
         try:
             count = os.write(connection.fd, unsent.data)
         except (BlockingIOError, InterruptedError):
+            self._stall(connection)
             return
         except OSError as error:
             self.close(connection, _reason(error))
@@ -255,6 +261,18 @@ class Reactor:
             del self._unsent[connection]
             self._epoll.modify(connection.fd, select.EPOLLIN)
             connection.handler.unblocked(connection)
+
+    def _stall(self, connection: Connection) -> None:
+        self._epoll.modify(connection.fd, 0)
+        if not self._stalled:
+            self._loop.call_later(STALL_SECONDS, self._ask_again)
+        self._stalled.append(connection)
+
+    def _ask_again(self) -> None:
+        stalled, self._stalled = self._stalled, []
+        for connection in stalled:
+            if connection in self._unsent:
+                self._epoll.modify(connection.fd, select.EPOLLOUT)
 
     def is_blocked(self, connection: Connection) -> bool:
         """Whether a write to it is unfinished."""
