@@ -207,6 +207,17 @@ async def test_without_a_log_a_poll_says_when_to_come_back(monkeypatch: pytest.M
         assert gateway.value("tidings_polls_answered_total", status="503") == 1
 
 
+async def test_a_poll_whose_turn_to_resynchronise_does_not_come_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.parked_poll.LOG_SECONDS", 0.5)
+    async with running_gateway(resync_rate=0.001) as gateway:
+        assert (await poll(gateway, since="none-of-ours")).status_code == 200
+        answer = await poll(gateway, since="none-of-ours")
+        assert answer.status_code == 503
+        assert "not your turn" in answer.json()["detail"]
+        assert int(answer.headers["retry-after"]) > 0
+        assert gateway.value("tidings_connections_closed_total", format="poll", reason="resync_waits") == 1
+
+
 @pytest.mark.parametrize("path", [STREAM, CHANGES])
 async def test_a_page_of_an_allowed_origin_may_read_and_no_other(path: str) -> None:
     origin = "https://mail.example"

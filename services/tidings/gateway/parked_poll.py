@@ -13,7 +13,7 @@ from tidings.gateway.parked import Lot, Parked
 
 POLL_PATH: Final = "/jmap/changes"
 LOG_SECONDS: Final = 10.0
-"""How long a poll waits for a log that is away."""
+"""How long a poll waits for a log that is away, or for its turn to resynchronise."""
 RETRY_SECONDS: Final = 5
 
 
@@ -38,12 +38,14 @@ class ParkedPoll(Parked):
         return None
 
     def _answer(self, connection: Connection) -> None:
-        """Say that nothing happened; where that is not known, because the log is away, say that."""
+        """Say that nothing happened; where that is not known, say why."""
         if self._lot.hub.refresh(connection) or connection.handler is not self:
             return
         self._lot.counters.polls["503"] += 1
-        away = RequestRejected(503, "log_away", "the change log is away", RETRY_SECONDS)
-        self._end(connection, http1.rejection(away), "log_away")
+        reason, detail = "log_away", "the change log is away"
+        if connection in self._lot.subscriptions.resyncs:
+            reason, detail = "resync_waits", "too many clients have to fetch everything again: it is not your turn yet"
+        self._end(connection, http1.rejection(RequestRejected(503, reason, detail, RETRY_SECONDS)), reason)
 
     def _expire(self, connection: Connection) -> None:
         self._answer(connection)

@@ -32,6 +32,9 @@ const CLOSES = {
   token_expired: "token expired",
   pong_deadline: "no answer to a ping",
   write_deadline: "does not read",
+  fault: "a fault of the gateway's own",
+  log_away: "the log is away",
+  resync_waits: "its turn to resynchronise did not come",
 };
 const FORMATS = { websocket: "WebSocket", eventsource: "event stream", poll: "poll" };
 
