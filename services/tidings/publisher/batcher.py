@@ -173,11 +173,10 @@ class Batcher:
     async def _deliver(self, shard: int, slips: Sequence[_Slip]) -> None:
         started = self._clock()
         changes = tuple(slip.change for slip in slips)
-        lives = {id(life): life for slip in slips if (life := slip.receipt.life) is not None}.values()
+        lives = {slip.receipt.life for slip in slips if slip.receipt.life is not None}
         wanted = any(life.followed for life in lives)
         batch_id = self._lives.mark(token_bytes(batch.ID_BYTES), started, wanted=wanted)
-        for life in lives:
-            life.reached(f"appended in {name_of(batch_id)}")
+        _reached(lives, started, f"appended in {name_of(batch_id)}")
         payload = batch.encode(batch_id, time.time(), changes)
         spool = self._spool
         how = "confirmed by the log"
@@ -190,9 +189,9 @@ class Batcher:
             await spool.store(shard, payload, len(slips))
             self._stored(slips)
             how = "not confirmed: kept in the spool"
-        for life in lives:
-            life.reached(how)
-        self._lives.ended(batch_id, changes, slips[0].since, started, self._clock(), time.time(), how)
+        ended = self._clock()
+        _reached(lives, ended, how)
+        self._lives.ended(batch_id, changes, slips[0].since, started, ended, time.time(), how)
 
     async def _goes_directly(self, spool: Spool, shard: int, payload: bytes) -> bool:
         """Whether the log confirmed. Not tried when it is known to be away, or when that would overtake the spool."""
@@ -247,6 +246,11 @@ class Batcher:
         for slip in slips:
             self._waiting_changes -= 1
             self._waiting_bytes -= slip.size
+
+
+def _reached(lives: Iterable[Life], now: float, stage: str) -> None:
+    for life in lives:
+        life.mark(now, stage)
 
 
 def _next_batch(lane: deque[_Slip]) -> list[_Slip]:

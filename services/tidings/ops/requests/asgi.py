@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from http import HTTPMethod
-from typing import Final
+from typing import Final, cast
 
 from starlette.routing import BaseRoute, Match
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -19,32 +19,27 @@ OTHER: Final = "another path"
 _KEY: Final = "requests.life"
 
 
-class Life:
-    """One request while it is answered. `followed`: it is kept whatever comes of it."""
+class Life(Trace):
+    """The trace of one request while it is answered. `followed`: it is kept whatever comes of it."""
 
-    __slots__ = ("_clock", "followed", "trace")
+    __slots__ = ("clock", "followed")
 
-    def __init__(self, trace: Trace, followed: bool, clock: Callable[[], float]) -> None:
-        self.trace = trace
+    def __init__(self, began: float, followed: bool, clock: Callable[[], float]) -> None:
+        super().__init__("", began)
         self.followed = followed
-        self._clock = clock
-
-    def reached(self, stage: str) -> None:
-        """It has come so far. Only words of the program's own belong in it."""
-        self.trace.mark(self._clock(), stage)
+        self.clock = clock
 
 
 def life_of(scope: Scope) -> Life | None:
     """The life of the request that is being answered; None where nobody follows."""
-    life = scope.get(_KEY)
-    return life if isinstance(life, Life) else None
+    return cast("Life | None", scope.get(_KEY))
 
 
 def reached(scope: Scope, stage: str) -> None:
-    """The request that is being answered has come so far."""
-    life = life_of(scope)
+    """The request that is being answered has come so far. Only words of the program's own belong in it."""
+    life = scope.get(_KEY)
     if life is not None:
-        life.reached(stage)
+        life.mark(life.clock(), stage)
 
 
 class Followed:
@@ -77,8 +72,10 @@ class Followed:
         # Routing changes it.
         root = scope.get("root_path", "")
         followed = self._sampler.take(began) and not self._family.is_full
-        trace = self._family.begin(self._title(scope, root), began) if followed else Trace("", began)
-        scope[_KEY] = Life(trace, followed, self._clock)
+        life = scope[_KEY] = Life(began, followed, self._clock)
+        if followed:
+            life.title = self._title(scope, root)
+            self._family.follow(life)
         status = 0
 
         async def sending(message: Message) -> None:
@@ -90,23 +87,23 @@ class Followed:
         try:
             await self._app(scope, receive, sending)
         finally:
-            self._ended(trace, followed, status, scope, root)
+            self._ended(life, status, scope, root)
 
-    def _ended(self, trace: Trace, followed: bool, status: int, scope: Scope, root: str) -> None:
+    def _ended(self, life: Life, status: int, scope: Scope, root: str) -> None:
         now = self._clock()
-        if not followed and 200 <= status < 400 and now - trace.began < SLOW_SECONDS:
+        if not life.followed and 200 <= status < 400 and now - life.began < SLOW_SECONDS:
             return
-        trace.title = trace.title or self._title(scope, root)
+        life.title = life.title or self._title(scope, root)
         if not status:
-            self._family.fail(trace, now, "ended without an answer")
+            self._family.fail(life, now, "ended without an answer")
         elif status >= 500:
-            self._family.fail(trace, now, f"answered {status}")
+            self._family.fail(life, now, f"answered {status}")
         elif status >= 400:
-            self._family.reject(trace, now, f"answered {status}")
+            self._family.reject(life, now, f"answered {status}")
         else:
-            trace.mark(now, f"answered {status}")
-            self._family.settle(trace, now)
-            self._family.end(trace)
+            life.mark(now, f"answered {status}")
+            self._family.settle(life, now)
+            self._family.end(life)
 
     def _title(self, scope: Scope, root: str) -> str:
         method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "another method"

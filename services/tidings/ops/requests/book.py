@@ -53,8 +53,12 @@ class Family:
     def begin(self, title: str, now: float) -> Trace:
         """Follow one more."""
         trace = Trace(title, now)
-        self._active[trace] = None
+        self.follow(trace)
         return trace
+
+    def follow(self, trace: Trace) -> None:
+        """The same, of one that has begun already."""
+        self._active[trace] = None
 
     @property
     def is_full(self) -> bool:
