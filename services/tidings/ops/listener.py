@@ -6,6 +6,7 @@ import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
@@ -22,6 +23,9 @@ MAX_REQUESTS: Final = 512
 GRACE_SECONDS: Final = 5
 HEAD_SECONDS: Final = 10.0
 """How long the head of a request may take to arrive, from the connection or the first byte of the next request on."""
+MAX_HEAD_BYTES: Final = 16 * 1024
+"""The target, and the names and values of the head and the trailers; and how much of one line is waited for."""
+MAX_FIELDS: Final = 100
 RETRY_SECONDS: Final = 1
 STARTED_POLL_SECONDS: Final = 0.01
 
@@ -50,10 +54,14 @@ def bind(host: str, port: int, *, shared: bool = False) -> socket.socket:
 
 
 class QuietProtocol(HttpToolsProtocol):
-    """uvicorn's, with a deadline for heads, and with problem details (RFC 9457) where it has plain text."""
+    """uvicorn's, with bounds and a deadline for heads, and problem details (RFC 9457) where it has plain text."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._head_bytes = 0
+        self._fields = 0
+        # Of a line whose end is still to come the parser tells nothing, but keeps it.
+        self._untold_bytes = 0
         self._most = self.limit_concurrency
         # Its own answer is plain text, and counts connections that ask for nothing.
         self.limit_concurrency = None
@@ -63,11 +71,35 @@ class QuietProtocol(HttpToolsProtocol):
         super().connection_made(transport)
         self._head_deadline = self.loop.call_later(HEAD_SECONDS, transport.abort)
 
+    def data_received(self, data: bytes) -> None:
+        """Parse what has come, and refuse a line that goes on without end."""
+        self._untold_bytes += len(data)
+        super().data_received(data)
+        if self._untold_bytes > MAX_HEAD_BYTES and not self.transport.is_closing():
+            self._refuse_head()
+
     def on_message_begin(self) -> None:
         """Begin to wait for the rest of a later head; that anything of it came was waited for by uvicorn."""
         super().on_message_begin()
+        self._head_bytes = self._fields = self._untold_bytes = 0
         if self._head_deadline.cancelled():
             self._head_deadline = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def on_url(self, url: bytes) -> None:
+        """Take a piece of the target."""
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a field of the head, or of the trailers behind a chunked body."""
+        self._fields += 1
+        self._count(len(name) + len(value))
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        """Take a piece of the body, which is the application's to bound."""
+        self._untold_bytes = 0
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         """The head is there."""
@@ -80,9 +112,29 @@ class QuietProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP."""
-        body = bytes(problem_response(400, "this is not HTTP/1.1").body)
-        head = "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
+        """Answer what is not HTTP, and a head whose parsing was given up."""
+        if self._too_large:
+            self._refuse_head()
+        else:
+            self._refuse(400, "this is not HTTP/1.1")
+
+    @property
+    def _too_large(self) -> bool:
+        return self._head_bytes > MAX_HEAD_BYTES or self._fields > MAX_FIELDS
+
+    def _count(self, size: int) -> None:
+        self._head_bytes += size
+        self._untold_bytes = 0
+        if self._too_large:
+            # The parser stops at any error of a callback, and uvicorn then sends its answer to a bad request.
+            raise ValueError("the head is too large")
+
+    def _refuse_head(self) -> None:
+        self._refuse(431, f"the head exceeds {MAX_HEAD_BYTES} bytes or {MAX_FIELDS} fields")
+
+    def _refuse(self, status: int, detail: str) -> None:
+        body = bytes(problem_response(status, detail).body)
+        head = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: application/problem+json\r\nConnection: close\r\n"
         self.transport.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
         self.transport.close()
 
