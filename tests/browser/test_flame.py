@@ -39,7 +39,7 @@ async def test_seconds_of_cpu_as_a_flame_graph(page: Page, seen: Seen, tidings: 
 
 
 async def test_only_its_own_files_are_served(page: Page, tidings: Tidings) -> None:
-    for path in ("nothing.js", "LICENSE", "..%2Fpages.py", "%2e%2e/pages.py"):
+    for path in ("nothing.js", "LICENSE", "..%2Fpages.py", "%2e%2e/pages.py", f"{'a' * 300}.js"):
         answer = await page.request.get(tidings.url("admin", f"/debug/flame/{path}"))
         assert answer.status == 404
     answer = await page.request.get(tidings.url("admin", "/debug/flame/"))

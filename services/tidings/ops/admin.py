@@ -60,7 +60,11 @@ def guarded(routes: Sequence[BaseRoute], access: AdminAccess) -> Starlette:
 
 def metrics_response(metrics: Collector, request: Request) -> Response:
     """Everything that is collected, in the format that the request asks for."""
-    encoder, content_type = choose_encoder(request.headers.get("accept", ""))
+    try:
+        encoder, content_type = choose_encoder(request.headers.get("accept", ""))
+    except TypeError:
+        # Of a version that is no number the library compares the text with one.
+        encoder, content_type = choose_encoder("")
     return Response(encoder(metrics), headers={"Content-Type": content_type})
 
 

@@ -42,7 +42,8 @@ class Ops:
         self.listeners.start()
 
     def get(self, listener: str, path: str, **headers: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.sockets[listener].getsockname()[1]}{path}", headers=headers)
+        url = f"http://127.0.0.1:{self.sockets[listener].getsockname()[1]}{path}"
+        return httpx.get(url, headers={name: value.encode("latin-1") for name, value in headers.items()})
 
 
 @pytest.fixture
@@ -70,6 +71,14 @@ def test_metrics_in_the_format_that_is_asked_for(ops: Ops, listener: str, accept
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith(accept.split(";")[0])
     assert any(family.name == "process_resident_memory_bytes" for family in text_string_to_metric_families(answer.text))
+
+
+@pytest.mark.parametrize("accepted", ["application/openmetrics-text", "text/plain"])
+def test_metrics_for_who_asks_for_a_version_that_is_none(ops: Ops, accepted: str) -> None:
+    for version in ("", "x", "1.x", "1.0.0-rc", "\xb2"):
+        answer = ops.get("probe", "/metrics", Accept=f"{accepted}; version={version}")
+        assert answer.status_code == 200
+        assert "process_resident_memory_bytes" in answer.text
 
 
 def test_the_admin_page_escapes_its_title(ops: Ops) -> None:

@@ -32,7 +32,7 @@ async def serve(request: Request) -> Response:
     name = request.path_params.get("file") or "index.html"
     path = FILES / name
     kind = TYPES.get(path.suffix)
-    if kind is None or path.parent != FILES or not path.is_file():
+    if kind is None or path not in FILES.iterdir():
         return PlainTextResponse("no such file\n", 404, NOSNIFF)
     return FileResponse(path, media_type=kind, headers={"Content-Security-Policy": POLICY, **NOSNIFF})
 
