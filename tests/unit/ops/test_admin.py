@@ -43,7 +43,7 @@ class Ops:
 
     def get(self, listener: str, path: str, **headers: str) -> httpx.Response:
         url = f"http://127.0.0.1:{self.sockets[listener].getsockname()[1]}{path}"
-        return httpx.get(url, headers={name: value.encode("latin-1") for name, value in headers.items()})
+        return httpx.get(url, headers=httpx.Headers(headers, encoding="latin-1"))
 
 
 @pytest.fixture
