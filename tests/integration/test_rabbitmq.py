@@ -232,6 +232,13 @@ async def test_a_wrong_password_is_one_line_per_attempt_without_the_password(
     assert "not-the-pass-word" not in f"{lines} {failed.value!r} {failed.value.__cause__!r}"
 
 
+async def test_a_virtual_host_that_is_not_there_is_said_so(bus_url: str) -> None:
+    with capture_logs() as lines:
+        async with opened(RabbitMQLog(str(URL(bus_url).with_path("/nowhere")), SHARDS)):
+            await eventually(lambda: unavailable(lines) and unavailable(lines, "consume"))
+    assert all("does not open the virtual host" in line["reason"] for line in lines)
+
+
 async def test_nobody_listening_is_one_line_per_attempt(caplog: pytest.LogCaptureFixture) -> None:
     (port,) = free_ports(1)
     with capture_logs() as lines:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed, DeliveryError, PublishError
+from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed, DeliveryError, InvalidFrameError, PublishError
 
 from tidings.errors import LogError
 
@@ -42,6 +42,9 @@ def reason(error: BaseException | None) -> str:
             return "refused by the broker (nack)"
         case ChannelPreconditionFailed():
             return f"declared by somebody else with other arguments: {_text(error)}"
+        case InvalidFrameError() if "Connection.OpenOk" in _text(error):
+            # All that the library tells is that it got another frame, and the address of that.
+            return "the broker does not open the virtual host (absent, not for this user, or full): see its log"
         case None | asyncio.CancelledError():
             return "the connection was closed"
         case _:
