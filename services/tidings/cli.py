@@ -193,6 +193,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             except SettingsError as error:
                 sys.stderr.write(f"tidings {name}: {error}\n")
                 return USAGE_EXIT
+        case [name, *_]:
+            sys.stderr.write(f"tidings: there is no command {name!r} (see tidings --help)\n")
+            return USAGE_EXIT
         case _:
             sys.stderr.write(usage())
             return USAGE_EXIT
