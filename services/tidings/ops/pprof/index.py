@@ -36,7 +36,7 @@ def page(title: str, entries: Iterable[Entry], comment: str) -> str:
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=color-scheme content='light dark'>"
         f"<meta name=viewport content='width=device-width'><title>{name}: profiles</title><style>{_STYLE}</style>"
-        f"<h1>{name}: profiles</h1><p>{html.escape(comment)}"
+        f"<p><a href='../../'>Dashboard</a><h1>{name}: profiles</h1><p>{html.escape(comment)}"
         f"<p>To open one: <code>go tool pprof http://.../debug/pprof/profile</code>, or <b>flame graph</b> here. "
         f"With <code>seconds</code>, profiles that sum up tell what came in these seconds."
         f"<table><tr><th>Profile<th><th>What it is<th>What it costs{rows}</table>"

@@ -49,8 +49,8 @@ class Pages:
             Route("/debug/pprof/", self._answering(self._index)),
             # Go takes either, and asks for many symbols by POST.
             Route("/debug/pprof/{name}", self._answering(self._profile), methods=["GET", "POST"]),
-            Route("/debug/flame/", flame.serve),
-            Route("/debug/flame/{file}", flame.serve),
+            # Without a profile to show it is of no use, and so no page that the dashboard links to.
+            Route("/debug/flame/{file:path}", flame.serve),
         ]
 
     def _answering(self, handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
