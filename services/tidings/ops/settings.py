@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeVar
@@ -130,6 +131,15 @@ class AuthSettings(Settings):
     @classmethod
     def _split(cls, value: object) -> object:
         return split_list(value)
+
+    @field_validator("allow_origin")
+    @classmethod
+    def _are_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            # Applications have schemes of their own.
+            if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@*\s]+/?", origin):
+                raise ValueError(f"{origin!r} is no origin, as https://mail.example or http://127.0.0.1:8082 are")
+        return value
 
     @field_validator("jwks_url")
     @classmethod

@@ -51,6 +51,12 @@ def test_origins_can_be_repeated_and_listed(monkeypatch: pytest.MonkeyPatch) -> 
         (["--auth", "basic"], "--auth"),
         (["--bus", "redis://x"], "--bus (TIDINGS_BUS): must be memory://, amqp://"),
         (["--bus", "amqp://"], "--bus"),
+        (
+            ["--allow-origin", "https://a,mail.example"],
+            "--allow-origin (TIDINGS_ALLOW_ORIGIN): 'mail.example' is no",
+        ),
+        (["--allow-origin", "https://mail.example/inbox"], "--allow-origin"),
+        (["--allow-origin", "*"], "--allow-origin"),
         (["--public-url", "ftp://x"], "--public-url"),
         (["--public-url", "https://x/?y"], "--public-url"),
         (["--nonsense"], "unrecognized arguments: --nonsense (see tidings gateway --help)"),
