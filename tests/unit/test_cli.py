@@ -5,7 +5,7 @@ import pytest
 from tidings.cli import USAGE_EXIT, main, usage
 
 
-@pytest.mark.parametrize("name", ["gatway", "--port", ""])
+@pytest.mark.parametrize("name", ["redis", "--port", ""])
 def test_a_command_that_there_is_not_is_named(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == USAGE_EXIT
     assert capsys.readouterr() == ("", f"tidings: there is no command {name!r} (see tidings --help)\n")
