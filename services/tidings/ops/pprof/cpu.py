@@ -1,8 +1,8 @@
-"""Where CPU time goes: SIGPROF after every 10 ms of it, as in C programs.
+"""Where CPU time goes: SIGPROF after every 10 ms of a thread's, as in C programs.
 
-The kernel's timer counts the CPU time of all threads. Python runs the handler in the main thread, between two of its
-instructions: exact for the main thread, whose interrupted frame it is given, while a thread that asks for others'
-stacks only ever sees them where they let go of the GIL, at system calls. For the other threads that is what there is.
+Python runs the handler in the main thread, between two of its instructions: exact for the main thread, whose interrupted
+frame it is given, while a thread that asks for others' stacks only ever sees them where they let go of the GIL, at
+system calls. For the other threads that is what there is.
 Each sample weighs the CPU time that its thread has used since the last one, so that late signals lose nothing.
 """
 
@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Final
 
+from tidings.ops.pprof.cputimers import ThreadTimers, clock_of
 from tidings.ops.pprof.profile import CPU, PERIOD_NANOSECONDS, Profile
 from tidings.ops.pprof.stacks import frames_of, outward
 from tidings.ops.pprof.sums import Sums
 
-PERIOD_SECONDS: Final = PERIOD_NANOSECONDS / 1e9
 WORTH_ASKING: Final = PERIOD_NANOSECONDS // 10
 """CPU time of other threads than the main one for which they are all asked, in nanoseconds."""
 
@@ -48,14 +48,14 @@ class CpuSampler:
             # Without a handler the signal would end the process.
             raise InUse("there is no handler for SIGPROF")
         self._taking = _Taking()
-        signal.setitimer(signal.ITIMER_PROF, PERIOD_SECONDS, PERIOD_SECONDS)
+        self._taking.timers.watch()
 
     def stop(self) -> Profile:
         """End what `start` began, and say what was found."""
-        signal.setitimer(signal.ITIMER_PROF, 0)
         taking, self._taking = self._taking, None
         if taking is None:
             raise InUse("cpu profiling has not begun")
+        taking.timers.end()
         return taking.profile()
 
     def _sample(self, _: int, frame: FrameType | None) -> None:
@@ -71,6 +71,7 @@ class _Taking:
         self._main = threading.main_thread()
         self._used = {thread: _cpu_time(thread) for thread in threading.enumerate()}
         self._process = time.process_time_ns()
+        self.timers = ThreadTimers(signal.SIGPROF, PERIOD_NANOSECONDS)
 
     def sample(self, frame: FrameType | None) -> None:
         """In the signal handler, so in the main thread."""
@@ -81,6 +82,7 @@ class _Taking:
             self._process = process - max(0, others)
             return
         self._process = process
+        self.timers.watch()
         for thread in threading.enumerate():
             if thread is not self._main and thread.ident is not None:
                 others -= self._add(thread, frames_of(thread.ident))
@@ -101,14 +103,10 @@ class _Taking:
 
 
 def _cpu_time(thread: threading.Thread) -> int:
-    """CPU time of a thread in nanoseconds; 0 when it is gone.
-
-    `time.pthread_getcpuclockid` crashes for a thread that has just ended. The clock's number by the kernel's id of the
-    thread, as in the kernel's posix-timers.h, is an error then.
-    """
+    """CPU time of a thread in nanoseconds; 0 when it is gone."""
     if thread.native_id is None:
         return 0
     try:
-        return time.clock_gettime_ns(~thread.native_id << 3 | 6)
+        return time.clock_gettime_ns(clock_of(thread.native_id))
     except OSError:
         return 0
