@@ -26,7 +26,8 @@ CHROMIUM_FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-DEADLINE_MS = 10_000
+DEADLINE_MS = 40_000
+"""A client that has failed a few times waits for up to 30 s before it tries again (BACKOFF_CAP_MS)."""
 
 _numbers = itertools.count(1)
 

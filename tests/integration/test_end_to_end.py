@@ -198,7 +198,7 @@ async def test_a_broker_that_is_away_at_start_is_waited_for(tmp_path: Path) -> N
     ("arguments", "said"),
     [
         ([], "usage: tidings COMMAND"),
-        (["nonsense"], "usage: tidings COMMAND"),
+        (["nonsense"], "tidings: there is no command 'nonsense'"),
         (["gateway"], "tidings gateway: --bus (TIDINGS_BUS): memory:// reaches no other process"),
         (["publisher"], "tidings publisher: --bus (TIDINGS_BUS)"),
         (["up", "--port", "x"], "tidings up: --port (TIDINGS_PORT): input should be a valid integer"),

@@ -256,7 +256,7 @@ async def test_a_host_that_is_gone_is_noticed(
     wire_format: str, said: bytes, write_seconds: float, reason: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.5)
-    monkeypatch.setattr("tidings.gateway.service.WRITE_SECONDS", write_seconds)
+    monkeypatch.setattr("tidings.gateway.listener.WRITE_SECONDS", write_seconds)
     async with abused(ping_seconds=1.0, head_seconds=0.3) as gateway:
         with connect(gateway.port) as sock:
             sock.sendall(said)
