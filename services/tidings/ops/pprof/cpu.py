@@ -1,8 +1,8 @@
 """Where CPU time goes: SIGPROF after every 10 ms of a thread's, as in C programs.
 
-Python runs the handler in the main thread, between two of its instructions: exact for the main thread, whose interrupted
-frame it is given, while a thread that asks for others' stacks only ever sees them where they let go of the GIL, at
-system calls. For the other threads that is what there is.
+Python runs the handler in the main thread, between two of its instructions: exact for the main thread, whose
+interrupted frame it is given, while a thread that asks for others' stacks only ever sees them where they let go of the
+GIL, at system calls. For the other threads that is what there is.
 Each sample weighs the CPU time that its thread has used since the last one, so that late signals lose nothing.
 """
 
