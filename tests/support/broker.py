@@ -16,6 +16,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -88,7 +89,32 @@ def definitions(password: str, vhosts: int) -> str:
     )
 
 
-class Broker:
+class Started(ABC):
+    """Runs for as long as a `with` block; is gone afterwards, and when it did not even start."""
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start it and return once it is ready."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """End it and remove what it has left."""
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Broker(Started):
     """A RabbitMQ node that keeps its port and its data across `stop`, `kill` and `start`.
 
     A test takes a virtual host of its own from `fresh_url`; one that hurts the node takes its own Broker.
@@ -281,19 +307,6 @@ class Broker:
             self._epmd.wait()
             self._epmd = None
         shutil.rmtree(self._home, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
 
 @asynccontextmanager

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from types import TracebackType
-from typing import Self
-
-from tests.support.broker import Broker
+from tests.support.broker import Broker, Started
 
 SETTINGS = ("queue_leader_locator = balanced",)
 
 
-class Cluster:
+class Cluster(Started):
     """Nodes with one epmd, cookie and administrator; each stream has a replica on every node."""
 
     def __init__(self, nodes: int, vhosts: int = 1) -> None:
@@ -37,16 +34,3 @@ class Cluster:
         """Kill all of them and remove their data; the first has the epmd."""
         for node in reversed(self.nodes):
             node.close()
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except BaseException:
-            self.close()
-            raise
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import defaultdict
 from contextlib import aclosing
-from secrets import token_bytes
 from typing import Final
 
 from tidings.bus.log import ChangeLog, FromTime
+from tidings.bus.present import read_present
 from tidings.check.ledger import Key, Ledger
 from tidings.errors import BatchError, CheckFailed, LogUnavailable, ReadLost
-from tidings.wire import batch as batches
 from tidings.wire.shard import shard_of
 
 READ_SECONDS: Final = 60.0
@@ -39,25 +37,17 @@ async def read_back(log: ChangeLog, ledger: Ledger, began: float) -> dict[Key, l
 async def _read_shard(log: ChangeLog, shard: int, ledger: Ledger, since: float) -> dict[Key, list[int]]:
     while True:
         try:
-            marker = token_bytes(batches.ID_BYTES)
-            await log.append(shard, batches.encode(marker, time.time(), ()))
-            return await _until_marker(log, shard, ledger, since, marker)
+            return await _present(log, shard, ledger, since)
         except (LogUnavailable, ReadLost):
             await asyncio.sleep(RETRY_SECONDS)
 
 
-async def _until_marker(
-    log: ChangeLog, shard: int, ledger: Ledger, since: float, marker: bytes
-) -> dict[Key, list[int]]:
+async def _present(log: ChangeLog, shard: int, ledger: Ledger, since: float) -> dict[Key, list[int]]:
     order: defaultdict[Key, list[int]] = defaultdict(list)
-    async with aclosing(log.read(shard, FromTime(since))) as entries:
-        async for entry in entries:
-            try:
-                batch = batches.decode(entry.payload)
-            except BatchError:
+    async with aclosing(read_present(log, shard, FromTime(since))) as entries:
+        async for _, batch in entries:
+            if isinstance(batch, BatchError):
                 continue
-            if batch.id == marker:
-                break
             for change in batch.changes:
                 for name, state in change.changed.items():
                     number = None if state is None else ledger.number(state)

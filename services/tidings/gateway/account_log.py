@@ -8,12 +8,12 @@ from collections import deque
 from collections.abc import Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from secrets import token_bytes
 from typing import Final, NamedTuple
 
 from tidings.bus.log import ChangeLog, Entry, FromTime
+from tidings.bus.present import read_present
 from tidings.errors import BatchError, LogError
-from tidings.wire import batch as batches
+from tidings.wire.batch import Batch
 from tidings.wire.shard import shard_of
 
 READ_SECONDS: Final = 20.0
@@ -51,14 +51,12 @@ class Recent:
     fault: str | None = None
     changes: deque[Logged] = field(default_factory=lambda: deque(maxlen=MAX_CHANGES))
 
-    def take(self, entry: Entry, account: str, marker: bytes) -> bool:
-        """Look at an entry; whether it is the marker, and with it all there was has been read."""
+    def take(self, entry: Entry, batch: Batch | BatchError, account: str) -> None:
+        """Look at an entry."""
         self.entries += 1
-        try:
-            batch = batches.decode(entry.payload)
-        except BatchError:
+        if isinstance(batch, BatchError):
             self.undecodable += 1
-            return False
+            return
         self.read_to = batch.appended
         for change in batch.changes:
             if change.account == account and batch.appended >= self.since:
@@ -74,7 +72,6 @@ class Recent:
                         change.time,
                     )
                 )
-        return batch.id == marker
 
 
 class AccountLog:
@@ -85,10 +82,7 @@ class AccountLog:
         self._reading = False
 
     async def recent(self, account: str, seconds: float) -> Recent:
-        """An account's changes of the last so many seconds, or as many as READ_SECONDS and MAX_CHANGES allow.
-
-        A marker says when everything that was there has been read; it is of no account and costs the log an entry.
-        """
+        """An account's changes of the last so many seconds, or as many as READ_SECONDS and MAX_CHANGES allow."""
         recent = Recent(shard_of(account, self._log.shards), time.time() - seconds)
         if self._reading:
             recent.fault = "the log is being read for somebody else: ask again"
@@ -106,13 +100,10 @@ class AccountLog:
         return recent
 
     async def _read(self, recent: Recent, account: str) -> None:
-        marker = token_bytes(batches.ID_BYTES)
-        await self._log.append(recent.shard, batches.encode(marker, time.time(), ()))
         turn = time.monotonic()
-        async with aclosing(self._log.read(recent.shard, FromTime(recent.since))) as entries:
-            async for entry in entries:
-                if recent.take(entry, account, marker):
-                    return
+        async with aclosing(read_present(self._log, recent.shard, FromTime(recent.since))) as entries:
+            async for entry, batch in entries:
+                recent.take(entry, batch, account)
                 if time.monotonic() - turn >= WORK_SECONDS:
                     await asyncio.sleep(REST_SECONDS)
                     turn = time.monotonic()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 STEP_SECONDS: Final = 0.05
-"""How often to ask a Pace."""
+"""How often to ask Goodbyes."""
 MIN_PER_SECOND: Final = 50
 """So few no survivor notices: a handful of clients is no reason to take long."""
 CATCH_UP_SECONDS: Final = 0.5
@@ -31,7 +31,7 @@ def end_of(token: float | None, now: float, max_age: float, draw: float) -> floa
     return limit if token is None or limit < token else token
 
 
-class Pace:
+class Goodbyes:
     """Spreads `count` goodbyes evenly over `seconds`, or over less where that is slower than MIN_PER_SECOND.
 
     What a loop that stalled for longer than CATCH_UP_SECONDS did not get to is spread over the rest of the time. At the

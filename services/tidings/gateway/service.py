@@ -21,7 +21,7 @@ from tidings.gateway.census import census
 from tidings.gateway.closing import Closing
 from tidings.gateway.connection import Connection
 from tidings.gateway.deliveries import Deliveries
-from tidings.gateway.drain import STEP_SECONDS, Pace
+from tidings.gateway.drain import STEP_SECONDS, Goodbyes
 from tidings.gateway.feed import Feed, FeedCounters
 from tidings.gateway.front import Front, Route
 from tidings.gateway.handover import HandOver
@@ -254,10 +254,10 @@ class GatewayService:
         waiting = list(reactor.connections())
         random.shuffle(waiting)
         started = time.monotonic()
-        pace = Pace(len(waiting), self._settings.drain_seconds, started)
-        _log.info("draining", connections=len(waiting), seconds=round(pace.seconds, 1))
+        goodbyes = Goodbyes(len(waiting), self._settings.drain_seconds, started)
+        _log.info("draining", connections=len(waiting), seconds=round(goodbyes.seconds, 1))
         while waiting and len(reactor):
-            for _ in range(pace.due(time.monotonic())):
+            for _ in range(goodbyes.due(time.monotonic())):
                 _send_elsewhere(waiting.pop())
             await asyncio.sleep(STEP_SECONDS)
         # Those whose request came late.

@@ -5,26 +5,26 @@ from itertools import pairwise
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tidings.gateway.drain import CATCH_UP_SECONDS, MIN_PER_SECOND, STEP_SECONDS, AgeLimit, Pace, end_of
+from tidings.gateway.drain import CATCH_UP_SECONDS, MIN_PER_SECOND, STEP_SECONDS, AgeLimit, Goodbyes, end_of
 
 COUNTS = st.integers(1, 100_000)
 SECONDS = st.floats(0.5, 600)
 STARTS = st.floats(0, 1e6)
 
 
-def taken(pace: Pace, times: list[float]) -> list[int]:
-    return [pace.due(now) for now in times]
+def taken(goodbyes: Goodbyes, times: list[float]) -> list[int]:
+    return [goodbyes.due(now) for now in times]
 
 
 @given(COUNTS, SECONDS, STARTS)
 def test_goodbyes_lie_on_a_straight_line(count: int, seconds: float, start: float) -> None:
-    pace = Pace(count, seconds, start)
-    steps = int(pace.seconds / STEP_SECONDS)
+    goodbyes = Goodbyes(count, seconds, start)
+    steps = int(goodbyes.seconds / STEP_SECONDS)
     gone = 0
     for step in range(1, steps + 1):
-        gone += pace.due(start + step * STEP_SECONDS)
-        assert abs(gone - count * step * STEP_SECONDS / pace.seconds) <= 1.01 or step == steps
-    assert gone + pace.due(start + pace.seconds) == count
+        gone += goodbyes.due(start + step * STEP_SECONDS)
+        assert abs(gone - count * step * STEP_SECONDS / goodbyes.seconds) <= 1.01 or step == steps
+    assert gone + goodbyes.due(start + goodbyes.seconds) == count
 
 
 @given(COUNTS, SECONDS, st.lists(st.floats(0, 3), max_size=50))
@@ -34,24 +34,24 @@ def test_all_have_gone_at_the_end_and_a_stall_is_not_made_up_for_at_once(
     times = [0.0]
     for pause in pauses:
         times.append(times[-1] + pause)
-    pace = Pace(count, seconds, 0.0)
-    during = [now for now in times if now < pace.seconds]
+    goodbyes = Goodbyes(count, seconds, 0.0)
+    during = [now for now in times if now < goodbyes.seconds]
     left = count
     for before, now in pairwise(during):
-        due = pace.due(now)
-        assert due <= left / (pace.seconds - before) * CATCH_UP_SECONDS + 1
+        due = goodbyes.due(now)
+        assert due <= left / (goodbyes.seconds - before) * CATCH_UP_SECONDS + 1
         left -= due
-    assert pace.due(pace.seconds) == left
-    assert pace.due(pace.seconds + 1) == 0
+    assert goodbyes.due(goodbyes.seconds) == left
+    assert goodbyes.due(goodbyes.seconds + 1) == 0
 
 
 @given(COUNTS, SECONDS)
 def test_few_are_not_made_to_wait_for(count: int, seconds: float) -> None:
-    assert Pace(count, seconds, 0.0).seconds == min(seconds, count / MIN_PER_SECOND)
+    assert Goodbyes(count, seconds, 0.0).seconds == min(seconds, count / MIN_PER_SECOND)
 
 
 def test_no_time_means_all_at_once() -> None:
-    assert Pace(20_000, 0, 5.0).due(5.0) == 20_000
+    assert Goodbyes(20_000, 0, 5.0).due(5.0) == 20_000
 
 
 @given(st.none() | st.floats(0, 1e6), STARTS, st.floats(0, 1, exclude_max=True))
