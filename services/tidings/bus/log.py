@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from typing import NamedTuple, Protocol
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from typing import NamedTuple, NoReturn, Protocol
 
 
 class FromOffset(NamedTuple):
@@ -28,6 +28,13 @@ class Entry(NamedTuple):
     payload: bytes
 
 
+Take = Callable[[Sequence[Entry]], Awaitable[None] | None]
+"""Takes entries in ascending order of offset, and returns when it has dealt with them.
+
+Who needs longer returns something to wait for: until then it is given nothing more.
+"""
+
+
 class ChangeLog(Protocol):
     """One ordered log per shard, numbered 0..shards-1. Reading is non-destructive."""
 
@@ -43,6 +50,14 @@ class ChangeLog(Protocol):
     def can_read(self) -> bool:
         """Whether a read has a chance right now."""
 
+    @property
+    def down(self) -> Mapping[str, str]:
+        """Of each connection that is down, why."""
+
+    @property
+    def alarm(self) -> str | None:
+        """Why nothing can be appended although the connection is up, if that is so."""
+
     async def open(self) -> None:
         """Begin connecting and return at once; connections are kept up until `close`."""
 
@@ -55,8 +70,14 @@ class ChangeLog(Protocol):
         Raises LogUnavailable when it was returned, nacked or not confirmed: it may still appear later.
         """
 
+    async def follow(self, shard: int, start: Start, take: Take) -> NoReturn:
+        """Hand over entries as they come, together what came together, until cancelled.
+
+        Raises ReadLost when the log stops delivering, and whatever `take` raises.
+        """
+
     def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
-        """Yield entries in ascending order of offset, as they come, without end.
+        """Yield entries one by one, to who takes time over each: otherwise as `follow`.
 
         Close it (`aclose`) to detach. Raises ReadLost when the log stops delivering.
         """

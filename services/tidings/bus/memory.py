@@ -5,9 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
+from itertools import islice
+from typing import NoReturn
 
-from tidings.bus.log import Entry, FromOffset, Start
+from tidings.bus.log import Entry, FromOffset, Start, Take
+from tidings.bus.reading import one_by_one
 from tidings.errors import LogUnavailable, ReadLost
 
 MAX_AGE_SECONDS = 3600.0
@@ -41,6 +44,12 @@ class _Shard:
         recent = (index for index, (appended, _) in enumerate(self.entries) if appended >= start.timestamp)
         return self.first + next(recent, len(self.entries))
 
+    def since(self, offset: int) -> list[Entry]:
+        """What there is from this offset on."""
+        # From the newest back: who follows lacks the last few, and the way from the oldest is long.
+        newest = [*islice(reversed(self.entries), max(0, self.first + len(self.entries) - offset))]
+        return [Entry(number, payload) for number, (_, payload) in enumerate(reversed(newest), offset)]
+
 
 class MemoryLog:
     """A ChangeLog that lives and dies with the process."""
@@ -51,8 +60,16 @@ class MemoryLog:
 
     @property
     def shards(self) -> int:
-        """How many shards there are."""
         return len(self._shards)
+
+    @property
+    def down(self) -> Mapping[str, str]:
+        """None: there are no connections."""
+        return {}
+
+    @property
+    def alarm(self) -> str | None:
+        return None
 
     @property
     def can_append(self) -> bool:
@@ -80,17 +97,24 @@ class MemoryLog:
             raise LogUnavailable("the memory log is closed")
         self._shards[shard].append(time.time(), payload)
 
-    async def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
-        """Yield entries from `start` on. Raises ReadLost when the log closes or has dropped what comes next."""
+    async def follow(self, shard: int, start: Start, take: Take) -> NoReturn:
+        """Hand over entries. Raises ReadLost when the log closes or has dropped what comes next."""
         log = self._shards[shard]
         offset = max(log.first, log.next_offset(start))
         while self._open:
             grown = log.grown
-            while offset < log.first + len(log.entries):
-                if offset < log.first:
-                    raise ReadLost("the reader fell behind what the log keeps")
-                yield Entry(offset, log.entries[offset - log.first][1])
-                offset += 1
+            if offset < log.first:
+                raise ReadLost("the reader fell behind what the log keeps")
+            entries = log.since(offset)
+            if entries:
+                offset += len(entries)
+                busy = take(entries)
+                if busy is not None:
+                    await busy
             if log.grown is grown:
                 await grown.wait()
         raise ReadLost("the memory log is closed")
+
+    def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
+        """Yield entries one by one: see `follow`."""
+        return one_by_one(lambda take: self.follow(shard, start, take))

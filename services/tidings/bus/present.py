@@ -7,16 +7,18 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from secrets import token_bytes
 
-from tidings.bus.log import ChangeLog, Entry, Start
+from tidings.bus.entries import read_entry
+from tidings.bus.log import ChangeLog, Start
 from tidings.errors import BatchError
 from tidings.wire import batch as batches
 from tidings.wire.batch import Batch
+from tidings.wire.cursor import Position
 
 
 async def read_present(
     log: ChangeLog, shard: int, start: Start
-) -> AsyncGenerator[tuple[Entry, Batch | BatchError], None]:
-    """Yield the entries from `start` on that were there when this began, each with its batch or why it is none.
+) -> AsyncGenerator[tuple[Batch | BatchError, Position], None]:
+    """Yield what the entries from `start` on hold that were there when this began: see `read_entry`.
 
     The last is a marker that it appends, to know where the end is: of no account, it costs the log an entry. Close it
     (`aclose`) to detach earlier. Raises LogUnavailable and ReadLost.
@@ -25,11 +27,7 @@ async def read_present(
     await log.append(shard, batches.encode(marker, time.time(), ()))
     async with aclosing(log.read(shard, start)) as entries:
         async for entry in entries:
-            try:
-                batch = batches.decode(entry.payload)
-            except BatchError as error:
-                yield entry, error
-                continue
-            yield entry, batch
-            if batch.id == marker:
+            batch, position = read_entry(entry)
+            yield batch, position
+            if not isinstance(batch, BatchError) and batch.id == marker:
                 return

@@ -1,71 +1,76 @@
-"""The session that reads, each reader on a channel of its own: an error closes no other."""
+"""The session that reads."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from typing import Final, NoReturn
 
-from aiormq import Channel, spec
-from aiormq.abc import DeliveredMessage
-from pamqp.common import FieldTable
+from aio_pika import Connection
 
-from tidings.bus.log import Entry, Start
-from tidings.bus.rabbitmq.failures import failing_as
-from tidings.bus.rabbitmq.inbox import PREFETCH, Inbox
-from tidings.bus.rabbitmq.session import ANSWER_SECONDS, Session
-from tidings.bus.rabbitmq.topology import first_offset, offset_argument
+from tidings.bus.log import Start, Take
+from tidings.bus.rabbitmq.acks import Acks
+from tidings.bus.rabbitmq.declaring import ANSWER_SECONDS
+from tidings.bus.rabbitmq.failures import reason
+from tidings.bus.rabbitmq.frames import MAX_CHANNELS, Frames
+from tidings.bus.rabbitmq.reader import Reader
+from tidings.bus.rabbitmq.session import Session
+from tidings.bus.rabbitmq.telling import Telling
+from tidings.bus.rabbitmq.topology import Topology
 from tidings.errors import ReadLost
+
+LIBRARY_CHANNELS: Final = 16
+"""The lowest numbers are the library's, which takes the lowest that it has not in use; it needs one or two."""
 
 
 class Consuming(Session):
     """Consumes streams."""
 
-    async def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
-        """Yield a shard's entries from `start` on. Raises ReadLost."""
-        with self._doubting():
-            channel = await self.open_channel(confirms=False)
-        inbox = Inbox()
+    def __init__(self, connection: Connection, topology: Topology, telling: Telling, frames: Frames) -> None:
+        super().__init__(connection, topology, telling)
+        self._frames = frames
+        self._acks = Acks(frames.send)
+        self._served = 0
+        tune = self._transport.connection.connection_tune
+        self._highest = tune.channel_max or MAX_CHANNELS
+        frames.bound(tune.frame_max)
+
+    @property
+    def serves(self) -> bool:
+        return self._served > 0
+
+    async def follow(self, shard: int, start: Start, take: Take) -> NoReturn:
+        """Hand over a shard's entries from `start` on. Raises ReadLost, and what `take` raises."""
+        reader = Reader(self._frames, self._free_channel(), self._acks, start, take)
+        reader.open(self._topology.stream(shard))
         try:
-            with self._doubting():
-                await self._consume(channel, inbox, shard, start)
-            first = first_offset(start)
-            while True:
-                entry, ack = await inbox.take()
-                if ack is not None:
-                    with failing_as(ReadLost):
-                        await channel.basic_ack(ack, multiple=True, wait=False)
-                if entry.offset >= first:
-                    yield entry
-        finally:
-            inbox.end("detached")
-            self.close_channel(channel)
-
-    async def _consume(self, channel: Channel, inbox: Inbox, shard: int, start: Start) -> None:
-        async def deliver(message: DeliveredMessage) -> None:
-            delivery, headers = message.delivery, message.header.properties.headers or {}
-            offset = headers.get("x-stream-offset")
-            if isinstance(offset, int) and isinstance(delivery, spec.Basic.Deliver) and delivery.delivery_tag:
-                inbox.put(delivery.delivery_tag, Entry(offset, message.body))
-            else:
-                inbox.end("a delivery without an offset")
-
-        def cancelled(_: spec.Basic.Cancel) -> None:
-            inbox.end("cancelled by the broker")
-            self.doubt()
-
-        channel.closing.add_done_callback(lambda _: inbox.end("the channel was closed"))
-        channel.on_consumer_cancel_callbacks.add(cancelled)
-        async with asyncio.timeout(ANSWER_SECONDS):
-            await channel.basic_qos(prefetch_count=PREFETCH)
-            arguments: FieldTable = {"x-stream-offset": offset_argument(start)}
-            await channel.basic_consume(self._topology.stream(shard), deliver, arguments=arguments)
-
-    @contextmanager
-    def _doubting(self) -> Iterator[None]:
-        try:
-            with failing_as(ReadLost):
-                yield
-        except ReadLost:
-            self.doubt()
+            raise await self._refused(reader) or await self._ended(reader)
+        except ReadLost as error:
+            self.failed(error)
             raise
+        finally:
+            reader.close()
+
+    async def _ended(self, reader: Reader) -> Exception:
+        """Why a reader that the broker delivers to has ended."""
+        self._served += 1
+        try:
+            return await reader.ended
+        finally:
+            self._served -= 1
+
+    async def _refused(self, reader: Reader) -> Exception | None:
+        """Why the broker does not deliver; None once it does."""
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await reader.started
+        except TimeoutError as error:
+            raise ReadLost(reason(error)) from error
+
+    def _free_channel(self) -> int:
+        if self._frames.ending:
+            raise ReadLost("the connection was closed")
+        taken = self._frames.channels
+        for number in range(self._highest, LIBRARY_CHANNELS, -1):
+            if number not in taken:
+                return number
+        raise ReadLost("every channel of the connection is in use")

@@ -5,10 +5,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
-from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed, DeliveryError, InvalidFrameError, PublishError
+from aio_pika.exceptions import AMQPError, ChannelPreconditionFailed, InvalidFrameError
 
 from tidings.errors import LogError
+
+_NOT_HERE: Final = (
+    "replica on the local node",
+    "stream not found",
+    "stream coordinator unavailable",
+    "coordinator_unavailable",
+)
+"""What nodes of a cluster say that lack what others have. No code tells these from other conflicts."""
+_CONFLICT: Final = "inequivalent arg"
+_RETENTION: Final = ("'x-max-age'", "'x-max-length-bytes'")
+_UNBOUNDED: Final = "but current is none"
 
 
 @contextmanager
@@ -36,11 +48,9 @@ def reason(error: BaseException | None) -> str:
     match error:
         case TimeoutError():
             return "no answer from the broker in time"
-        case PublishError():
-            return "returned by the broker: no stream is bound for the shard"
-        case DeliveryError():
-            return "refused by the broker (nack)"
-        case ChannelPreconditionFailed():
+        case AMQPError() if is_not_here(error):
+            return f"this node of the broker does not serve the stream: {_text(error)}"
+        case ChannelPreconditionFailed() if _CONFLICT in _text(error):
             return f"declared by somebody else with other arguments: {_text(error)}"
         case InvalidFrameError() if "Connection.OpenOk" in _text(error):
             # All that the library tells is that it got another frame, and the address of that.
@@ -49,6 +59,17 @@ def reason(error: BaseException | None) -> str:
             return "the connection was closed"
         case _:
             return _text(error) or "the connection was closed"
+
+
+def is_not_here(error: BaseException | None) -> bool:
+    """Whether the broker's node lacks a stream that another node of its cluster may have."""
+    return isinstance(error, AMQPError) and any(text in _text(error).lower() for text in _NOT_HERE)
+
+
+def keeps_another_retention(error: ChannelPreconditionFailed) -> bool:
+    """Whether a stream is there that differs in nothing but how much it keeps; one that keeps all is not ours."""
+    text = _text(error)
+    return _CONFLICT in text and any(name in text for name in _RETENTION) and _UNBOUNDED not in text
 
 
 def _text(error: BaseException) -> str:

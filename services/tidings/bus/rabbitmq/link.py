@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, Final, Generic, NoReturn, TypeVar
+from typing import Final, Generic, NoReturn, TypeVar
 
 from aio_pika import Connection
 from aio_pika.exceptions import ChannelPreconditionFailed
-from aiormq.connection import TCPTransportFactory, TLSTransportFactory, TransportFactory
 from yarl import URL
 
-from tidings.bus.rabbitmq.failures import failing_as
-from tidings.bus.rabbitmq.session import ANSWER_SECONDS, Session
+from tidings.bus.rabbitmq.addresses import Address, Addresses, Moves
+from tidings.bus.rabbitmq.declaring import ANSWER_SECONDS
+from tidings.bus.rabbitmq.failures import failing_as, is_not_here
+from tidings.bus.rabbitmq.frames import Frames
+from tidings.bus.rabbitmq.session import Session
 from tidings.bus.rabbitmq.supervisor import Ended, supervise
+from tidings.bus.rabbitmq.telling import Telling
+from tidings.bus.rabbitmq.wire import Resolve, Wire
 from tidings.errors import LogUnavailable
 
 CLOSE_SECONDS: Final = 0.5
@@ -25,50 +30,67 @@ S = TypeVar("S", bound=Session)
 
 
 class Link(Generic[S]):
-    """One of the log's connections. `session` is the present one, if it serves; `failures` counts those that ended."""
+    """One of the log's connections.
 
-    def __init__(self, name: str, address: URL, make: Callable[[Connection], S]) -> None:
+    `session` is the present one, if it serves; `failures` counts those that ended, and `ended` says why the last did.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        brokers: Sequence[URL],
+        make: Callable[[Connection, Frames], S],
+        telling: Telling,
+        resolve: Resolve,
+    ) -> None:
         self._name = name
-        self._address = address
+        self._brokers = brokers
         self._make = make
+        self._telling = telling
+        self._resolve = resolve
+        self._addresses = Addresses()
+        self._moves = Moves()
         self._task: asyncio.Task[NoReturn] | None = None
         self.session: S | None = None
         self.failures = 0
+        self.ended: str | None = None
 
     def open(self) -> None:
-        """Start the supervisor."""
-        self._task = asyncio.create_task(supervise(self._name, self._run), name=f"bus {self._name}")
+        self._task = asyncio.create_task(supervise(self._name, self._run, self._telling), name=f"bus {self._name}")
 
     async def close(self) -> None:
-        """End the session and the supervisor."""
         task, self._task = self._task, None
         while task is not None and not task.done():
             # More than once, because the library may swallow one: see ANSWER_SECONDS.
             task.cancel()
             await asyncio.wait({task}, timeout=CANCEL_SECONDS)
 
-    async def _run(self, connected: Callable[[], None]) -> Ended:
+    async def _run(self, connected: Callable[[str], None]) -> Ended:
         ended = await self._serve(connected)
         self.failures += 1
+        self.ended = ended.reason
         return ended
 
-    async def _serve(self, connected: Callable[[], None]) -> Ended:
+    async def _serve(self, connected: Callable[[str], None]) -> Ended:
         # Not aio_pika.connect: when that fails, its Connection is left to a finalizer that starts a task.
-        connection = Connection(self._address, client_properties={"connection_name": f"tidings {self._name}"})
-        wire = connection.kwargs["transport_factory"] = _Wire()
+        connection = Connection(self._brokers[0], client_properties={"connection_name": f"tidings {self._name}"})
+        wire = connection.kwargs["transport_factory"] = Wire(self._addresses, self._brokers, self._resolve)
         try:
             with failing_as(LogUnavailable):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await connection.connect()
-                session = self._make(connection)
+                session = self._make(connection, wire.frames)
                 await session.check()
                 self.session = session
-                connected()
-                return Ended(await session.watch())
+                connected(str(wire.address))
+                reason = await session.watch(lambda cuts: self._moves.wanted(time.monotonic(), cuts=cuts))
+                return Ended(reason, address=_text(wire.address))
         except LogUnavailable as error:
-            return Ended(str(error), needs_operator=isinstance(error.__cause__, ChannelPreconditionFailed))
+            conflict = isinstance(error.__cause__, ChannelPreconditionFailed) and not is_not_here(error.__cause__)
+            return Ended(str(error), needs_operator=conflict, address=_text(wire.address))
         finally:
             self.session = None
+            wire.leave()
             hurry = asyncio.get_running_loop().call_later(CLOSE_SECONDS, wire.cut)
             try:
                 with suppress(LogUnavailable), failing_as(LogUnavailable):
@@ -79,19 +101,5 @@ class Link(Generic[S]):
                 wire.cut()
 
 
-class _Wire(TransportFactory):
-    """Remembers the socket: the library closes it only when all it has buffered is sent."""
-
-    def __init__(self) -> None:
-        self._writer: asyncio.StreamWriter | None = None
-
-    async def create(self, url: URL, **kwargs: Any) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Connect as the library would."""
-        factory = TLSTransportFactory() if url.scheme == "amqps" else TCPTransportFactory()
-        reader, self._writer = await factory.create(url, **kwargs)
-        return reader, self._writer
-
-    def cut(self) -> None:
-        """Drop the connection with whatever is unsent."""
-        if self._writer is not None:
-            self._writer.transport.abort()
+def _text(address: Address | None) -> str | None:
+    return None if address is None else str(address)

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
-from typing import Final, cast
+from typing import Final
 
 from aio_pika import Connection
 from aio_pika.abc import AbstractChannel
-from aiormq import Channel
-from pamqp.common import FieldTable
 
-from tidings.bus.rabbitmq.failures import reason
+from tidings.bus.rabbitmq.declaring import Declaring
+from tidings.bus.rabbitmq.failures import is_not_here, reason
+from tidings.bus.rabbitmq.telling import Telling
 from tidings.bus.rabbitmq.topology import Topology
-from tidings.errors import LogUnavailable
+from tidings.errors import LogError, LogUnavailable
 
-ANSWER_SECONDS: Final = 5.0
-"""For the broker's answer to anything but a publish, connecting included.
-
-Kept with asyncio.timeout and never the library's own timeouts: those are asyncio.wait_for, which until Python 3.12
-swallows a cancellation that comes together with the answer.
-"""
 POLL_SECONDS: Final = 0.5
 
 
 class Session:
     """Sees to it that the topology is there, again whenever that is in doubt."""
 
-    def __init__(self, connection: Connection, topology: Topology) -> None:
+    def __init__(self, connection: Connection, topology: Topology, telling: Telling) -> None:
         if connection.transport is None:
             raise LogUnavailable("not connected")
-        self._connection = connection
         self._transport = connection.transport
         self._topology = topology
+        self._telling = telling
+        self._declaring = Declaring(connection, topology, telling)
         self._wake = asyncio.Event()
         self._doubted = False
+        self._not_here: str | None = None
         self._channels_closing: set[asyncio.Future[None]] = set()
         self._closing = connection.transport.connection.closing
         self._closing.add_done_callback(lambda _: self._wake.set())
@@ -45,27 +42,20 @@ class Session:
         self._doubted = True
         self._wake.set()
 
+    def failed(self, error: LogError) -> None:
+        """Have seen to what an error tells of: what this node lacks another one may have, all else is to be checked."""
+        if is_not_here(error.__cause__):
+            self._not_here = str(error)
+            self._wake.set()
+        else:
+            self.doubt()
+
     async def check(self) -> None:
-        """Declare what is missing, on a channel of its own: a conflict closes it."""
+        """Declare what is missing."""
         self._doubted = False
-        async with asyncio.timeout(ANSWER_SECONDS):
-            channel = await self._connection.channel()
-            exchange = await channel.declare_exchange(self._topology.exchange, durable=True)
-        arguments: FieldTable = {**self._topology.stream_arguments()}
-        for shard in range(self._topology.shards):
-            async with asyncio.timeout(ANSWER_SECONDS):
-                name = self._topology.stream(shard)
-                stream = await channel.declare_queue(name, durable=True, arguments=arguments)
-                await stream.bind(exchange, self._topology.routing_key(shard))
-        self.close_channel(channel)
+        self.close_channel(await self._declaring.declare())
 
-    async def open_channel(self, *, confirms: bool) -> Channel:
-        """Open a bare channel; with `confirms`, one on which what is returned fails its publish."""
-        async with asyncio.timeout(ANSWER_SECONDS):
-            channel = await self._transport.connection.channel(publisher_confirms=confirms, on_return_raises=confirms)
-        return cast("Channel", channel)
-
-    def close_channel(self, channel: AbstractChannel | Channel) -> None:
+    def close_channel(self, channel: AbstractChannel) -> None:
         """Close a channel, and with it its consumer, in its own time.
 
         Nobody waits, for that would have to end somewhere: a close that is cancelled is sent a second time, to which
@@ -75,9 +65,20 @@ class Session:
         self._channels_closing.add(closing)
         closing.add_done_callback(self._channels_closing.discard)
 
-    async def watch(self) -> str:
-        """Check when in doubt, until the connection has ended; return why it did."""
+    @property
+    def serves(self) -> bool:
+        """Whether something would be cut off if the connection ended now."""
+        return True
+
+    async def watch(self, may_leave: Callable[[bool], bool]) -> str:
+        """Check when in doubt, until the connection has ended or is to be ended; return why.
+
+        `may_leave` says whether this is a time to go to another node, given whether something is cut off by that.
+        """
         while not self._closing.done():
+            not_here, self._not_here = self._not_here, None
+            if not_here is not None and may_leave(self.serves):
+                return not_here
             with suppress(TimeoutError):
                 async with asyncio.timeout(POLL_SECONDS):
                     await self._wake.wait()
@@ -89,13 +90,11 @@ class Session:
         return reason(None if self._closing.cancelled() else self._closing.exception())
 
     async def _look_for_block(self) -> None:
-        blocked = await self._is_blocked()
-        if blocked != self.blocked:
-            self.blocked = blocked
-            self.block_changed()
+        before, self.blocked = self.blocked, await self._is_blocked()
+        self.looked_for_block(before)
 
-    def block_changed(self) -> None:
-        """`blocked` has changed. The broker blocks only connections that publish."""
+    def looked_for_block(self, before: bool) -> None:
+        """`blocked` is what it is now, and was `before`. The broker blocks only connections that publish."""
 
     async def _is_blocked(self) -> bool:
         # The library tells nobody when the broker blocks a connection, but lets one wait for the contrary.

@@ -1,6 +1,7 @@
 """What the log looks like on RabbitMQ: names and arguments. Pure, and part of the contract between versions.
 
-RabbitMQ refuses to redeclare a stream with other arguments, so whoever changes one raises VERSION.
+RabbitMQ refuses to redeclare a stream with other arguments, so whoever changes one raises VERSION. How much is kept may
+differ: see Declaring.
 """
 
 from __future__ import annotations
@@ -10,19 +11,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from tidings.bus.log import FromOffset, Start
+from tidings.bus.retention import HOUR, SEGMENT_BYTES, USUAL, Retention
 
 VERSION: Final = 1
-
-SEGMENT_BYTES: Final = 16 * 1024 * 1024
-"""RabbitMQ forgets whole segments only; its default of 500 MB would keep a quiet stream for ever."""
-
-MAX_BYTES: Final = 4 * SEGMENT_BYTES
-"""Per stream, so that at least three full segments of history are left after the oldest was dropped.
-
-With 64 shards the log takes at most 4 GiB of disk; at 200 bytes each a shard keeps at least 240,000 changes.
-"""
-
-MAX_AGE: Final = "1h"
 
 
 @dataclass(frozen=True)
@@ -30,6 +21,7 @@ class Topology:
     """The exchange and the streams of a log of `shards` shards."""
 
     shards: int
+    retention: Retention = USUAL
 
     @property
     def exchange(self) -> str:
@@ -48,10 +40,16 @@ class Topology:
         """The arguments every stream is declared with."""
         return {
             "x-queue-type": "stream",
-            "x-max-age": MAX_AGE,
-            "x-max-length-bytes": MAX_BYTES,
+            "x-max-age": _age(self.retention.seconds),
+            "x-max-length-bytes": self.retention.bytes,
             "x-stream-max-segment-size-bytes": SEGMENT_BYTES,
         }
+
+
+def _age(seconds: int) -> str:
+    """As RabbitMQ has it, which takes `3600s` for something else than `1h`: whole hours are written as such."""
+    hours, rest = divmod(seconds, HOUR)
+    return f"{seconds}s" if rest else f"{hours}h"
 
 
 def offset_argument(start: Start) -> str | int | datetime:

@@ -3,10 +3,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from aio_pika.exceptions import AMQPConnectionError, ChannelPreconditionFailed, ConnectionClosed, DeliveryError
-from aiormq import spec
+from aio_pika.exceptions import (
+    AMQPConnectionError,
+    ChannelNotFoundEntity,
+    ChannelPreconditionFailed,
+    ConnectionClosed,
+)
+from aiormq.exceptions import ConnectionInternalError
 
-from tidings.bus.rabbitmq.failures import failing_as, reason
+from tidings.bus.rabbitmq.failures import failing_as, is_not_here, reason
 from tidings.errors import LogUnavailable, ReadLost
 
 
@@ -14,12 +19,17 @@ from tidings.errors import LogUnavailable, ReadLost
     ("error", "text"),
     [
         (TimeoutError(), "no answer from the broker in time"),
-        (DeliveryError(None, spec.Basic.Nack()), "refused by the broker (nack)"),
         (ConnectionClosed(320, "CONNECTION_FORCED - bye"), "320 CONNECTION_FORCED - bye"),
         (AMQPConnectionError(111, "Connect call failed"), "111 Connect call failed"),
         (
             ChannelPreconditionFailed("inequivalent arg"),
             "declared by somebody else with other arguments: inequivalent arg",
+        ),
+        (ChannelPreconditionFailed("unknown delivery tag 1"), "unknown delivery tag 1"),
+        (
+            ChannelPreconditionFailed("queue 's' does not have a running replica on the local node"),
+            "this node of the broker does not serve the stream: "
+            "queue 's' does not have a running replica on the local node",
         ),
         (OSError("no route to host"), "no route to host"),
         (Exception(), "the connection was closed"),
@@ -30,6 +40,23 @@ from tidings.errors import LogUnavailable, ReadLost
 )
 def test_every_failure_has_a_reason(error: BaseException | None, text: str) -> None:
     assert reason(error) == text
+
+
+@pytest.mark.parametrize(
+    ("error", "elsewhere"),
+    [
+        (ChannelPreconditionFailed("queue 's' in vhost '/' does not have a running replica on the local node"), True),
+        (ChannelPreconditionFailed("queue 's' does not have a replica on the local node"), True),
+        (ChannelNotFoundEntity("NOT_FOUND - Stream not found"), True),
+        (ConnectionInternalError(541, "Stream coordinator unavailable for queue 's'"), True),
+        (ChannelNotFoundEntity("NOT_FOUND - no queue 's' in vhost '/'"), False),
+        (ChannelPreconditionFailed("inequivalent arg 'x-max-age' for queue 's'"), False),
+        (OSError("stream not found"), False),
+        (None, False),
+    ],
+)
+def test_what_only_this_node_lacks_is_told_from_the_rest(error: BaseException | None, elsewhere: bool) -> None:
+    assert is_not_here(error) is elsewhere
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), RuntimeError("closed"), Exception(), LookupError("x"), EOFError()])

@@ -3,31 +3,21 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
-from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+from structlog.typing import EventDict
 
-from tidings.bus.rabbitmq.supervisor import LONGEST_SECONDS, OPERATOR_SECONDS, SHORTEST_SECONDS, Ended, pause, supervise
-
-
-@given(st.integers(1, 100_000), st.floats(0, 1))
-def test_a_pause_is_bounded(failures: int, draw: float) -> None:
-    assert SHORTEST_SECONDS <= pause(failures, draw) <= LONGEST_SECONDS
+from tidings.bus.rabbitmq.supervisor import BACKOFF, OPERATOR_SECONDS, Ended, supervise
+from tidings.bus.rabbitmq.telling import Telling
 
 
 @given(st.integers(1, 100_000))
-def test_a_pause_is_spread_from_the_shortest_on(failures: int) -> None:
-    assert pause(failures, 0.0) == SHORTEST_SECONDS
-    assert pause(failures, 0.5) < pause(failures, 1.0)
-
-
-def test_pauses_grow_to_the_longest() -> None:
-    pauses = [pause(failures, 1.0) for failures in range(1, 20)]
-    assert all(shorter <= longer for shorter, longer in pairwise(pauses))
-    assert pauses[-1] == LONGEST_SECONDS
+def test_pauses_are_spread_from_the_shortest_on(failures: int) -> None:
+    assert BACKOFF.pause(failures, 0.0) == 0.2
+    assert BACKOFF.pause(failures, 1.0) <= 5.0
 
 
 class Sessions:
@@ -37,10 +27,10 @@ class Sessions:
         self._ends = iter(ends)
         self.lasting = asyncio.Event()
 
-    async def __call__(self, connected: Callable[[], None]) -> Ended:
+    async def __call__(self, connected: Callable[[str], None]) -> Ended:
         serves, ended = next(self._ends, (True, None))
         if serves:
-            connected()
+            connected("10.0.0.1:5672")
         if ended is None:
             self.lasting.set()
             await asyncio.Event().wait()
@@ -61,35 +51,33 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return taken
 
 
-async def supervised(sessions: Sessions) -> list[tuple[str, object]]:
+async def supervised(sessions: Sessions) -> list[EventDict]:
     """Run until the session that lasts, then cancel; the lines logged."""
     with capture_logs() as lines:
-        task = asyncio.create_task(supervise("publish", sessions))
+        task = asyncio.create_task(supervise("publish", sessions, Telling("mq:5672/", ["publish"])))
         await sessions.lasting.wait()
         task.cancel()
         await asyncio.wait({task})
         assert task.cancelled()
-    assert {line["connection"] for line in lines} == {"publish"}
-    return [(line["event"], line.get("reason")) for line in lines]
+    return lines
 
 
-async def test_one_line_per_attempt(pauses: list[float]) -> None:
-    lines = await supervised(Sessions((False, Ended("refused")), (False, Ended("refused")), (True, Ended("reset"))))
-    assert lines == [
-        ("bus unavailable", "refused"),
-        ("bus unavailable", "refused"),
-        ("bus connected", None),
-        ("bus unavailable", "reset"),
-        ("bus connected", None),
-    ]
+async def test_an_outage_is_two_lines_however_often_it_is_tried(pauses: list[float]) -> None:
+    failed = (False, Ended("refused", address="10.0.0.2:5672"))
+    lines = await supervised(Sessions(failed, failed, failed))
+    assert [line["event"] for line in lines] == ["bus unavailable", "bus connected"]
+    assert lines[0]["connection"] == "publish"
+    assert (lines[0]["reason"], lines[0]["address"]) == ("refused", "10.0.0.2:5672")
+    assert lines[0]["next_attempt_seconds"] == pytest.approx(BACKOFF.pause(1, 1.0), abs=0.1)
+    assert (lines[1]["failures"], lines[1]["address"]) == (3, "10.0.0.1:5672")
 
 
 async def test_pauses_grow_until_a_session_serves(pauses: list[float]) -> None:
     failed = (False, Ended("refused"))
     await supervised(Sessions(failed, failed, failed, (True, Ended("reset")), failed))
-    assert pauses == [pause(1, 1.0), pause(2, 1.0), pause(3, 1.0), pause(1, 1.0), pause(2, 1.0)]
+    assert pauses == [BACKOFF.pause(failures, 1.0) for failures in (1, 2, 3, 1, 2)]
 
 
 async def test_what_only_a_person_can_mend_is_tried_rarely(pauses: list[float]) -> None:
     await supervised(Sessions((False, Ended("conflict", needs_operator=True)), (False, Ended("refused"))))
-    assert pauses == [OPERATOR_SECONDS, pause(2, 1.0)]
+    assert pauses == [OPERATOR_SECONDS, BACKOFF.pause(2, 1.0)]

@@ -5,7 +5,8 @@ from datetime import UTC, datetime
 import pytest
 
 from tidings.bus.log import FromOffset, FromTime, Start
-from tidings.bus.rabbitmq.topology import MAX_BYTES, SEGMENT_BYTES, Topology, first_offset, offset_argument
+from tidings.bus.rabbitmq.topology import Topology, first_offset, offset_argument
+from tidings.bus.retention import SEGMENT_BYTES, USUAL, Retention
 
 
 def test_names_are_a_contract_between_versions() -> None:
@@ -26,7 +27,13 @@ def test_arguments_are_a_contract_between_versions() -> None:
 
 
 def test_history_outlives_a_dropped_segment() -> None:
-    assert MAX_BYTES - SEGMENT_BYTES >= 3 * SEGMENT_BYTES
+    assert USUAL.bytes - SEGMENT_BYTES >= 3 * SEGMENT_BYTES
+
+
+@pytest.mark.parametrize(("seconds", "age"), [(3600, "1h"), (86_400, "24h"), (5_400, "5400s"), (600, "600s")])
+def test_how_much_is_kept_is_for_others_to_say(seconds: int, age: str) -> None:
+    arguments = Topology(64, Retention(seconds, 2**30)).stream_arguments()
+    assert (arguments["x-max-age"], arguments["x-max-length-bytes"]) == (age, 2**30)
 
 
 @pytest.mark.parametrize(
