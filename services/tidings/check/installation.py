@@ -9,12 +9,30 @@ from typing import Final
 
 import jwt
 
+from tidings.auth.client_settings import ClientSettings
+from tidings.auth.minting import minted
 from tidings.check.listening import Subscription
 from tidings.check.sender import Sender
 from tidings.check.settings import CheckSettings
 from tidings.errors import SettingsError
 
 TOKEN_SECONDS: Final = 3600
+
+
+def shown_token(settings: ClientSettings, accounts: Sequence[str]) -> str | None:
+    """What a client of these accounts shows a gateway: the token that is given, a fresh one, or nothing."""
+    if settings.client_token is not None:
+        return settings.client_token.get_secret_value()
+    if settings.jwt_secret is None:
+        return None
+    return minted(
+        settings.jwt_secret.get_secret_value(),
+        accounts,
+        int(time.time()) + TOKEN_SECONDS,
+        settings.jwt_account_claim,
+        settings.jwt_issuer,
+        settings.jwt_audience,
+    )
 
 
 class Installation:
@@ -44,23 +62,7 @@ class Installation:
         self, gateway: str, accounts: tuple[str, ...], types: tuple[str, ...], since: str | None
     ) -> Subscription:
         """What a client asks a gateway for, with a fresh token where one is needed."""
-        return Subscription(gateway, accounts, types, self._token(accounts), since, self._tls)
-
-    def _token(self, accounts: Sequence[str]) -> str | None:
-        settings = self._settings
-        if settings.client_token is not None:
-            return settings.client_token.get_secret_value()
-        if settings.jwt_secret is None:
-            return None
-        claims = {
-            "sub": accounts[0],
-            "accounts": list(accounts[1:]),
-            "exp": int(time.time()) + TOKEN_SECONDS,
-            "iss": settings.jwt_issuer,
-            "aud": settings.jwt_audience,
-        }
-        given = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(given, settings.jwt_secret.get_secret_value(), algorithm="HS256")
+        return Subscription(gateway, accounts, types, shown_token(self._settings, accounts), since, self._tls)
 
 
 def _accounts(settings: CheckSettings) -> tuple[str, ...]:
@@ -70,9 +72,11 @@ def _accounts(settings: CheckSettings) -> tuple[str, ...]:
         return tuple(f"{settings.account}-{number}" for number in range(1, settings.accounts + 1))
     try:
         claims = jwt.decode(settings.client_token.get_secret_value(), options={"verify_signature": False})
-        named = [str(name) for name in (claims["sub"], *claims.get("accounts", ()))]
+        named = [str(name) for name in (claims[settings.jwt_account_claim], *claims.get("accounts", ()))]
     except (jwt.PyJWTError, KeyError, TypeError):
-        raise SettingsError("TIDINGS_CLIENT_TOKEN is not a JWT with a sub, and accounts that are a list") from None
+        raise SettingsError(
+            f"TIDINGS_CLIENT_TOKEN is not a JWT with a {settings.jwt_account_claim}, and accounts that are a list"
+        ) from None
     if len(named) < settings.accounts:
         raise SettingsError(f"--accounts (TIDINGS_ACCOUNTS): TIDINGS_CLIENT_TOKEN names only {len(named)}")
     return tuple(named[: settings.accounts])

@@ -15,8 +15,8 @@ import httpx
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
-from tidings.check.sender import SAID_CHARS, detail
 from tidings.errors import CheckFailed
+from tidings.ops.http.reason import SAID_CHARS, detail, hint, reason
 
 OPEN_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 1.0
@@ -36,7 +36,7 @@ class Told(NamedTuple):
 
 
 class Subscription(NamedTuple):
-    """What a client asks a gateway for. Without a token it names its one account."""
+    """What a client asks a gateway for. Without a token it names its one account; no types are all types."""
 
     url: str
     accounts: tuple[str, ...]
@@ -47,8 +47,12 @@ class Subscription(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """The credentials."""
         return {"Authorization": f"Bearer {self.token}"} if self.token else {}
+
+    @property
+    def type_list(self) -> str:
+        """The types as the query of a URL has them (RFC 8620 section 7.3)."""
+        return ",".join(self.types) or "*"
 
     def address(self, path: str, **query: object) -> str:
         """The URL to ask at."""
@@ -83,9 +87,8 @@ class WebSocketConnection:
 
     @classmethod
     async def open(cls, asked: Subscription) -> Self:
-        """Connect and subscribe. Raises CheckFailed."""
         url = asked.address("/jmap/ws").replace("http", "ws", 1)
-        enable = {"@type": "WebSocketPushEnable", "dataTypes": asked.types, "pushState": asked.since}
+        enable = {"@type": "WebSocketPushEnable", "dataTypes": asked.types or None, "pushState": asked.since}
         try:
             socket = await connect(
                 url,
@@ -101,9 +104,10 @@ class WebSocketConnection:
             )
             await socket.send(json.dumps(enable))
         except websockets.InvalidStatus as error:
-            raise asked.failed(f"answers {error.response.status_code}: {detail(error.response.body)}") from error
+            status = error.response.status_code
+            raise asked.failed(f"answers {status}: {detail(error.response.body)}{hint(status, 'gateway')}") from error
         except (websockets.WebSocketException, OSError) as error:
-            raise asked.failed(f"opens no WebSocket: {_text(error)}") from error
+            raise asked.failed(f"opens no WebSocket: {reason(error)}") from error
         return cls(asked, socket)
 
     async def next(self) -> Told:
@@ -111,7 +115,7 @@ class WebSocketConnection:
         try:
             message = await self._socket.recv()
         except websockets.ConnectionClosed as error:
-            raise self._asked.failed(f"closed a WebSocket: {_text(error)}") from error
+            raise self._asked.failed(f"closed a WebSocket: {reason(error)}") from error
         return _state_change(self._asked, message)
 
     async def close(self, *, abruptly: bool) -> None:
@@ -134,14 +138,13 @@ class _HttpConnection:
         return cls(asked)
 
     async def close(self, *, abruptly: bool) -> None:
-        """End it."""
         await self._http.aclose()
 
     def _refused(self, status: int, body: bytes) -> CheckFailed:
         return self._asked.failed(f"answers {status}: {detail(body)}")
 
     def _ended(self, error: Exception) -> CheckFailed:
-        return self._asked.failed(f"ended a request: {_text(error)}")
+        return self._asked.failed(f"ended a request: {reason(error)}")
 
 
 class EventStreamConnection(_HttpConnection):
@@ -161,7 +164,6 @@ class EventStreamConnection(_HttpConnection):
             raise self._ended(error) from error
 
     async def close(self, *, abruptly: bool) -> None:
-        """End it."""
         if self._events is not None:
             # Left to the collector it would be closed at the same time as the response in it.
             await self._events.aclose()
@@ -169,7 +171,7 @@ class EventStreamConnection(_HttpConnection):
 
     async def _stream(self) -> AsyncGenerator[Told, None]:
         asked = self._asked
-        url = asked.address("/jmap/eventsource", types=",".join(asked.types), closeafter="no", ping=PING_SECONDS)
+        url = asked.address("/jmap/eventsource", types=asked.type_list, closeafter="no", ping=PING_SECONDS)
         headers = {} if asked.since is None else {"Last-Event-ID": asked.since}
         async with self._http.stream("GET", url, headers=headers) as response:
             if response.status_code != httpx.codes.OK:
@@ -194,7 +196,7 @@ class PollConnection(_HttpConnection):
         """What the client is told next. Raises CheckFailed when there is no answer."""
         asked = self._asked
         since = {} if self._cursor is None else {"since": self._cursor}
-        url = asked.address("/jmap/changes", types=",".join(asked.types), wait=self._wait, **since)
+        url = asked.address("/jmap/changes", types=asked.type_list, wait=self._wait, **since)
         try:
             response = await self._http.get(url)
         except (httpx.HTTPError, OSError) as error:
@@ -219,7 +221,3 @@ def _state_change(asked: Subscription, text: str | bytes) -> Told:
     except (ValueError, KeyError, TypeError):
         pass
     raise asked.failed(f"says {text[:SAID_CHARS]!r}")
-
-
-def _text(error: Exception) -> str:
-    return str(error) or type(error).__name__

@@ -45,7 +45,7 @@ async def _read_shard(log: ChangeLog, shard: int, ledger: Ledger, since: float) 
 async def _present(log: ChangeLog, shard: int, ledger: Ledger, since: float) -> dict[Key, list[int]]:
     order: defaultdict[Key, list[int]] = defaultdict(list)
     async with aclosing(read_present(log, shard, FromTime(since))) as entries:
-        async for _, batch in entries:
+        async for batch, _ in entries:
             if isinstance(batch, BatchError):
                 continue
             for change in batch.changes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,12 +10,13 @@ from uuid import uuid4
 
 import httpx
 
-from tidings.errors import CheckFailed
+from tidings.errors import CheckFailed, CheckRefused
+from tidings.ops.http.reason import detail, hint, reason
 
 SOURCE: Final = "/tidings/check"
 ANSWER_SECONDS: Final = 10.0
-SAID_CHARS: Final = 200
-"""Of what somebody says who refuses."""
+PASSING: Final = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS)
+"""Refusals that mean: later."""
 
 
 def event(account: str, changed: Mapping[str, str]) -> dict[str, object]:
@@ -45,25 +45,24 @@ class Sender:
         )
 
     async def close(self) -> None:
-        """Close the connections."""
         await self._http.aclose()
 
     async def post(self, url: str, told: Mapping[str, object]) -> None:
         """Tell the publisher at `url` of an event, once; returns when it has acknowledged. Raises CheckFailed."""
+        await self._post(url, "/v1/changes", "application/cloudevents+json", told)
+
+    async def ask_for_resync(self, url: str, asked: Mapping[str, object]) -> None:
+        """Have clients look, once; returns when the publisher at `url` has acknowledged. Raises CheckFailed."""
+        await self._post(url, "/v1/resync", "application/json", asked)
+
+    async def _post(self, url: str, path: str, content_type: str, told: Mapping[str, object]) -> None:
         try:
             response = await self._http.post(
-                f"{url.rstrip('/')}/v1/changes", json=told, headers={"Content-Type": "application/cloudevents+json"}
+                f"{url.rstrip('/')}{path}", json=told, headers={"Content-Type": content_type}
             )
         except (httpx.HTTPError, OSError) as error:
-            raise CheckFailed(f"the publisher at {url} does not answer: {error or type(error).__name__}") from error
+            raise CheckFailed(f"the publisher at {url} does not answer: {reason(error)}") from error
         if response.status_code != httpx.codes.ACCEPTED:
-            raise CheckFailed(f"the publisher at {url} answers {response.status_code}: {detail(response.content)}")
-
-
-def detail(body: bytes | bytearray) -> str:
-    """What problem details (RFC 9457) say, or the beginning of a body that has none."""
-    try:
-        problem = json.loads(body)
-        return str(problem["detail"])[:SAID_CHARS]
-    except (ValueError, KeyError, TypeError):
-        return body[:SAID_CHARS].decode(errors="replace") or "nothing said"
+            said = f"{response.status_code}: {detail(response.content)}{hint(response.status_code, 'publisher')}"
+            kind = CheckRefused if response.is_client_error and response.status_code not in PASSING else CheckFailed
+            raise kind(f"the publisher at {url} answers {said}")

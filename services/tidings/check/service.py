@@ -14,6 +14,7 @@ from tidings.check.counting import Load, count
 from tidings.check.installation import Installation
 from tidings.check.once import tell_each
 from tidings.check.settings import CheckSettings
+from tidings.check.through.service import look_through
 from tidings.errors import CheckFailed
 from tidings.ops import logs
 
@@ -36,6 +37,8 @@ def run(settings: CheckSettings, log: ChangeLog | None) -> int:
 
 
 async def _check(settings: CheckSettings, installation: Installation, log: ChangeLog | None) -> bool:
+    if settings.through:
+        return await look_through(settings, installation.accounts[0], _say)
     async for line in tell_each(installation, settings.timeout_seconds):
         _say(line)
     if not settings.seconds:

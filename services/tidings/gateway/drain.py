@@ -1,59 +1,33 @@
-"""Sending parked clients elsewhere, a few at a time: how many now, and when one has been here for long enough. Pure."""
+"""Sends the clients of a process that stops to other gateways, at a pace."""
 
 from __future__ import annotations
 
-from typing import Final
+import asyncio
+import random
+import time
 
-STEP_SECONDS: Final = 0.05
-"""How often to ask Goodbyes."""
-MIN_PER_SECOND: Final = 50
-"""So few no survivor notices: a handful of clients is no reason to take long."""
-CATCH_UP_SECONDS: Final = 0.5
-"""What of a stalled loop's time is made up for at once."""
-MIN_AGE_SHARE: Final = 0.8
-"""Of the maximum age: clients that came together do not leave together."""
+import structlog
 
+from tidings.gateway.limits.goodbyes import STEP_SECONDS, Goodbyes
+from tidings.gateway.model.connection import Leave
+from tidings.gateway.net.reactor import Reactor
 
-class AgeLimit(float):
-    """When a connection ends for its age, monotonic seconds; the end of a token is a plain float."""
-
-    __slots__ = ()
+_log = structlog.get_logger()
 
 
-def end_of(token: float | None, now: float, max_age: float, draw: float) -> float | None:
-    """When a connection that begins `now` ends: with its token or, if that is sooner, as an AgeLimit; None: never.
-
-    `max_age` in seconds is 0 for none; `draw` in [0, 1) says how much of it is this connection's.
-    """
-    if not max_age:
-        return token
-    limit = AgeLimit(now + max_age * (MIN_AGE_SHARE + (1 - MIN_AGE_SHARE) * draw))
-    return limit if token is None or limit < token else token
-
-
-class Goodbyes:
-    """Spreads `count` goodbyes evenly over `seconds`, or over less where that is slower than MIN_PER_SECOND.
-
-    What a loop that stalled for longer than CATCH_UP_SECONDS did not get to is spread over the rest of the time. At the
-    end of the time all that are left are due: whoever waits for this process waits no longer.
-    """
-
-    def __init__(self, count: int, seconds: float, now: float) -> None:
-        self.seconds = min(seconds, count / MIN_PER_SECOND)
-        self._left = count
-        self._owed = 0.0
-        self._asked = now
-        self._end = now + self.seconds
-
-    def due(self, now: float) -> int:
-        """How many more to send away by `now`."""
-        if now >= self._end:
-            count = self._left
-        else:
-            rate = (self._left - self._owed) / (self._end - self._asked)
-            self._owed += rate * min(now - self._asked, CATCH_UP_SECONDS)
-            count = int(self._owed)
-        self._owed -= count
-        self._left -= count
-        self._asked = now
-        return count
+async def drain(reactor: Reactor, seconds: float) -> None:
+    """Have everybody who is parked leave, in random order, over so many seconds or less; see Goodbyes."""
+    waiting = list(reactor.connections())
+    random.shuffle(waiting)
+    started = time.monotonic()
+    goodbyes = Goodbyes(len(waiting), seconds, started)
+    _log.info("draining", connections=len(waiting), seconds=round(goodbyes.seconds, 1))
+    while waiting and len(reactor):
+        for _ in range(goodbyes.due(time.monotonic())):
+            connection = waiting.pop()
+            connection.handler.leave(connection, Leave.SHUTDOWN)
+        await asyncio.sleep(STEP_SECONDS)
+    # Those whose request came late.
+    for connection in reactor.connections():
+        connection.handler.leave(connection, Leave.SHUTDOWN)
+    _log.info("drained", seconds=round(time.monotonic() - started, 1))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from tidings.ops.metrics import HotMetrics
+from tidings.ops.metrics import HotMetrics, added
+from tidings.ops.troubles import Trouble
 
 STUCK_SECONDS: Final = 30.0
 """A main loop that has not beaten for so long is stuck for good."""
@@ -23,6 +24,7 @@ class Health:
         self._clock = clock
         self._beaten = clock()
         self._unready: dict[str, str] = {}
+        self._sources: list[Callable[[], Iterable[Trouble]]] = []
 
     def beat(self) -> None:
         """The main loop runs."""
@@ -43,6 +45,14 @@ class Health:
         else:
             self._unready[name] = reason
 
+    def watch(self, source: Callable[[], Iterable[Trouble]]) -> None:
+        """Ask this for what is wrong, whenever somebody looks; in the ops thread."""
+        self._sources.append(source)
+
+    def troubles(self) -> list[Trouble]:
+        """What is wrong at the moment; each trouble once, also where several parts have it."""
+        return list(dict.fromkeys(trouble for source in self._sources for trouble in source()))
+
     def ready(self) -> tuple[bool, dict[str, str]]:
         """Whether every part is ready, and why those that are not are not."""
         unready = dict(self._unready)
@@ -53,8 +63,11 @@ def expose(health: Health, command: str, registry: CollectorRegistry) -> None:
     """Tell in metrics what runs here, and how it is."""
     metrics = HotMetrics(registry)
     built: tuple[str, ...] = (command, version("tidings"))
-    metrics.labelled_gauge("tidings_build_info", "1: what runs here", ["command", "version"], lambda: {built: 1.0})
     metrics.labelled_gauge(
-        "tidings_ready", "Whether /readyz says so", ["command"], lambda: {command: health.ready()[0]}
+        "tidings_build_info", "1: what runs here", ["command", "version"], lambda: {built: 1.0}, merged=max
     )
-    metrics.gauge("tidings_beat_age_seconds", "Time since the main loop last ran", health.beat_age)
+    metrics.labelled_gauge(
+        "tidings_ready", "Whether /readyz says so", ["command"], lambda: {command: health.ready()[0]}, merged=added
+    )
+    # That of the worker that is stuck.
+    metrics.gauge("tidings_beat_age_seconds", "Time since the main loop last ran", health.beat_age, merged=max)

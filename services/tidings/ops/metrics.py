@@ -5,6 +5,7 @@ An `observe` of the client library costs 1.6 us, a write to a socket 2.6 us.
 
 from __future__ import annotations
 
+import operator
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -14,7 +15,21 @@ from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector,
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from tidings.ops.memory import MemoryAccount
+Merge = Callable[[float, float], float]
+"""What two workers' values of a gauge are together."""
+added: Final[Merge] = operator.add
+
+OF_PROCESS: Final[Mapping[str, Merge]] = {
+    "process_virtual_memory_bytes": added,
+    "process_resident_memory_bytes": added,
+    "process_open_fds": added,
+    "process_max_fds": added,
+    # That of the newest: a restart of any worker shows as a change.
+    "process_start_time_seconds": max,
+    # 1 says that the labels are so.
+    "python_info": max,
+}
+"""How the gauges of `new_registry` merge."""
 
 LATENCY_SECONDS: Final = (
     0.0005,
@@ -68,63 +83,65 @@ class PlainHistogram:
         return self._sum
 
 
-def watch_memory(registry: CollectorRegistry, account: MemoryAccount) -> None:
-    """Expose the layers of the memory account: about a millisecond of a scrape."""
+class Gauge(GaugeMetricFamily):
+    """A gauge that says how it merges over the workers of a process."""
 
-    def known(*, of_cgroup: bool) -> dict[str, float]:
-        sizes = account.read().sizes
-        return {
-            name: size for name, size in sizes.items() if size is not None and name.startswith("cgroup") == of_cgroup
-        }
+    def __init__(self, name: str, help_text: str, merged: Merge, labels: Sequence[str] | None = None) -> None:
+        super().__init__(name, help_text, labels=labels)
+        self.merged = merged
 
-    metrics = HotMetrics(registry)
-    metrics.labelled_gauge(
-        "tidings_memory_bytes", "Memory of this process, by layer", ["layer"], lambda: known(of_cgroup=False)
-    )
-    metrics.labelled_gauge(
-        "tidings_cgroup_memory_bytes",
-        "Memory of the container: charged without cache that can be dropped, and the limit",
-        ["layer"],
-        lambda: known(of_cgroup=True),
-    )
+
+def merges(registry: CollectorRegistry) -> dict[str, Merge]:
+    """How the gauges of a registry merge, by name: those of `new_registry`, and those that `HotMetrics` has."""
+    declared = {metric.name: metric.merged for metric in registry.collect() if isinstance(metric, Gauge)}
+    return {**OF_PROCESS, **declared}
 
 
 ReadLabelled = Callable[[], Mapping[str, float] | Mapping[tuple[str, ...], float]]
 """Reads numbers by the value of a label, or by the values of several."""
 
 
-def _add(family: CounterMetricFamily | GaugeMetricFamily, read: ReadLabelled) -> Metric:
+def _add(family: CounterMetricFamily | Gauge, read: ReadLabelled) -> Metric:
     for values, number in dict(read()).items():
         family.add_metric([values] if isinstance(values, str) else values, number)
     return family
 
 
 class HotMetrics(Collector):
-    """Reads values where they are kept. Names without `_total`, as the client library wants them."""
+    """Reads values where they are kept. Names without `_total`, as the client library wants them.
+
+    Whoever makes a gauge says how those of several workers merge: `added` where a sum means something.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._reads: list[Callable[[], Metric]] = []
         registry.register(self)
 
     def collect(self) -> Iterator[Metric]:
-        """Read everything."""
         return (read() for read in self._reads)
 
     def counter(self, name: str, help_text: str, read: Callable[[], float]) -> None:
-        """Expose a count."""
         self._reads.append(lambda: CounterMetricFamily(name, help_text, value=read()))
 
-    def gauge(self, name: str, help_text: str, read: Callable[[], float]) -> None:
+    def gauge(self, name: str, help_text: str, read: Callable[[], float], *, merged: Merge) -> None:
         """Expose a value that goes up and down."""
-        self._reads.append(lambda: GaugeMetricFamily(name, help_text, value=read()))
+
+        def family() -> Metric:
+            metric = Gauge(name, help_text, merged)
+            metric.add_metric([], read())
+            return metric
+
+        self._reads.append(family)
 
     def labelled_counter(self, name: str, help_text: str, labels: Sequence[str], read: ReadLabelled) -> None:
         """Expose counts by the values of labels; there must be few of them."""
         self._reads.append(lambda: _add(CounterMetricFamily(name, help_text, labels=labels), read))
 
-    def labelled_gauge(self, name: str, help_text: str, labels: Sequence[str], read: ReadLabelled) -> None:
+    def labelled_gauge(
+        self, name: str, help_text: str, labels: Sequence[str], read: ReadLabelled, *, merged: Merge
+    ) -> None:
         """Expose values that go up and down, by the values of labels; there must be few of them."""
-        self._reads.append(lambda: _add(GaugeMetricFamily(name, help_text, labels=labels), read))
+        self._reads.append(lambda: _add(Gauge(name, help_text, merged, labels), read))
 
     def labelled_histogram(self, name: str, help_text: str, label: str, plain: Mapping[str, PlainHistogram]) -> None:
         """Expose histograms by the value of one label."""
@@ -138,5 +155,4 @@ class HotMetrics(Collector):
         self._reads.append(family)
 
     def histogram(self, name: str, help_text: str, plain: PlainHistogram) -> None:
-        """Expose a histogram."""
         self._reads.append(lambda: HistogramMetricFamily(name, help_text, buckets=plain.buckets(), sum_value=plain.sum))

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 from prometheus_client import CollectorRegistry
 
 from tidings.errors import Overloaded
-from tidings.ops.metrics import HotMetrics
+from tidings.ops.metrics import HotMetrics, added
 
 THREADS: Final = 8
 QUEUED: Final = 64
@@ -39,10 +39,16 @@ class WorkerPool:
         self._rejected = 0
         metrics = HotMetrics(registry)
         metrics.gauge(
-            "tidings_pool_running", "Blocking calls that run in the pool", lambda: min(self._taken, self._threads)
+            "tidings_pool_running",
+            "Blocking calls that run in the pool",
+            lambda: min(self._taken, self._threads),
+            merged=added,
         )
         metrics.gauge(
-            "tidings_pool_queued", "Blocking calls that wait for a thread", lambda: max(0, self._taken - self._threads)
+            "tidings_pool_queued",
+            "Blocking calls that wait for a thread",
+            lambda: max(0, self._taken - self._threads),
+            merged=added,
         )
         metrics.counter("tidings_pool_rejections", "Blocking calls refused by a full pool", lambda: self._rejected)
 

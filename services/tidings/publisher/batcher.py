@@ -1,7 +1,8 @@
 """Changes to batches, by the confirm clock.
 
 Each shard has at most one batch on its way to the log; what arrives meanwhile is the next batch. Light load waits for
-nothing, heavy load batches by itself.
+nothing. Under load batches grow by themselves, and a shard that many changes come for lets a few milliseconds go by
+between two of them (pace.py).
 
 Order within a shard is the order of `submit`, also across failures. With a spool, what the log does not confirm goes
 there, and what comes later for the same shard goes behind it. Where neither takes a batch (without a spool, after one
@@ -16,26 +17,31 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from secrets import token_bytes
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
+from asyncio_pprof.traces import Life
 from tidings.bus.log import ChangeLog
 from tidings.errors import LogError, LogFull, LogUnavailable
-from tidings.ops.requests import Life
-from tidings.publisher.lives import BatchLives, name_of
+from tidings.ops.budget import Account, Budget
+from tidings.publisher.batch_traces import BatchTraces, name_of
+from tidings.publisher.confirms import Confirms
 from tidings.publisher.metrics import PublisherMetrics
-from tidings.publisher.spool import Spool
+from tidings.publisher.pace import Pace
+from tidings.publisher.spool.spool import Spool
 from tidings.wire import batch
-from tidings.wire.change import Change
+from tidings.wire.change import EVERY_ACCOUNT, Change, held_bytes
 from tidings.wire.shard import shard_of
 
 MAX_BATCH_CHANGES: Final = 1_000
 MAX_BATCH_BYTES: Final = 256 * 1024
 MAX_WAITING_CHANGES: Final = 50_000
-MAX_WAITING_BYTES: Final = 32 * 1024 * 1024
+MAX_WAITING_BYTES: Final = 48 * 1024 * 1024
+"""What they take in memory."""
+SLIP_BYTES: Final = 144
+"""What a change that waits takes more for waiting."""
 RETRY_SECONDS: Final = 3.0
 """A batch is retried only while its first change has waited for less: a sender behind HTTP gives up soon after."""
 RETRY_PAUSE_SECONDS: Final = 0.2
@@ -65,18 +71,32 @@ class _Receipt:
             self.done.set_exception(error)
 
 
-@dataclass(frozen=True, slots=True)
-class _Slip:
-    """A change that waits; `since` is on the batcher's clock."""
+class _Slip(NamedTuple):
+    """A change that waits: its size in the log, and what it counts as in memory; `since` is on the batcher's clock."""
 
     change: Change
     size: int
+    held: int
     since: float
     receipt: _Receipt
 
 
+class _Lane:
+    """What waits for one shard. It has a writer while anything does."""
+
+    __slots__ = ("pace", "slips", "writer")
+
+    def __init__(self) -> None:
+        self.slips: deque[_Slip] = deque()
+        self.pace = Pace()
+        self.writer: asyncio.Task[None] | None = None
+
+
 class Batcher:
-    """Hands changes to the log, or else to the spool, and returns when they are safe."""
+    """Hands changes to the log, or else to the spool, and returns when they are safe.
+
+    `waiting` counts the bytes of what waits; without one, in a budget of its own.
+    """
 
     name = "batcher"
 
@@ -84,90 +104,105 @@ class Batcher:
         self,
         log: ChangeLog,
         metrics: PublisherMetrics,
-        lives: BatchLives,
+        traces: BatchTraces,
         spool: Spool | None = None,
         clock: Callable[[], float] = time.monotonic,
+        confirms: Confirms | None = None,
+        waiting: Account | None = None,
     ) -> None:
         self._log = log
-        self._lives = lives
+        self._traces = traces
         self._metrics = metrics
         self._spool = spool
         self._clock = clock
-        self._lanes: dict[int, deque[_Slip]] = {}
-        self._writers: dict[int, asyncio.Task[None]] = {}
+        self._lanes: dict[int, _Lane] = {}
         self._waiting_changes = 0
-        self._waiting_bytes = 0
-        self._failing = False
+        self._waiting = waiting or Budget().account("waiting", most=MAX_WAITING_BYTES)
+        self._confirms = confirms or Confirms(log)
         self._open = False
-        metrics.waiting.set_function(lambda: self._waiting_changes)
+        metrics.waiting.append(lambda: self._waiting_changes)
 
     async def start(self) -> None:
-        """Take changes from now on."""
         self._open = True
 
     async def stop(self) -> None:
         """Take no more; give what waits a few seconds to be confirmed."""
         self._open = False
-        if self._writers:
-            await asyncio.wait(self._writers.values(), timeout=DRAIN_SECONDS)
-        for writer in self._writers.values():
+        writers = [lane.writer for lane in self._lanes.values() if lane.writer is not None]
+        if writers:
+            await asyncio.wait(writers, timeout=DRAIN_SECONDS)
+        for writer in writers:
             writer.cancel()
 
     async def submit(self, changes: Sequence[Change], life: Life | None = None) -> None:
         """Return when the log has confirmed, or the spool has on disk, all of `changes`, in order within each account.
 
-        Raises LogFull when too much waits already or the spool is full, and LogUnavailable when not all are safe:
-        repeat all of them. A cancelled submit does not take back what waits. `life` hears of the batches.
+        A change of EVERY_ACCOUNT goes to every shard.
+
+        Raises LogFull when too much waits already or the spool is full, and LogUnavailable or SpoolUnavailable when not
+        all are safe: repeat all of them. A cancelled submit does not take back what waits. `life` hears of the batches.
         """
         if not changes:
             return
         if not self._open:
             raise LogUnavailable("the publisher is not running")
-        sizes = [len(batch.encode(b"", 0.0, (change,))) for change in changes]
-        if (
-            self._waiting_changes + len(changes) > MAX_WAITING_CHANGES
-            or self._waiting_bytes + sum(sizes) > MAX_WAITING_BYTES
-        ):
+        if self._waiting.is_short:
+            raise LogFull("memory is short")
+        aimed = [(shard, change) for change in changes for shard in self._shards_of(change)]
+        sizes = [len(batch.encode(b"", 0.0, (change,))) for _, change in aimed]
+        held = [SLIP_BYTES + held_bytes(change) for _, change in aimed]
+        if self._waiting_changes + len(aimed) > MAX_WAITING_CHANGES or not self._waiting.take(sum(held)):
             raise LogFull(f"{self._waiting_changes} changes wait for the log already")
         done = asyncio.get_running_loop().create_future()
-        receipt = _Receipt(len(changes), done, life)
+        receipt = _Receipt(len(aimed), done, life)
         now = self._clock()
-        for change, size in zip(changes, sizes, strict=True):
-            self._enqueue(_Slip(change, size, now, receipt))
+        for (shard, change), size, taken in zip(aimed, sizes, held, strict=True):
+            self._enqueue(shard, _Slip(change, size, taken, now, receipt))
         await done
 
-    def _enqueue(self, slip: _Slip) -> None:
+    def _shards_of(self, change: Change) -> Iterable[int]:
+        shards = self._log.shards
+        return range(shards) if change.account == EVERY_ACCOUNT else (shard_of(change.account, shards),)
+
+    def _enqueue(self, shard: int, slip: _Slip) -> None:
         self._waiting_changes += 1
-        self._waiting_bytes += slip.size
-        shard = shard_of(slip.change.account, self._log.shards)
         lane = self._lanes.get(shard)
         if lane is None:
-            lane = self._lanes[shard] = deque()
-            self._writers[shard] = asyncio.create_task(self._write(shard, lane), name=f"append to shard {shard}")
-        lane.append(slip)
+            lane = self._lanes[shard] = _Lane()
+        lane.slips.append(slip)
+        lane.pace.arrived(slip.since)
+        if lane.writer is None:
+            lane.writer = asyncio.create_task(self._write(shard, lane), name=f"append to shard {shard}")
 
-    async def _write(self, shard: int, lane: deque[_Slip]) -> None:
-        """Empty the lane, batch by batch. A lane and its writer live while something waits."""
+    async def _write(self, shard: int, lane: _Lane) -> None:
+        """Empty the lane, batch by batch."""
         slips: list[_Slip] = []
         fault: LogError = LogUnavailable("the publisher is stopping")
         try:
-            while lane:
-                slips = _next_batch(lane)
+            while lane.slips:
+                if (wait := lane.pace.wait(self._clock())) > 0:
+                    await asyncio.sleep(wait)
+                lane.pace.begun(self._clock())
+                slips = _next_batch(lane.slips)
                 await self._deliver(shard, slips)
                 slips = []
         except LogError as error:
             fault = error
-            self._failed(shard, error)
+            # Of its own failures the spool tells.
+            if isinstance(error, LogUnavailable):
+                self._failed(shard, error)
             changes = [slip.change for slip in slips]
-            self._lives.failed(changes, slips[0].since, self._clock(), time.time(), str(error))
+            self._traces.failed(changes, slips[0].since, self._clock(), time.time(), str(error))
         except Exception as error:  # noqa: BLE001 - a fault of ours ends one lane
             fault = LogUnavailable("appending failed")
             self._metrics.failures.labels("batcher").inc()
             _log.exception("append failed", shard=shard, error=repr(error))
         finally:
-            del self._lanes[shard], self._writers[shard]
-            self._release((*slips, *lane))
-            for slip in (*slips, *lane):
+            left = (*slips, *lane.slips)
+            lane.slips.clear()
+            lane.writer = None
+            self._release(left)
+            for slip in left:
                 slip.receipt.fail(fault)
 
     async def _deliver(self, shard: int, slips: Sequence[_Slip]) -> None:
@@ -175,23 +210,26 @@ class Batcher:
         changes = tuple(slip.change for slip in slips)
         lives = {slip.receipt.life for slip in slips if slip.receipt.life is not None}
         wanted = any(life.followed for life in lives)
-        batch_id = self._lives.mark(token_bytes(batch.ID_BYTES), started, wanted=wanted)
+        batch_id = self._traces.mark(token_bytes(batch.ID_BYTES), started, wanted=wanted)
         _reached(lives, started, f"appended in {name_of(batch_id)}")
-        payload = batch.encode(batch_id, time.time(), changes)
+        if changes[0].account == EVERY_ACCOUNT:
+            payload = batch.encode_reset(batch_id, time.time())
+        else:
+            payload = batch.encode(batch_id, time.time(), changes)
         spool = self._spool
         how = "confirmed by the log"
         if spool is None:
             await self._append(shard, payload, slips[0].since + RETRY_SECONDS)
-            self._confirmed(slips)
+            self._confirmed(shard, slips)
         elif await self._goes_directly(spool, shard, payload):
-            self._confirmed(slips)
+            self._confirmed(shard, slips)
         else:
             await spool.store(shard, payload, len(slips))
             self._stored(slips)
             how = "not confirmed: kept in the spool"
         ended = self._clock()
         _reached(lives, ended, how)
-        self._lives.ended(batch_id, changes, slips[0].since, started, ended, time.time(), how)
+        self._traces.ended(batch_id, changes, slips[0].since, started, ended, time.time(), how)
 
     async def _goes_directly(self, spool: Spool, shard: int, payload: bytes) -> bool:
         """Whether the log confirmed. Not tried when it is known to be away, or when that would overtake the spool."""
@@ -212,24 +250,21 @@ class Batcher:
         except LogUnavailable:
             if retry_until is None or self._clock() + RETRY_PAUSE_SECONDS > retry_until:
                 raise
-            self._metrics.batches.labels("retried").inc()
+            self._metrics.batches["retried"] += 1
             await asyncio.sleep(RETRY_PAUSE_SECONDS)
             await self._log.append(shard, payload)
         self._metrics.append_seconds.observe(self._clock() - started)
 
-    def _confirmed(self, slips: Sequence[_Slip]) -> None:
-        now = time.time()
-        self._metrics.batches.labels("confirmed").inc()
+    def _confirmed(self, shard: int, slips: Sequence[_Slip]) -> None:
+        now = self._clock()
+        self._metrics.batches["confirmed"] += 1
         self._metrics.batch_changes.observe(len(slips))
-        self._metrics.changes.inc(len(slips))
+        self._metrics.changes += len(slips)
         self._release(slips)
         for slip in slips:
-            # The wall clock may be set back meanwhile.
-            self._metrics.ingest_to_confirm.observe(max(0.0, now - slip.change.ingested))
+            self._metrics.ingest_to_confirm.observe(now - slip.since)
             slip.receipt.confirm()
-        if self._failing:
-            self._failing = False
-            _log.info("the log confirms again")
+        self._confirms.confirmed(shard)
 
     def _stored(self, slips: Sequence[_Slip]) -> None:
         self._release(slips)
@@ -237,15 +272,13 @@ class Batcher:
             slip.receipt.confirm()
 
     def _failed(self, shard: int, error: LogError) -> None:
-        self._metrics.batches.labels("failed").inc()
-        if not self._failing:
-            self._failing = True
-            _log.warning("the log does not confirm", shard=shard, error=str(error))
+        self._metrics.batches["failed"] += 1
+        self._confirms.failed(shard, error)
 
     def _release(self, slips: Iterable[_Slip]) -> None:
         for slip in slips:
             self._waiting_changes -= 1
-            self._waiting_bytes -= slip.size
+            self._waiting.give(slip.held)
 
 
 def _reached(lives: Iterable[Life], now: float, stage: str) -> None:
@@ -254,10 +287,17 @@ def _reached(lives: Iterable[Life], now: float, stage: str) -> None:
 
 
 def _next_batch(lane: deque[_Slip]) -> list[_Slip]:
-    """Take from the front as much as one batch may hold, at least one change."""
+    """Take from the front as much as one batch may hold, at least one change; one of every account goes by itself."""
     slips = [lane.popleft()]
     size = slips[0].size
-    while lane and len(slips) < MAX_BATCH_CHANGES and size + lane[0].size <= MAX_BATCH_BYTES:
+    if slips[0].change.account == EVERY_ACCOUNT:
+        return slips
+    while (
+        lane
+        and len(slips) < MAX_BATCH_CHANGES
+        and size + lane[0].size <= MAX_BATCH_BYTES
+        and lane[0].change.account != EVERY_ACCOUNT
+    ):
         size += lane[0].size
         slips.append(lane.popleft())
     return slips

@@ -3,25 +3,38 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import Final
 
+from asyncio_pprof.traces import Followed, Sampler
 from tidings.bus.log import ChangeLog
 from tidings.ops.health import Health
-from tidings.ops.lifecycle import Runtime, Service
-from tidings.ops.listener import UvicornService
-from tidings.ops.requests import Followed, Sampler
-from tidings.publisher.access import ingest_access
-from tidings.publisher.app import create_app
-from tidings.publisher.batcher import Batcher
-from tidings.publisher.drain import Drain
-from tidings.publisher.lives import BatchLives
+from tidings.ops.http.serving import UvicornService
+from tidings.ops.process.runtime import Runtime
+from tidings.ops.service import Service
+from tidings.ops.troubles import of_log
+from tidings.publisher.accounts import AccountMap
+from tidings.publisher.batch_traces import BatchTraces
+from tidings.publisher.batcher import MAX_WAITING_BYTES, Batcher
+from tidings.publisher.confirms import Confirms
+from tidings.publisher.ingest.access import ingest_access
+from tidings.publisher.ingest.app import create_app
+from tidings.publisher.ingest.dovecot import Deliveries
+from tidings.publisher.ingest.routes import routes_of
 from tidings.publisher.metrics import PublisherMetrics, SpoolMetrics
 from tidings.publisher.settings import PublisherSettings
-from tidings.publisher.sources.maildir import MaildirSource
-from tidings.publisher.spool import Spool
-from tidings.publisher.spool_file import SpoolFile
+from tidings.publisher.sources.journal.source import JournalSource
+from tidings.publisher.sources.maildir.source import MaildirSource
+from tidings.publisher.sources.metrics import SourceMetrics
+from tidings.publisher.sources.submit import Submit
+from tidings.publisher.spool.drain import Drain
+from tidings.publisher.spool.file import SpoolFile
+from tidings.publisher.spool.spool import Spool
+from tidings.publisher.troubles import troubles
 
 READY_POLL_SECONDS: Final = 0.2
+REQUESTS_SHARE: Final = 0.5
+"""Of what others may make the process hold, the part of requests whose changes are not in a batch yet."""
 
 
 def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> list[Service]:
@@ -31,7 +44,8 @@ def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> li
     """
     access = ingest_access(settings)
     metrics = PublisherMetrics(runtime.registry)
-    services: list[Service] = []
+    confirms = Confirms(log)
+    services: list[Service] = [access.refusals]
     spool = None
     spool_file = SpoolFile(settings.state_dir, log.shards)
     # A log in memory is away only when the process is. A file that is there was written while there was a spool: what
@@ -39,17 +53,76 @@ def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> li
     if not settings.bus_in_memory and (settings.spool_bytes or spool_file.exists):
         spool_metrics = SpoolMetrics(runtime.registry)
         spool = Spool(spool_file, settings.spool_bytes, spool_metrics)
-        services += [spool, Drain(spool, log, metrics, spool_metrics)]
+        services += [spool, Drain(spool, log, metrics, spool_metrics, confirms)]
     family = runtime.requests.family("batches, publisher", "from the ingest of the first change to the log's confirm")
-    batcher = Batcher(log, metrics, BatchLives(family, Sampler()), spool)
+    runtime.health.watch(lambda: of_log(log.down, log.alarm))
+    runtime.health.watch(lambda: troubles(log_takes=log.can_append, spool=None if spool is None else spool.state))
+    waiting = runtime.budget.account("waiting", most=MAX_WAITING_BYTES)
+    traces = BatchTraces(family, Sampler())
+    batcher = Batcher(log, metrics, traces, spool, confirms=confirms, waiting=waiting)
     services += [batcher, Readiness(log, spool, runtime.health)]
-    if settings.maildir is not None:
-        services.append(MaildirSource(settings.maildir, settings.state_dir, batcher.submit, metrics))
-    app = create_app(batcher.submit, access, metrics)
+    # For sources that keep what the log has not confirmed themselves.
+    direct = batcher
+    if spool is not None:
+        direct = Batcher(log, metrics, traces, confirms=confirms, waiting=waiting)
+        services.append(direct)
+    accounts = AccountMap(settings.account_map)
+    counters = SourceMetrics(runtime.registry)
+    runtime.health.watch(counters.troubles)
+    services += [accounts, *_sources(settings, batcher.submit, direct.submit, counters, accounts, metrics)]
+    unmapped = counters.unmapped.labels("http").inc
+    routes = (*routes_of(settings), Deliveries().route)
+    app = create_app(batcher.submit, access, metrics, accounts, unmapped, routes)
     requests = runtime.requests.family("requests, publisher", "from the head of a request to the head of its answer")
     followed = Followed(app, app.routes, requests)
-    services.append(UvicornService("ingest", followed, settings.host, settings.ingest_port))
+    account = runtime.budget.account("requests", REQUESTS_SHARE)
+    keep_alive = settings.ingest_keep_alive_seconds
+    services.append(UvicornService("ingest", followed, settings.host, settings.ingest_port, account, keep_alive))
     return services
+
+
+def _sources(
+    settings: PublisherSettings,
+    submit: Submit,
+    submit_directly: Submit,
+    counters: SourceMetrics,
+    accounts: AccountMap,
+    metrics: PublisherMetrics,
+) -> Iterator[Service]:
+    """The sources that the settings name. `submit_directly` never leaves changes to the spool."""
+    if settings.maildir is not None:
+        yield MaildirSource(
+            settings.maildir, settings.state_dir, submit, counters.of(MaildirSource.name), accounts, metrics
+        )
+    if settings.postgres_url is not None:
+        # Here: the driver is large, and few need it.
+        from tidings.publisher.sources.postgres.source import PostgresSource
+
+        yield PostgresSource(
+            settings.postgres_url,
+            settings.state_dir,
+            submit_directly,
+            counters.of(PostgresSource.name),
+            accounts,
+        )
+    if settings.journal_dir is not None:
+        yield JournalSource(settings.journal_dir, submit, counters.of(JournalSource.name), accounts)
+    if settings.imap_url is not None and settings.imap_accounts is not None:
+        # Here, since its library takes others 60 ms to import.
+        from tidings.publisher.sources.imap.source import ImapSource
+
+        yield ImapSource(
+            settings.imap_url,
+            settings.imap_accounts,
+            settings.imap_poll_seconds,
+            settings.imap_connects_per_second,
+            settings.imap_max_connections,
+            settings.state_dir,
+            submit,
+            counters.of(ImapSource.name),
+            accounts,
+            metrics,
+        )
 
 
 class Readiness:
@@ -65,11 +138,9 @@ class Readiness:
         self._health.set_ready("log", False, "not connected yet")
 
     async def start(self) -> None:
-        """Follow the log."""
         self._task = asyncio.create_task(self._follow(), name=self.name)
 
     async def stop(self) -> None:
-        """Not ready any more."""
         if self._task is not None:
             self._task.cancel()
         self._health.set_ready("publisher", False, "shutting down")

@@ -2,35 +2,87 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import Field, SecretStr
-from pydantic_settings import CliSuppress, SettingsConfigDict
+from pydantic import Field, model_validator
 
-from tidings.ops.settings import BusSettings, OpsSettings
+from tidings.bus.settings import BusSettings
+from tidings.ops.settings.common import OpsSettings
+from tidings.ops.settings.fields import HelpGroup
+from tidings.ops.settings.secret_values import Token, Tokens
+from tidings.ops.settings.urls import ImapUrl, PostgresUrl
+from tidings.ops.settings.values import Port, zero_or_at_least
+
+MIN_SPOOL_BYTES: Final = 4096
+"""The least that one batch fits into."""
+MAX_SPOOL_BYTES: Final = 2**50
 
 
 class PublisherSettings(OpsSettings, BusSettings):
     """Take changes from mail storages: over HTTP at /v1/changes, and from Maildirs that are watched."""
 
+    help_group: ClassVar = HelpGroup(1, "Publisher")
     # Alone, the publisher has one port; beside a gateway it needs a name of its own.
-    model_config = SettingsConfigDict(cli_shortcuts={"ingest-port": "port"})
+    other_flags: ClassVar[Mapping[str, str]] = {"ingest_port": "--port"}
 
-    host: str = Field("127.0.0.1", description="address that storages connect to")
-    ingest_port: int = Field(8081, ge=0, le=65535, description="port that storages connect to; 0 for any free one")
-    admin_port: int = Field(9190, ge=0, le=65535, description="admin port; 0 for any free one")
-    probe_port: int = Field(9191, ge=0, le=65535, description="port for probes and metrics; 0 for any free one")
+    host: str = Field("127.0.0.1", description="address that storages connect to, or unix:PATH")
+    ingest_port: Port = Field(8081, description="port that storages connect to; 0 for any free one")
+    admin_port: Port = Field(9190, description="admin port; 0 for any free one")
+    probe_port: Port = Field(9191, description="port for probes and metrics; 0 for any free one")
     maildir: Path | None = Field(None, description="directory with one Maildir per account, to be watched")
+    postgres_url: PostgresUrl | None = Field(
+        None, description="postgresql://... of a database with the outbox that `tidings postgres-schema` prints"
+    )
+    imap_url: ImapUrl | None = Field(
+        None, description="IMAP server to listen to: imaps://HOST[:PORT], or imap://HOST[:PORT] with STARTTLS"
+    )
+    imap_accounts: Path | None = Field(
+        None, description="file that says whose mailboxes to listen to there, and how to log in; reread when it changes"
+    )
+    imap_poll_seconds: float = Field(
+        60.0, ge=1, le=1_500, description="how often mailboxes are compared that the IMAP server does not tell of"
+    )
+    imap_connects_per_second: float = Field(
+        50.0, ge=0.1, le=10_000, description="how fast connections to the IMAP server are made, 20 at once at the most"
+    )
+    imap_max_connections: int = Field(
+        1_000, ge=1, le=100_000, description="accounts that --imap-accounts may name: each has a connection of its own"
+    )
+    journal_dir: Path | None = Field(
+        None, description="journal of a mail server's programs: directory of the changes that no publisher took"
+    )
     state_dir: Path = Field(
         Path("var/state"),
-        description="directory of the spool and of what was announced of the Maildirs; keep it across restarts",
+        description="directory of the spool and of what sources have told; keep it across restarts",
     )
-    spool_bytes: int = Field(
+    spool_bytes: Annotated[int, zero_or_at_least(MIN_SPOOL_BYTES)] = Field(
         256 * 1024 * 1024,
         ge=0,
+        le=MAX_SPOOL_BYTES,
         description="changes kept in --state-dir while the log outside of this process takes none; 0: none are added",
     )
-    ingest_tokens: CliSuppress[SecretStr | None] = Field(
-        None, description="comma-separated tokens, one of which a storage must present; from the environment only"
+    account_map: Path | None = Field(
+        None, description="TOML file that says which account a login of a storage is; without it: the login itself"
+    )
+    ingest_tokens: Tokens = Field(
+        None, description="comma-separated tokens of 16 characters or more, one of which a storage must present"
+    )
+    stalwart_secret: Token = Field(
+        None,
+        description="signature key of Stalwart's webhook, 16 characters or more; without it the webhook needs a token",
+    )
+    ingest_keep_alive_seconds: int = Field(
+        75,
+        ge=1,
+        le=3_600,
+        description="how long a storage's idle connection is kept; longer than the storage keeps it itself",
     )
     insecure: bool = Field(False, description="allow a listener without authentication off loopback")
+
+    @model_validator(mode="after")
+    def _imap_is_whole(self) -> Self:
+        if (self.imap_url is None) != (self.imap_accounts is None):
+            raise ValueError("--imap-url and --imap-accounts need each other")
+        return self

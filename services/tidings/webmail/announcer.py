@@ -52,7 +52,6 @@ class IngestAnnouncer:
         """Connections are made when needed."""
 
     async def stop(self) -> None:
-        """Close them."""
         await self._http.aclose()
 
     async def announce(self, account: str, event: Event) -> None:

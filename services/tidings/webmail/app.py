@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import time
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
+from asyncio_pprof.traces import Family, Followed, reached
+from tidings.auth.gatekeeper import Gatekeeper, settled
+from tidings.auth.identity import Identity
 from tidings.errors import MailboxError, NoSuchMailbox, Overloaded, RequestRejected
-from tidings.ops.auth import Gatekeeper, Identity, settled
+from tidings.ops.http.credentials import joined
 from tidings.ops.pool import WorkerPool
-from tidings.ops.requests import Family, Followed, reached
 from tidings.webmail import html, message
 from tidings.webmail.announcer import Announcer
-from tidings.webmail.bodies import Flags, TestMail, check_own_page, read_json
-from tidings.webmail.headers import SecurityHeaders, page_policy
+from tidings.webmail.bodies import Flags, TestMail, check_own_page, read_json, read_offset, read_path
+from tidings.webmail.headers import SecurityHeaders, kept_as, page_policy
+from tidings.webmail.mail.reading import Content
 from tidings.webmail.mailboxes import Mailboxes
 from tidings.webmail.problems import NO_STORE, problem
+from tidings.webmail.turns import Turns
 
 STATIC: Final = Path(__file__).parent / "static"
 WEBSOCKET_PATH: Final = "/jmap/ws"
@@ -51,16 +56,22 @@ def create_app(
 ) -> ASGIApp:
     """The webmail.
 
-    Files are read and written in `pool`; the family `requests` follows what is asked. `gateway_url` is where browsers
-    find the gateway, None when it serves this page itself. `open_account` is the account shown to who asks for none,
-    and not None means that everybody may see every account.
+    Files are read and written in `pool`, by turns of the accounts; the family `requests` follows what is asked.
+    `gateway_url` is where browsers find the gateway, None when it serves this page itself. `open_account` is the
+    account shown to who asks for none, and not None means that everybody may see every account.
     """
     api = _Api(mailboxes, gatekeeper, announcer, pool, gateway_url, open_account)
+
+    async def refused(request: Request, error: Exception) -> Response:
+        if isinstance(error, RequestRejected):
+            gatekeeper.refusals.refused(error.reason)
+        return await problem(request, error)
+
     app = Starlette(
         routes=[
             Route("/", _page),
-            Route("/client/tidings.js", _client),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Mount("/client", Revalidated(directory=client_directory())),
+            Mount("/static", Revalidated(directory=STATIC)),
             Route("/api/session", api.session),
             Route("/api/messages", api.inbox),
             Route("/api/messages", api.send, methods=["POST"]),
@@ -68,9 +79,10 @@ def create_app(
             Route("/api/messages/{id}", api.flag, methods=["PATCH"]),
             Route("/api/messages/{id}", api.delete, methods=["DELETE"]),
             Route("/api/messages/{id}/html", api.document),
+            Route("/api/messages/{id}/attachment", api.attachment),
         ],
         exception_handlers=dict.fromkeys(
-            (RequestRejected, MailboxError, Overloaded, HTTPException, Exception), problem
+            (RequestRejected, MailboxError, Overloaded, HTTPException, Exception), refused
         ),
     )
     return SecurityHeaders(Followed(app, app.routes, requests), page_policy(gateway_url))
@@ -80,8 +92,13 @@ async def _page(_: Request) -> Response:
     return FileResponse(STATIC / "index.html", headers=REVALIDATE)
 
 
-async def _client(_: Request) -> Response:
-    return FileResponse(client_directory() / "tidings.js", media_type="text/javascript", headers=REVALIDATE)
+class Revalidated(StaticFiles):
+    """Files that a browser asks for again: modules of two versions would not fit together."""
+
+    def file_response(self, *arguments: Any, **options: Any) -> Response:
+        response = super().file_response(*arguments, **options)
+        response.headers.update(REVALIDATE)
+        return response
 
 
 class _Api:
@@ -100,6 +117,7 @@ class _Api:
         self._gatekeeper = gatekeeper
         self._announcer = announcer
         self._pool = pool
+        self._turns = Turns(pool)
         self._gateway_url = gateway_url
         self._open_account = open_account
 
@@ -120,29 +138,51 @@ class _Api:
         )
 
     async def inbox(self, request: Request) -> Response:
-        """The newest messages. `now` is this machine's clock, to compare `touched` with."""
+        """Messages, newest first, from `offset` on, and of the one that is `open` whether it is still there.
+
+        `now` is this machine's clock, to compare `touched` with.
+        """
         account = await self._account(request)
-        inbox = await self._pool.run(lambda: self._mailboxes.inbox(account))
+        offset, asked = read_offset(request), request.query_params.get("open")
+        inbox = await self._turns.run(account, lambda: self._mailboxes.inbox(account, offset, asked))
         return _json({"now": time.time(), **asdict(inbox)})
 
     async def read(self, request: Request) -> Response:
-        """One message, its HTML left to `document`."""
-        account = await self._account(request)
-        message_id = request.path_params["id"]
-        content, unread = await self._pool.run(lambda: self._mailboxes.read(account, message_id))
+        """One message, or the one attached to it that `part` names; HTML is left to `document`."""
+        content, unread = await self._content(request, read_path(request))
         shown = asdict(content)
-        return _json({**shown, "unread": unread, "html": shown["html"] is not None})
+        body = [
+            {"part": part.part, "name": part.name, "text": None if part.html else part.content}
+            for part in content.shown
+        ]
+        del shown["shown"]
+        html_shown = any(part.html for part in content.shown)
+        return _json({**shown, "unread": unread, "html": html_shown, "body": body})
 
     async def document(self, request: Request) -> Response:
-        """A message's HTML, as the document of a sandboxed frame."""
-        account = await self._account(request)
-
-        def read() -> str:
-            content, _ = self._mailboxes.read(account, request.path_params["id"])
-            return html.document(content.html or "")
-
+        """The HTML that `part` names, or the message's first, as the document of a sandboxed frame."""
+        *inside, number = read_path(request) or (None,)
+        content, _ = await self._content(request, inside)
+        shown = (part.content for part in content.shown if part.html and number in (None, part.part))
         headers = {**NO_STORE, "Content-Security-Policy": html.DOCUMENT_POLICY}
-        return HTMLResponse(await self._pool.run(read), headers=headers)
+        return HTMLResponse(html.document(next(shown, "")), headers=headers)
+
+    async def attachment(self, request: Request) -> Response:
+        """The part that `part` names, as a file to keep."""
+        account = await self._account(request)
+        message_id, path = request.path_params["id"], read_path(request)
+        if not path:
+            raise RequestRejected(400, "part", "part: which of the message's parts is missing")
+        download = await self._turns.run(account, lambda: self._mailboxes.attachment(account, message_id, path))
+
+        async def pieces() -> AsyncIterator[bytes]:
+            try:
+                while piece := await self._turns.patiently(account, download.next):
+                    yield piece
+            finally:
+                download.close()
+
+        return StreamingResponse(pieces(), media_type="application/octet-stream", headers=kept_as(download.part.name))
 
     async def send(self, request: Request) -> Response:
         """Deliver a test mail to an account of this webmail."""
@@ -156,7 +196,7 @@ class _Api:
             self._mailboxes.deliver(recipient, message.compose(sender, recipient, mail.subject, mail.text, now))
 
         try:
-            await self._pool.run(deliver)
+            await self._turns.run(sender, deliver)
         except NoSuchMailbox:
             raise RequestRejected(422, "recipient", "to: there is no mailbox of this name here") from None
         reached(request.scope, "stored")
@@ -169,24 +209,28 @@ class _Api:
         account = await self._account(request)
         flags = await read_json(request, Flags)
         message_id = request.path_params["id"]
-        if await self._pool.run(lambda: self._mailboxes.set_unread(account, message_id, flags.unread)):
+        if await self._turns.run(account, lambda: self._mailboxes.set_unread(account, message_id, flags.unread)):
             await self._announcer.announce(account, "FlagsClear" if flags.unread else "MessageRead")
         return Response(status_code=204)
 
     async def delete(self, request: Request) -> Response:
-        """Remove a message."""
         check_own_page(request)
         account = await self._account(request)
         message_id = request.path_params["id"]
-        await self._pool.run(lambda: self._mailboxes.delete(account, message_id))
+        await self._turns.run(account, lambda: self._mailboxes.delete(account, message_id))
         await self._announcer.announce(account, "MessageExpunge")
         return Response(status_code=204)
+
+    async def _content(self, request: Request, inside: Sequence[int]) -> tuple[Content, bool]:
+        account = await self._account(request)
+        message_id = request.path_params["id"]
+        return await self._turns.run(account, lambda: self._mailboxes.read(account, message_id, inside))
 
     async def _admit(self, request: Request) -> Identity:
         query = dict(request.query_params)
         if self._open_account is not None:
             query.setdefault("account", self._open_account)
-        headers = dict(request.headers)
+        headers = joined(request.headers.items())
         identity = await settled(self._gatekeeper.admit(request.method, headers, query, upgrade=False))
         reached(request.scope, "authenticated")
         return identity

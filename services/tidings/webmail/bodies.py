@@ -1,18 +1,24 @@
-"""What the browser may send: bounded, validated JSON, in a form that no other site can make it send."""
+"""What the browser may send: bounded numbers, and JSON in a form that no other site can make it send."""
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from starlette.requests import Request
 
 from tidings.errors import RequestRejected
-from tidings.ops.auth import is_own_origin
+from tidings.ops.http.bodies import read_body
+from tidings.ops.http.loopback import is_own_origin
 
 MAX_BODY_BYTES: Final = 256 * 1024
 
 _ONE_LINE: Final = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029]*$"
+
+_OFFSET: Final = re.compile(r"[0-9]{1,9}")
+# How deep mails are opened that are attached to attached mails: each is read again on the way.
+_PATH: Final = re.compile(r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,9}")
 
 M = TypeVar("M", bound="Body")
 
@@ -61,15 +67,31 @@ async def read_json(request: Request, model: type[M]) -> M:
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise RequestRejected(415, "media_type", "the body must be application/json")
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            raise RequestRejected(413, "body_size", f"the body must be at most {MAX_BODY_BYTES} bytes")
+    too_long = RequestRejected(413, "body_size", f"the body must be at most {MAX_BODY_BYTES} bytes")
+    body = await read_body(request, MAX_BODY_BYTES, too_long)
     try:
-        return model.model_validate_json(bytes(body))
+        return model.model_validate_json(body)
     except ValidationError as error:
         raise RequestRejected(422, "body", _faults(error)) from None
+
+
+def read_offset(request: Request) -> int:
+    """How many of the newest messages come before those that are asked for. Raises RequestRejected (400)."""
+    text = request.query_params.get("offset", "0")
+    if not _OFFSET.fullmatch(text):
+        raise RequestRejected(400, "offset", "offset: must be a number, 0 for the newest messages")
+    return int(text)
+
+
+def read_path(request: Request) -> list[int]:
+    """The part that is asked for: `3`, or `3.5` for part 5 of the mail that is attached as part 3. Empty for none.
+
+    Raises RequestRejected (400).
+    """
+    text = request.query_params.get("part", "")
+    if text and not _PATH.fullmatch(text):
+        raise RequestRejected(400, "part", "part: must be numbers with dots between, at most 10")
+    return [int(number) for number in text.split(".")] if text else []
 
 
 def _faults(error: ValidationError) -> str:

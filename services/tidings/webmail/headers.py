@@ -1,9 +1,9 @@
-"""Security headers of every response."""
+"""Security headers of every response, and of files."""
 
 from __future__ import annotations
 
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -31,6 +31,16 @@ def page_policy(gateway_url: str | None) -> str:
     )
 
 
+def kept_as(name: str) -> dict[str, str]:
+    """Header fields of a file that a stranger has sent: to be kept under its name (RFC 6266), never shown by itself."""
+    # Browsers take what is behind a slash for the name, and know no other rule for names.
+    return {
+        "Content-Disposition": f"attachment; filename*=UTF-8''{quote(name.replace('/', '_') or 'attachment', safe='')}",
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+        "Cache-Control": "no-store",
+    }
+
+
 class SecurityHeaders:
     """ASGI middleware. A response that brings its own Content-Security-Policy keeps it."""
 
@@ -39,8 +49,6 @@ class SecurityHeaders:
         self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request."""
-
         async def send_secured(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)

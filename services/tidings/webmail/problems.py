@@ -9,9 +9,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from tidings.errors import MailboxError, Overloaded, RequestRejected
-from tidings.ops.problems import problem_response
-from tidings.ops.requests import reached
+from asyncio_pprof.traces import reached
+from tidings.errors import MailboxError, Overloaded, RequestRejected, StorageFault
+from tidings.ops.http.problems import problem_response
 
 RETRY_SECONDS: Final = "1"
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -25,6 +25,8 @@ async def problem(request: Request, error: Exception) -> Response:
             return _answer(error.code, error.detail, error.fields)
         case Overloaded():
             return _answer(503, str(error), {"Retry-After": RETRY_SECONDS})
+        case StorageFault():
+            return _answer(error.code, str(error), {})
         case MailboxError():
             return _answer(404, str(error), {})
         case HTTPException():

@@ -8,24 +8,27 @@ from typing import Final
 
 from starlette.types import ASGIApp
 
-from tidings.errors import SettingsError
-from tidings.ops.access import client_access
-from tidings.ops.auth import Gatekeeper
-from tidings.ops.lifecycle import Runtime, Service
-from tidings.ops.listener import UvicornService
-from tidings.ops.requests import Family
-from tidings.ops.settings import AuthSettings
+from asyncio_pprof.traces import Family
+from tidings.auth.access import client_access
+from tidings.auth.gatekeeper import Gatekeeper
+from tidings.auth.settings import AuthSettings
+from tidings.errors import SettingsError, StorageFault
+from tidings.ops.http.serving import UvicornService
+from tidings.ops.process.runtime import Runtime
+from tidings.ops.service import Service
 from tidings.webmail import message
 from tidings.webmail.announcer import IngestAnnouncer, SourceAnnouncer
 from tidings.webmail.app import create_app
 from tidings.webmail.mailboxes import Mailboxes
 from tidings.webmail.settings import WebmailSettings
 
+REQUESTS_SHARE: Final = 0.5
+"""Of what others may make the process hold, the part of requests and answers."""
 SEED_ACCOUNTS: Final = ("alice", "bob")
 WELCOME_SUBJECT: Final = "Welcome to Tidings"
 WELCOME_TEXT: Final = (
     "This mailbox is a Maildir. Whatever changes in it, by whichever program, shows on this page as it happens: "
-    "the page does not poll, it is told over one WebSocket.\n\n"
+    "the page does not poll, it is told over a WebSocket, one for all its tabs.\n\n"
     "Try it: send yourself a test mail, or deliver one from a shell and watch this page.\n"
 )
 
@@ -35,7 +38,7 @@ def compose(settings: WebmailSettings, runtime: Runtime) -> list[Service]:
 
     Raises SettingsError when the settings contradict each other or the Maildir root cannot be used.
     """
-    access = client_access(settings, settings.host, runtime)
+    access = client_access(settings, settings.host, runtime.registry, runtime.health, runtime.pool)
     mailboxes = open_mailboxes(settings.maildir, settings)
     announcer: IngestAnnouncer | None = None
     if settings.ingest_url is not None:
@@ -50,7 +53,8 @@ def compose(settings: WebmailSettings, runtime: Runtime) -> list[Service]:
         gateway_url=settings.gateway_url,
         open_account=_open_account(settings),
     )
-    server = UvicornService("webmail", app, settings.host, settings.port)
+    account = runtime.budget.account("requests", REQUESTS_SHARE)
+    server = UvicornService("webmail", app, settings.host, settings.port, account)
     return [*access.services, *filter(None, [announcer]), server]
 
 
@@ -82,8 +86,8 @@ def open_mailboxes(root: Path, settings: AuthSettings) -> Mailboxes:
                 mailboxes.create(account)
                 welcome = message.compose("Tidings", account, WELCOME_SUBJECT, WELCOME_TEXT, datetime.now(UTC))
                 mailboxes.deliver(account, welcome)
-    except OSError as error:
-        raise SettingsError(f"--maildir {root}: {error.strerror or error}") from None
+    except (OSError, StorageFault) as error:
+        raise SettingsError(f"--maildir {root}: {getattr(error, 'strerror', None) or error}") from None
     return mailboxes
 
 

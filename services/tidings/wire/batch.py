@@ -1,4 +1,9 @@
-"""The batch: the changes of one shard that travel in one log entry. An empty batch is a marker."""
+"""The batch: the changes of one shard that travel in one log entry. An empty batch is a marker. Pure.
+
+A batch of version 2 has no changes and says: anything may have changed in every account of the shard. To programs that
+know only version 1 it is an entry that nobody can read, which they take for a gap: everybody connected for the shard
+is told to resynchronise, and that is what it means.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +15,7 @@ from tidings.errors import BatchError
 from tidings.wire.change import Change
 
 VERSION: Final = 1
+RESET_VERSION: Final = 2
 ID_BYTES: Final = 16
 
 
@@ -27,7 +33,12 @@ class Batch(msgspec.Struct, frozen=True, array_like=True):
     @property
     def is_marker(self) -> bool:
         """Whether this batch only proves that the log delivers."""
-        return not self.changes
+        return not self.changes and not self.is_reset
+
+    @property
+    def is_reset(self) -> bool:
+        """Whether anything may have changed in every account of the shard."""
+        return self.version == RESET_VERSION
 
 
 def marked(batch_id: bytes, *, traced: bool) -> bytes:
@@ -50,15 +61,25 @@ def encode(batch_id: bytes, appended: float, changes: tuple[Change, ...]) -> byt
     return _encoder.encode(Batch(VERSION, batch_id, appended, changes))
 
 
+def encode_reset(batch_id: bytes, appended: float) -> bytes:
+    """Encode a batch that says: anything may have changed in every account of the shard."""
+    return _encoder.encode(Batch(RESET_VERSION, batch_id, appended, ()))
+
+
+def restamped(batch: Batch, appended: float) -> bytes:
+    """The same batch, encoded as one that is handed to the log at another time."""
+    return _encoder.encode(msgspec.structs.replace(batch, appended=appended))
+
+
 def decode(payload: bytes) -> Batch:
     """Decode a log entry.
 
-    Raises BatchError when the payload is not a batch of this version.
+    Raises BatchError when the payload is not a batch of either version.
     """
     try:
         batch = _decoder.decode(payload)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BatchError(f"not a batch: {error}") from error
-    if batch.version != VERSION or len(batch.id) != ID_BYTES:
+    if batch.version not in (VERSION, RESET_VERSION) or len(batch.id) != ID_BYTES:
         raise BatchError(f"batch version {batch.version} with an id of {len(batch.id)} bytes")
     return batch

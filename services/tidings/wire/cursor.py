@@ -1,4 +1,4 @@
-"""The cursor: how far a client has been told, as one opaque string.
+"""The cursor: how far a client has been told, as one opaque string. Pure.
 
 Layout, before unpadded base64url: version byte, shard count (varint), then for each shard of the client's
 accounts in ascending order: shard number (varint), offset (varint), check (4 bytes, of the batch at that offset).
@@ -7,7 +7,9 @@ accounts in ascending order: shard number (varint), offset (varint), check (4 by
 from __future__ import annotations
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Mapping
+from functools import cache
 from typing import Final, NamedTuple
 from zlib import crc32
 
@@ -17,8 +19,10 @@ from tidings.wire.shard import MAX_SHARDS
 VERSION: Final = 1
 CHECK_BYTES: Final = 4
 MAX_CHARS: Final = 8192
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _VARINT_BYTES: Final = 9
 """Enough for 63 bits."""
+_SHORT: Final = [bytes((value,)) for value in range(0x80)]
 
 
 class Position(NamedTuple):
@@ -34,6 +38,8 @@ def check_of(batch_id: bytes) -> bytes:
 
 
 def _varint(value: int) -> bytes:
+    if value <= 0x7F:
+        return _SHORT[value]
     out = bytearray()
     while value > 0x7F:
         out.append(value & 0x7F | 0x80)
@@ -49,7 +55,12 @@ def encode_entry(shard: int, position: Position) -> bytes:
 
 def join(shards: int, entries: bytes) -> str:
     """A cursor from its entries, which the caller has put in ascending order of shard."""
-    return urlsafe_b64encode(bytes((VERSION,)) + _varint(shards) + entries).rstrip(b"=").decode()
+    return b2a_base64(_head(shards) + entries, newline=False).translate(_TO_URL, b"=").decode()
+
+
+@cache
+def _head(shards: int) -> bytes:
+    return bytes((VERSION,)) + _varint(shards)
 
 
 def encode(shards: int, positions: Mapping[int, Position]) -> str:

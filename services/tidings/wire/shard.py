@@ -1,10 +1,10 @@
-"""The shard function. Fixed per installation: publisher and gateway must agree."""
+"""The shard function. Fixed per installation: publisher and gateway must agree. Pure."""
 
 from __future__ import annotations
 
 from zlib import crc32
 
-DEFAULT_SHARDS = 64
+DEFAULT_SHARDS = 16
 MAX_SHARDS = 1024
 
 

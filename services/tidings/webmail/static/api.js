@@ -2,10 +2,14 @@
 
 /**
  * @typedef {{sender: string, subject: string, date: number | null, snippet: string}} Summary
- * @typedef {{id: string, received: number, touched: number, unread: boolean, summary: Summary}} Listed
- * @typedef {{now: number, total: number, unread: number, messages: Listed[]}} Inbox
+ * @typedef {{id: string, received: number, touched: number, unread: boolean, summary: Summary, fault: string | null}}
+ *   Listed a message; `fault` says why its file cannot be read
+ * @typedef {{now: number, total: number, unread: number, left_out: number, offset: number, limit: number,
+ *   messages: Listed[], open: {unread: boolean} | null}} Inbox a page of it; `open` is the message asked about
+ * @typedef {{part: number, name: string, text: string | null}} Body a text to show; null is HTML, which has a URL
+ * @typedef {{part: number, name: string, type: string, size: number, message: boolean}} Attachment
  * @typedef {{sender: string, to: string, subject: string, date: number | null, text: string | null, html: boolean,
- *   attachments: string[], unread: boolean}} Message
+ *   body: Body[], attachments: Attachment[], notes: string[], unread: boolean}} Message
  * @typedef {{account: string, accounts: string[], pushUrl: string}} Session
  */
 
@@ -36,19 +40,34 @@ export class Api {
     this.#query = `?account=${encodeURIComponent(account)}`;
   }
 
-  /** @returns {Promise<Inbox>} */
-  inbox() {
-    return call(`/api/messages${this.#query}`);
+  /**
+   * A page of the inbox.
+   * @param {number} offset how many newer messages come before it
+   * @param {string | null} open a message to be asked about
+   * @returns {Promise<Inbox>}
+   */
+  inbox(offset, open) {
+    return call(`/api/messages${this.#query}&offset=${offset}${open === null ? "" : `&open=${open}`}`);
   }
 
-  /** @param {string} id @returns {Promise<Message>} */
-  read(id) {
-    return call(`/api/messages/${id}${this.#query}`);
+  /**
+   * A message, or the one attached to it that `path` leads to.
+   * @param {string} id
+   * @param {number[]} path
+   * @returns {Promise<Message>}
+   */
+  read(id, path) {
+    return call(`/api/messages/${id}${this.#query}${path.length ? `&part=${path.join(".")}` : ""}`);
   }
 
-  /** @param {string} id */
-  htmlUrl(id) {
-    return `/api/messages/${id}/html${this.#query}`;
+  /** The document of a part that is HTML. @param {string} id @param {number[]} path */
+  htmlUrl(id, path) {
+    return `/api/messages/${id}/html${this.#query}&part=${path.join(".")}`;
+  }
+
+  /** The file that a part is. @param {string} id @param {number[]} path */
+  attachmentUrl(id, path) {
+    return `/api/messages/${id}/attachment${this.#query}&part=${path.join(".")}`;
   }
 
   /** @param {{to: string, subject: string, text: string}} mail */

@@ -21,6 +21,8 @@ export class InboxView {
 
   /** @param {Listed[]} messages newest first @param {string | null} current the one that is open */
   show(messages, current) {
+    const focused = this.focused();
+    const place = focused === null ? -1 : this.#ids().indexOf(focused);
     const kept = new Set(messages.map(({ id }) => id));
     for (const [id, { item }] of this.#rows) {
       if (kept.has(id)) continue;
@@ -30,8 +32,9 @@ export class InboxView {
     messages.forEach((message, index) => {
       const { item, row, parts } = this.#rows.get(message.id) ?? this.#add(message.id);
       const { sender, subject, snippet } = message.summary;
-      parts.sender.textContent = sender || "(no sender)";
-      parts.subject.textContent = subject || "(no subject)";
+      const { fault } = message;
+      parts.sender.textContent = fault === null ? sender || "(no sender)" : "(a file that cannot be read)";
+      parts.subject.textContent = fault === null ? subject || "(no subject)" : fault;
       parts.snippet.textContent = snippet;
       parts.when.textContent = when(message.received);
       parts.spoken.textContent = message.unread ? "unread" : "";
@@ -40,6 +43,40 @@ export class InboxView {
       if (this.#list.children[index] !== item) this.#list.insertBefore(item, this.#list.children[index] ?? null);
     });
     this.#shown = true;
+    if (focused === null) return;
+    // To the one that took its place; a row that was moved has lost the focus, too.
+    const ids = this.#ids();
+    if (ids.length === 0 || this.focused() !== null) return;
+    this.focus(kept.has(focused) ? focused : ids[Math.min(place, ids.length - 1)]);
+  }
+
+  /** @returns {string | null} whose row has the focus */
+  focused() {
+    for (const [id, { row }] of this.#rows) if (row === document.activeElement) return id;
+    return null;
+  }
+
+  /** @param {string} id */
+  focus(id) {
+    const row = this.#rows.get(id)?.row;
+    row?.focus({ preventScroll: true });
+    row?.scrollIntoView({ block: "nearest" });
+  }
+
+  /**
+   * @param {string | null} id
+   * @param {number} step 1: below it, -1: above it
+   * @returns {string | null} the message there; without `id` the first one, null beyond the ends
+   */
+  beside(id, step) {
+    const ids = this.#ids();
+    const place = id === null ? -1 : ids.indexOf(id);
+    return (place < 0 ? ids[0] : ids[place + step]) ?? null;
+  }
+
+  #ids() {
+    const ids = new Map([...this.#rows].map(([id, { item }]) => [/** @type {Element} */ (item), id]));
+    return [...this.#list.children].map((item) => /** @type {string} */ (ids.get(item)));
   }
 
   /** @param {string | null} current */

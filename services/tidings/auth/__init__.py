@@ -1,0 +1,1 @@
+"""Who may listen, publish or look: tokens, keys and claims."""

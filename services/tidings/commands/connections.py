@@ -1,0 +1,7 @@
+"""`tidings connections`: show client connections."""
+
+from __future__ import annotations
+
+from tidings.oncall.service import run_connections as run
+
+__all__ = ["run"]

@@ -1,0 +1,127 @@
+"""The commands: what each does, and where its settings and the function that runs it are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from tidings.ops.settings.fields import Settings
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A command: what it does, and where its settings and the function that runs it are (`run`)."""
+
+    does: str
+    settings: str
+    module: str
+
+    def load_settings(self) -> type[Settings]:
+        """The class of its settings."""
+        module, _, name = self.settings.partition(":")
+        found: type[Settings] = getattr(import_module(module), name)
+        return found
+
+    def load(self) -> Callable[[Settings], int]:
+        """The function that runs it."""
+        found: Callable[[Settings], int] = import_module(self.module).run
+        return found
+
+
+COMMANDS: Final = {
+    "up": Entry(
+        "Run everything in one process.",
+        "tidings.commands.settings:UpSettings",
+        "tidings.commands.up",
+    ),
+    "gateway": Entry(
+        "Push changes to browsers.",
+        "tidings.gateway.settings:GatewaySettings",
+        "tidings.commands.gateway",
+    ),
+    "publisher": Entry(
+        "Take changes from mail storages.",
+        "tidings.publisher.settings:PublisherSettings",
+        "tidings.commands.publisher",
+    ),
+    "webmail": Entry(
+        "Serve a small mail web client.",
+        "tidings.webmail.settings:WebmailSettings",
+        "tidings.commands.webmail",
+    ),
+    "check": Entry(
+        "Tell an installation of changes and see them arrive.",
+        "tidings.check.settings:CheckSettings",
+        "tidings.commands.check",
+    ),
+    "cyrus-notify": Entry(
+        "Take in what Cyrus IMAP tells, for a publisher.",
+        "tidings.publisher.sources.cyrus.settings:CyrusNotifySettings",
+        "tidings.commands.cyrus_notify",
+    ),
+    "resync": Entry(
+        "Have clients look: anything may have changed.",
+        "tidings.check.resync_settings:ResyncSettings",
+        "tidings.commands.resync",
+    ),
+    "postgres-schema": Entry(
+        "Print the SQL of the PostgreSQL outbox.",
+        "tidings.commands.postgres_schema:SchemaSettings",
+        "tidings.commands.postgres_schema",
+    ),
+    "status": Entry(
+        "Show every process, and what is wrong.",
+        "tidings.oncall.settings:StatusSettings",
+        "tidings.commands.status",
+    ),
+    "shards": Entry(
+        "Show the feeds of gateways, by shard.",
+        "tidings.oncall.settings:ShardsSettings",
+        "tidings.commands.shards",
+    ),
+    "connections": Entry(
+        "Show the client connections.",
+        "tidings.oncall.settings:ConnectionsSettings",
+        "tidings.commands.connections",
+    ),
+    "explain": Entry(
+        "Tell an account's story: what it was told, and why not.",
+        "tidings.oncall.settings:ExplainSettings",
+        "tidings.commands.explain",
+    ),
+    "disconnect": Entry(
+        "Close all connections of an account.",
+        "tidings.oncall.settings:DisconnectSettings",
+        "tidings.commands.disconnect",
+    ),
+    "publish": Entry(
+        "Tell a publisher of one change.",
+        "tidings.check.publish_settings:PublishSettings",
+        "tidings.commands.publish",
+    ),
+    "watch": Entry(
+        "Show what clients of an account are told.",
+        "tidings.check.watch_settings:WatchSettings",
+        "tidings.commands.watch",
+    ),
+    "token": Entry(
+        "Make a token, or say why one is refused.",
+        "tidings.oncall.token_settings:TokenSettings",
+        "tidings.commands.token",
+    ),
+    "config": Entry(
+        "Check the settings of a command, or print an example.",
+        "tidings.commands.config_settings:ConfigSettings",
+        "tidings.commands.config",
+    ),
+}
+
+
+def all_variables() -> set[str]:
+    """The environment variables of all commands."""
+    from tidings.ops.settings.fields import variables
+
+    return set().union(*(variables(entry.load_settings()) for entry in COMMANDS.values()))

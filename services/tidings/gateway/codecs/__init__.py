@@ -1,0 +1,1 @@
+"""Pure: bytes to values and back, for each format on the public port."""

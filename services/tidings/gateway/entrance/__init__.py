@@ -1,0 +1,1 @@
+"""From the accept to the upgrade: heads, tokens and the session resource."""

@@ -1,0 +1,1 @@
+"""Readers of the log: a feed and its window for each shard."""

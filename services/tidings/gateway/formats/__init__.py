@@ -1,0 +1,1 @@
+"""Parked connections: a WebSocket, an event stream, a poll."""

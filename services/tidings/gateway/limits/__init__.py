@@ -1,0 +1,1 @@
+"""Pure: how much a client may have, say and hold."""

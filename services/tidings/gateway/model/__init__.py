@@ -1,0 +1,1 @@
+"""Pure: what a connection is, and what it is told."""

@@ -1,0 +1,1 @@
+"""The only sockets of the gateway: the reactor and what it needs."""

@@ -1,0 +1,1 @@
+"""Catching up: what a client has missed, from windows or from the log."""

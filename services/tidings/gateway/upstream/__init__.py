@@ -1,0 +1,1 @@
+"""The JMAP server that this gateway pushes for."""

@@ -1,0 +1,1 @@
+"""What the gateway shows of itself: metrics, traces, pages. Only the service knows this folder."""

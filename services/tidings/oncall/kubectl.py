@@ -1,0 +1,86 @@
+"""The admin ports of pods in a Kubernetes cluster, through `kubectl port-forward`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import re
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, Final
+
+from tidings.errors import CheckFailed
+
+LABEL: Final = "app.kubernetes.io/part-of=tidings"
+GATEWAY_LABEL: Final = f"{LABEL},app.kubernetes.io/component=gateway"
+GATEWAY_PORTS: Final = ("admin",)
+PORTS: Final = (*GATEWAY_PORTS, "webmail-admin")
+"""What the chart calls the admin ports of its containers."""
+FORWARD_SECONDS: Final = 20.0
+_FORWARDING: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d{1,5}) -> \d{1,5}\n")
+
+
+def admin_ports(pods: Any, names: Collection[str] = PORTS) -> Iterator[tuple[str, int]]:
+    """Names of running pods, and their ports of these names, from what `kubectl get pods -o json` says. Pure."""
+    for pod in pods["items"]:
+        if pod["status"].get("phase") != "Running":
+            continue
+        for container in pod["spec"]["containers"]:
+            for port in container.get("ports", ()):
+                if port.get("name") in names:
+                    yield pod["metadata"]["name"], port["containerPort"]
+
+
+@asynccontextmanager
+async def forwarded(namespace: str, *, gateways: bool) -> AsyncIterator[dict[str, str]]:
+    """URLs of the admin ports of all pods in a namespace, or of its `gateways`, by pod and port. Raises CheckFailed."""
+    label = GATEWAY_LABEL if gateways else LABEL
+    pods = json.loads(await _output("get", "pods", "-n", namespace, "-l", label, "-o", "json"))
+    ports = list(admin_ports(pods, GATEWAY_PORTS if gateways else PORTS))
+    if not ports:
+        raise CheckFailed(f"the namespace {namespace} has no running pod with an admin port (kubectl ... -l {label})")
+    async with AsyncExitStack() as stack:
+        forwards = [stack.enter_async_context(_forward(namespace, pod, port)) for pod, port in ports]
+        urls = [await forward for forward in forwards]
+        yield {f"{pod}:{port}": url for (pod, port), url in zip(ports, urls, strict=True)}
+
+
+@asynccontextmanager
+async def _forward(namespace: str, pod: str, port: int) -> AsyncIterator[str]:
+    process = await _start("port-forward", "-n", namespace, f"pod/{pod}", f":{port}")
+    try:
+        yield f"http://127.0.0.1:{await _local_port(process, pod)}"
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.terminate()
+        await process.wait()
+
+
+async def _local_port(process: Process, pod: str) -> int:
+    assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+    try:
+        async with asyncio.timeout(FORWARD_SECONDS):
+            async for line in process.stdout:
+                if found := _FORWARDING.fullmatch(line):
+                    return int(found[1])
+    except TimeoutError:
+        raise CheckFailed(f"kubectl port-forward pod/{pod} does not begin within {FORWARD_SECONDS:g} s") from None
+    raise CheckFailed(f"kubectl port-forward pod/{pod} ended before it began")
+
+
+async def _output(*arguments: str) -> bytes:
+    process = await _start(*arguments)
+    said, _ = await process.communicate()
+    if process.returncode:
+        raise CheckFailed(f"kubectl {' '.join(arguments)} ended with {process.returncode}")
+    return said
+
+
+async def _start(*arguments: str) -> Process:
+    try:
+        # What it has to complain about goes to where ours does.
+        return await asyncio.create_subprocess_exec("kubectl", *arguments, stdin=DEVNULL, stdout=PIPE)
+    except FileNotFoundError:
+        raise CheckFailed("--kube needs the program kubectl, which is not on the PATH") from None

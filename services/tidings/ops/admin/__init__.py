@@ -1,0 +1,1 @@
+"""The admin and the probe listeners, and the dashboard."""

@@ -1,0 +1,1 @@
+"""HTTP that every listener speaks: heads, bounds, credentials, errors."""

@@ -1,0 +1,49 @@
+"""Why somebody could not be reached, or refuses, in words of a person who sees it for the first time.
+
+What others say of it can be shown on a terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+from typing import Final
+
+from tidings.ops.printable import plain
+
+SAID_CHARS: Final = 200
+"""Of what somebody says who refuses."""
+
+
+def reason(error: BaseException) -> str:
+    """The reason at the bottom of an error of a library, or what the library says."""
+    cause: BaseException | None = error
+    while cause is not None:
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not trusted: {cause.verify_message} (SSL_CERT_FILE names other authorities)"
+            case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE" | "HTTP_REQUEST"):
+                return "no TLS is spoken there: is it http://?"
+            case socket.gaierror():
+                return "there is no host of this name"
+            case ConnectionRefusedError():
+                return "nothing listens there"
+            case TimeoutError():
+                return "no answer in time"
+        cause = cause.__cause__ or cause.__context__
+    return plain(str(error)) or type(error).__name__
+
+
+def detail(body: bytes | bytearray) -> str:
+    """What problem details (RFC 9457) say, or the beginning of a body that has none."""
+    try:
+        said = str(json.loads(body)["detail"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        said = body[:SAID_CHARS].decode(errors="replace").strip()
+    return plain(said[:SAID_CHARS]) or "nothing said"
+
+
+def hint(status: int, of: str) -> str:
+    """What a status may mean of somebody who should be a publisher or a gateway."""
+    return f" (is this the URL of a {of}?)" if status in (404, 405) else ""

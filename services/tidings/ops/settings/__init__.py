@@ -1,0 +1,1 @@
+"""Settings: fields, values, the environment and the command line."""

@@ -1,5 +1,0 @@
-"""Several processes on one port: a supervisor, its workers, and one admin endpoint for all of them."""
-
-from tidings.ops.workers.launch import run_workers
-
-__all__ = ["run_workers"]

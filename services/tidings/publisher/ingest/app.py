@@ -1,0 +1,188 @@
+"""The ingest application: whoever is admitted, its body read within bounds, its changes submitted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Final
+
+import structlog
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.routing import Route as Routed
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from asyncio_pprof.traces import Life, life_of, reached
+from tidings.errors import EventError, Problem, RequestRejected
+from tidings.ops.http.bodies import read_body
+from tidings.ops.http.credentials import joined
+from tidings.publisher.accounts import AccountMap
+from tidings.publisher.ingest import problems
+from tidings.publisher.ingest.access import IngestAccess
+from tidings.publisher.ingest.routes import ROUTES, Route
+from tidings.publisher.metrics import PublisherMetrics
+from tidings.wire.change import Change, is_far
+
+MAX_BODY_BYTES: Final = 1024 * 1024
+BODY_SECONDS: Final = 10.0
+"""How long a request's body may take to arrive."""
+
+PROBLEMS_SHOWN: Final = 100
+KNATIVE_PREFER: Final = "reply"
+"""Who prefers a reply takes any body of an answer for one: Knative delivers again what is answered by other than an
+event or nothing (Knative's data plane specification, "Derived (Reply) Events").
+"""
+
+Submit = Callable[[Sequence[Change], Life | None], Awaitable[None]]
+
+_log = structlog.get_logger()
+
+
+def create_app(
+    submit: Submit,
+    access: IngestAccess,
+    metrics: PublisherMetrics,
+    accounts: AccountMap,
+    unmapped: Callable[[int], None],
+    routes: Sequence[Route] = ROUTES,
+    body_seconds: float = BODY_SECONDS,
+) -> FastAPI:
+    """The application. `submit` returns when the changes are safe, and raises LogError when they are not.
+
+    `unmapped` hears of how many changes had a login without an account.
+    """
+    routed: list[BaseRoute] = [
+        Routed(
+            route.path,
+            _Endpoint(route, submit, access, metrics, accounts, unmapped, body_seconds),
+            methods=[route.method],
+        )
+        for route in routes
+    ]
+    accounting = Middleware(_Accounting, metrics=metrics, faults={route.path: route.fault for route in routes})
+    return FastAPI(
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        routes=routed,
+        middleware=[accounting],
+        exception_handlers=problems.HANDLERS,
+    )
+
+
+class _Endpoint:
+    """What is done about a request to one path.
+
+    An ASGI application and no function of FastAPI's: that spent as much on a request of one change as all of the rest.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        submit: Submit,
+        access: IngestAccess,
+        metrics: PublisherMetrics,
+        accounts: AccountMap,
+        unmapped: Callable[[int], None],
+        body_seconds: float,
+    ) -> None:
+        self._route = route
+        self._submit = submit
+        self._access = access
+        self._metrics = metrics
+        self._accounts = accounts
+        self._unmapped = unmapped
+        self._body_seconds = body_seconds
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Decoded once: a look into starlette's headers costs as much as that.
+        fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]]
+        headers = joined(fields)
+        accepted = await self._take(Request(scope, receive), fields, headers)
+        if headers.get("prefer", "").lower() == KNATIVE_PREFER:
+            answer = Response(status_code=202)
+        else:
+            answer = Response(b'{"accepted":%d}' % accepted, 202, media_type="application/json")
+        await answer(scope, receive, send)
+
+    async def _take(self, request: Request, fields: Sequence[tuple[str, str]], headers: Mapping[str, str]) -> int:
+        """How many changes of a request are safe."""
+        route, scope = self._route, request.scope
+        try:
+            if not route.signed:
+                self._access.admit(headers)
+                reached(scope, "authenticated")
+            changes = await self._read_changes(request, fields)
+        except RequestRejected as error:
+            self._access.refusals.refused(error.reason)
+            raise
+        found = self._accounts.mapped(changes)
+        if len(found) < len(changes):
+            self._unmapped(len(changes) - len(found))
+            if route.names is not None:
+                raise _unmapped(changes, self._accounts, route.names)
+        self._metrics.far_times += sum(map(is_far, found))
+        reached(scope, "validated, waits for its batch")
+        await self._submit(found, life_of(scope))
+        route.taken(found)
+        return len(found)
+
+    async def _read_changes(self, request: Request, fields: Sequence[tuple[str, str]]) -> list[Change]:
+        """What a request tells. Its body is gone before it waits for anything: what waits is counted without it."""
+        ingested = time.time()
+        body = await _read_body(request, self._body_seconds)
+        reached(request.scope, "body")
+        return self._route.parse(fields, body, ingested)
+
+
+def _unmapped(changes: Sequence[Change], accounts: AccountMap, names: str) -> EventError:
+    """Names the changes whose logins have no account."""
+    without = [index for index, change in enumerate(changes) if accounts.rules.account_of(change.account) is None]
+    said = tuple(Problem(index, names, "has no account in --account-map") for index in without[:PROBLEMS_SHOWN])
+    return EventError(422, "no event was taken: see problems", said)
+
+
+async def _read_body(request: Request, seconds: float) -> bytes:
+    """The body. Raises EventError: 413 when it is too long, and 408 when it is too slow."""
+    try:
+        async with asyncio.timeout(seconds):
+            too_long = EventError(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
+            return await read_body(request, MAX_BODY_BYTES, too_long)
+    except TimeoutError:
+        raise EventError(408, f"the body did not arrive within {seconds:g} s") from None
+
+
+class _Accounting:
+    """Counts answers by status, and turns a fault of ours into a status that is logged once and tells nothing.
+
+    `faults` is that status for each path.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: PublisherMetrics, faults: Mapping[str, int]) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._faults = faults
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                self._metrics.requests[str(status)] += 1
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as error:  # noqa: BLE001 - a fault of ours ends one request
+            self._metrics.failures.labels("ingest").inc()
+            _log.exception("request failed", method=scope["method"], path=scope["path"], error=repr(error))
+            if not status:
+                failed = self._faults.get(scope["path"], 500)
+                await problems.answer(failed, "the publisher failed; its log says why")(scope, receive, sending)

@@ -1,0 +1,1 @@
+"""Any IMAP server: told of by NOTIFY or IDLE, compared by STATUS."""

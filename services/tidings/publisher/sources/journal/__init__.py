@@ -1,0 +1,1 @@
+"""Changes that a program beside a mail server has kept on disk."""
