@@ -9,23 +9,15 @@ from pathlib import Path
 import pytest
 from pydantic.fields import FieldInfo
 
-from tidings.check.settings import CheckSettings
-from tidings.cli import UpSettings
-from tidings.gateway.settings import GatewaySettings
-from tidings.ops.settings import ENV_PREFIX, Settings, is_secret, parse
-from tidings.publisher.settings import PublisherSettings
-from tidings.webmail.settings import WebmailSettings
+from tidings.commands import table
+from tidings.ops.settings.common import parse
+from tidings.ops.settings.environment import ENV_PREFIX
+from tidings.ops.settings.fields import Settings, called, is_secret
 from tidings.wire import cloudevents, cursor
 from tidings.wire.shard import DEFAULT_SHARDS, shard_of
 
 ROOT = Path(__file__).resolve().parents[2]
-COMMANDS: dict[str, type[Settings]] = {
-    "up": UpSettings,
-    "gateway": GatewaySettings,
-    "publisher": PublisherSettings,
-    "webmail": WebmailSettings,
-    "check": CheckSettings,
-}
+COMMANDS: dict[str, type[Settings]] = {name: entry.load_settings() for name, entry in table.COMMANDS.items()}
 
 
 def documented(text: str) -> dict[str, dict[str, tuple[str, str]]]:
@@ -34,7 +26,7 @@ def documented(text: str) -> dict[str, dict[str, tuple[str, str]]]:
     commands: list[str] = []
     for line in text.splitlines():
         if line.startswith("## "):
-            commands = [name for name in re.findall(r"`(\w+)`", line) if name in COMMANDS]
+            commands = [name for name in re.findall(r"`([\w-]+)`", line) if name in COMMANDS]
         elif line.startswith("| ") and f"`{ENV_PREFIX}" in line:
             flag, variable, default, _ = (cell.strip().strip("`") for cell in line.strip("|").split("|"))
             for command in commands:
@@ -46,7 +38,7 @@ def documented(text: str) -> dict[str, dict[str, tuple[str, str]]]:
 def expected(settings: type[Settings]) -> dict[str, tuple[str, str]]:
     return {
         f"{ENV_PREFIX}{name.upper()}": (
-            "-" if is_secret(settings, name) else f"--{name.replace('_', '-')}",
+            "-" if is_secret(settings, name) else called(settings, name),
             shown(field),
         )
         for name, field in settings.model_fields.items()
@@ -76,7 +68,7 @@ def test_help_lists_the_flags_that_are_documented(command: str, capsys: pytest.C
     with pytest.raises(SystemExit):
         parse(COMMANDS[command], command, ["--help"])
     options = re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE)
-    flags = [flag for flag, _ in expected(COMMANDS[command]).values() if flag != "-"]
+    flags = [flag for flag, _ in expected(COMMANDS[command]).values() if flag.startswith("--")]
     assert sorted(options) == sorted(flags)
 
 
@@ -86,6 +78,10 @@ def test_help_explains_every_setting(command: str) -> None:
     assert unexplained == []
 
 
+NO_SETTINGS = {"TIDINGS_BUS_PASSWORD", "TIDINGS_GATEWAY_PORT", "TIDINGS_SERVICE_HOST", "TIDINGS_MAX_CONECTIONS"}
+"""Variables that are written of because they are none: the compose file's, Kubernetes's, and one that is misspelt."""
+
+
 def written_variables() -> list[tuple[str, str]]:
     """TIDINGS_* variables in documentation and deployment files: (file, variable)."""
     pages = [
@@ -93,10 +89,11 @@ def written_variables() -> list[tuple[str, str]]:
         *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("charts/*/README.md"),
         *ROOT.glob("deploy/*/README.md"),
+        *ROOT.glob("examples/README.md"),
         *ROOT.glob("docker/*"),
     ]
     found = {(page.name, name) for page in pages for name in re.findall(rf"{ENV_PREFIX}[A-Z_]+\b", page.read_text())}
-    return sorted(found - {("compose.yaml", "TIDINGS_BUS_PASSWORD")})
+    return sorted((page, name) for page, name in found if name not in NO_SETTINGS)
 
 
 @pytest.mark.parametrize(("page", "variable"), written_variables())
@@ -137,6 +134,7 @@ def links() -> list[tuple[Path, str]]:
         *ROOT.glob("docs/**/*.md"),
         *ROOT.glob("charts/*/README.md"),
         *ROOT.glob("deploy/*/README.md"),
+        *ROOT.glob("examples/README.md"),
     ]
     found = [(page, target) for page in pages for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())]
     return [(page, target) for page, target in found if not re.match(r"[a-z]+:", target)]

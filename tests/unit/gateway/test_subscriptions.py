@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import time
 from collections import defaultdict
@@ -9,17 +10,20 @@ from collections.abc import Mapping, Sequence
 import pytest
 
 from tests.support.connections import connection_of
-from tests.support.waiting import eventually
+from tests.support.sink import FakeSink
+from tests.support.waiting import eventually, within
 from tidings.bus.memory import MemoryLog
-from tidings.gateway import demand
-from tidings.gateway import subscriptions as module
-from tidings.gateway.connection import Connection
-from tidings.gateway.hub import Hub
-from tidings.gateway.pending import Pending, ResyncReason
+from tidings.gateway.feeds import pool as demand
+from tidings.gateway.feeds.window import Window
+from tidings.gateway.hub.hub import Hub
+from tidings.gateway.model.changes import ANYTHING, Changed, Told
+from tidings.gateway.model.connection import Connection
+from tidings.gateway.model.pending import ResyncReason
+from tidings.gateway.resume.resumes import FORGED_SECONDS
 from tidings.gateway.subscriptions import Subscriptions
-from tidings.gateway.told import Changed, Told
-from tidings.gateway.window import Window
+from tidings.ops.budget import Budget
 from tidings.wire import cursor
+from tidings.wire.change import Change
 from tidings.wire.cursor import Position
 from tidings.wire.shard import shard_of
 
@@ -61,29 +65,33 @@ class Reader:
     def change(self, offset: int, account: str, **states: str) -> None:
         told = [Told(account, states, None)]
         position = Position(offset, b"batc")
-        self.window.append(position, time.time(), told)
+        self.window.append(position, time.time(), [Change(account, dict(states), "FlagsSet", "1", "test")])
         self._owner.subscriptions.batch(self.shard, position, told, time.monotonic())
 
 
-class World:
+class World(FakeSink):
     """Subscriptions with a real hub; frames are remembered."""
 
-    def __init__(self, resync_rate: float = 0.0) -> None:
+    def __init__(self, resync_rate: float = 0.0, room: int = 0) -> None:
+        super().__init__()
+        self.turned_away: list[Connection] = []
         self.frames: defaultdict[Connection, list[dict[str, object]]] = defaultdict(list)
         self.readers: dict[int, Reader] = {}
         self.outcomes: list[str] = []
         self.failed: list[tuple[Connection, str]] = []
+        self.held = Budget(room).account("resumes")
         self.hub = Hub(
             shards=SHARDS,
             interval=0.0,
             budget=1.0,
             sink=self,
-            observer=self,
+            witness=self,
             clock=time.monotonic,
             unknown_state=lambda: "new",
+            waiting=self.held,
         )
         self.subscriptions = Subscriptions(
-            MemoryLog(SHARDS), self.hub, self.make, lambda: "new", resync_rate, self.hear_outcome
+            MemoryLog(SHARDS), self.hub, self.make, lambda: "new", resync_rate, self.hear_outcome, self.held
         )
         self.form = self.subscriptions.form(None, encode)
 
@@ -94,13 +102,8 @@ class World:
         self.readers[shard] = reader = Reader(self, shard)
         return reader
 
-    def send(self, connections: Sequence[Connection], frame: bytes) -> None:
-        for connection in connections:
-            self.frames[connection].append(json.loads(frame))
-
-    def send_each(self, connections: Sequence[Connection], frames: Sequence[bytes]) -> None:
-        for connection, frame in zip(connections, frames, strict=True):
-            self.send([connection], frame)
+    def hear(self, connection: Connection, frame: bytes) -> None:
+        self.frames[connection].append(json.loads(frame))
 
     def finish(self, connections: Sequence[Connection], *, changed: bool) -> None:
         for connection in connections:
@@ -111,25 +114,15 @@ class World:
             self.failed.append((connection, repr(error)))
             self.subscriptions.unsubscribe(connection)
 
-    def is_blocked(self, connection: Connection) -> bool:
-        return False
+    def turn_away(self, connection: Connection) -> None:
+        self.turned_away.append(connection)
+        self.subscriptions.left(connection)
 
     def defer(self) -> None:
         asyncio.get_running_loop().call_soon(self.hub.drain)
 
     def cool(self, due: float) -> None:
         raise AssertionError("no coalescing here")
-
-    def written(self, connections: Sequence[Connection], now: float, pending: Pending) -> None:
-        pass
-
-    def written_each(
-        self, connections: Sequence[Connection], now: float, told: Sequence[Told], consumed: float
-    ) -> None:
-        pass
-
-    def merged(self, connection: Connection, account: str, count: int) -> None:
-        pass
 
     def reader(self, account: str) -> Reader:
         return self.readers[shard_of(account, SHARDS)]
@@ -179,6 +172,7 @@ async def test_a_fault_with_one_that_resynchronises_leaves_nobody_else_waiting(
     for each in (first, second):
         world.subscriptions.subscribe(each, world.form, None)
     world.reader("alice").go_live()
+    await eventually(lambda: world.frames[first] and world.frames[second])
     release = world.hub.release
 
     def fail(connection: Connection) -> None:
@@ -187,7 +181,7 @@ async def test_a_fault_with_one_that_resynchronises_leaves_nobody_else_waiting(
         release(connection)
 
     monkeypatch.setattr(world.hub, "release", fail)
-    world.subscriptions.gap(shard_of("alice", SHARDS))
+    world.subscriptions.gap(shard_of("alice", SHARDS), ResyncReason.GAP)
     await eventually(lambda: len(world.frames[second]) == 2)
     assert world.failed == [(first, "KeyError('a fault')")]
 
@@ -216,7 +210,7 @@ async def test_a_proof_says_nothing_of_a_cursor_that_came_later() -> None:
 
 
 async def test_a_proof_that_outlives_its_feed_ends_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.demand.LINGER_SECONDS", 0.0)
+    monkeypatch.setattr("tidings.gateway.feeds.pool.LINGER_SECONDS", 0.0)
     world, stays = World(), connection_of("alice")
     world.subscriptions.subscribe(stays, world.form, None)
     world.reader("alice").go_live()
@@ -224,12 +218,12 @@ async def test_a_proof_that_outlives_its_feed_ends_quietly(monkeypatch: pytest.M
     for each in asking:
         world.subscriptions.subscribe(each, world.form, since(5))
         await asyncio.sleep(0)
-    (proof,) = (task for task in asyncio.all_tasks() if "_prove" in repr(task.get_coro()))
+    (proof,) = (task for task in asyncio.all_tasks() if task.get_name().startswith("proof-"))
     for each in (stays, *asking):
         world.subscriptions.unsubscribe(each)
     await eventually(lambda: not world.reader("alice").running and not world.subscriptions.feeds)
     world.reader("alice").proof.set()
-    async with asyncio.timeout(5):
+    async with within(5):
         await proof
 
 
@@ -254,12 +248,19 @@ async def test_a_second_subscription_replaces_the_first() -> None:
     assert [frame["changed"] for frame in world.frames[one]] == [{}, {}, {"alice": {"Mailbox": "2"}}]
 
 
-async def test_equal_wishes_share_a_form(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_equal_wishes_share_a_form_for_as_long_as_somebody_has_it() -> None:
     world = World()
     assert world.subscriptions.form(None, encode) is world.form
-    monkeypatch.setattr(module, "MAX_FORMS", 1)
     types = frozenset({"Email"})
-    assert world.subscriptions.form(types, encode) is not world.subscriptions.form(types, encode)
+    kept = world.subscriptions.form(types, encode)
+    before = world.held.held
+    for number in range(2_000):
+        world.subscriptions.form(frozenset({f"Odd{number}"}), encode)
+    assert world.held.held == before
+    assert world.subscriptions.form(types, encode) is kept
+    assert world.subscriptions.form(types, encode, greets=False) is not kept
+    del kept
+    assert world.held.held < before
 
 
 async def test_two_accounts_are_missed_each_by_itself() -> None:
@@ -291,12 +292,63 @@ async def test_a_gap_resynchronises_everybody_of_the_shard_and_nobody_else() -> 
         world.subscriptions.subscribe(one, world.form, None)
     world.reader("alice").go_live()
     world.reader(ELSEWHERE).go_live()
-    world.subscriptions.gap(shard_of("alice", SHARDS))
+    world.subscriptions.gap(shard_of("alice", SHARDS), ResyncReason.GAP)
     await eventually(lambda: len(world.frames[here]) == 2)
     assert world.frames[here][-1]["changed"] == {"alice": dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
     assert len(world.frames[there]) == 1
     assert world.subscriptions.resyncs.told[ResyncReason.GAP] == 1
     assert world.outcomes[-1] == "resync: gap"
+
+
+ANYTHING_CHANGED = {ANYTHING: "1-0-x"}
+RESYNC = {"alice": dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
+
+
+async def test_whoever_is_connected_is_told_to_look_when_anything_may_have_changed() -> None:
+    world, here, there = World(), connection_of("alice"), connection_of(ELSEWHERE)
+    for one in (here, there):
+        world.subscriptions.subscribe(one, world.form, None)
+    world.reader("alice").go_live()
+    world.reader(ELSEWHERE).go_live()
+    world.reader("alice").change(1, "alice", **ANYTHING_CHANGED)
+    await eventually(lambda: len(world.frames[here]) == 2)
+    assert world.frames[here][-1] == {"changed": RESYNC, "cursor": cursor_at(1)}
+    assert len(world.frames[there]) == 1
+    assert world.subscriptions.resyncs.told[ResyncReason.SOURCE] == 1
+    assert world.outcomes[-1] == "resync: source"
+
+
+async def test_it_is_told_of_other_types_too_but_rings_for_no_new_mail() -> None:
+    world, one = World(), connection_of("alice")
+    form = world.subscriptions.form(frozenset({"EmailDelivery", "Quota"}), encode)
+    world.subscriptions.subscribe(one, form, None)
+    world.reader("alice").go_live()
+    world.reader("alice").change(1, "alice", **ANYTHING_CHANGED)
+    await eventually(lambda: len(world.frames[one]) == 2)
+    assert world.frames[one][-1]["changed"] == {"alice": {"Quota": "new"}}
+
+
+async def test_who_was_away_meanwhile_is_told_to_look_at_the_pace_of_resyncs() -> None:
+    world, first, many = World(resync_rate=20.0), connection_of("alice"), [connection_of("alice") for _ in range(6)]
+    world.subscriptions.subscribe(first, world.form, None)
+    reader = world.reader("alice")
+    reader.go_live()
+    reader.change(1, "alice", Email="1")
+    reader.change(2, "alice", **ANYTHING_CHANGED)
+    reader.change(3, "alice", Email="3")
+    await eventually(lambda: len(world.frames[first]) == 3)
+    begun = time.monotonic()
+    for one in many:
+        world.subscriptions.subscribe(one, world.form, cursor_at(1))
+    await eventually(lambda: all(world.frames[one] for one in many))
+    assert time.monotonic() - begun >= 2 / 20.0
+    assert all(world.frames[one][0]["changed"] == RESYNC for one in many)
+    assert world.subscriptions.resyncs.told[ResyncReason.SOURCE] == 7
+    later = connection_of("alice")
+    world.subscriptions.subscribe(later, world.form, cursor_at(2))
+    await eventually(lambda: world.frames[later])
+    assert world.frames[later][0]["changed"] == {"alice": {"Email": "3"}}
+    await world.subscriptions.stop()
 
 
 async def test_a_feed_outlives_its_last_connection_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,7 +361,7 @@ async def test_a_feed_outlives_its_last_connection_for_a_while(monkeypatch: pyte
     await asyncio.sleep(0.1)
     assert world.subscriptions.feeds == {reader.shard: reader}, "somebody came back"
     world.subscriptions.unsubscribe(two)
-    async with asyncio.timeout(5):
+    async with within(5):
         while reader.running:
             await asyncio.sleep(0.01)
     assert not world.subscriptions.feeds
@@ -366,8 +418,8 @@ async def test_resyncs_have_a_pace_and_who_waits_is_matched_meanwhile() -> None:
     world.reader("alice").go_live()
     await eventually(lambda: all(len(world.frames[one]) == 1 for one in many))
     begun = time.monotonic()
-    world.subscriptions.gap(shard_of("alice", SHARDS))
-    world.subscriptions.gap(shard_of("alice", SHARDS))
+    world.subscriptions.gap(shard_of("alice", SHARDS), ResyncReason.GAP)
+    world.subscriptions.gap(shard_of("alice", SHARDS), ResyncReason.GAP)
     assert len(world.subscriptions.resyncs) == 6, "one place for each"
     world.reader("alice").change(1, "alice", Mailbox="1")
     assert all(len(world.frames[one]) == 1 for one in many)
@@ -384,7 +436,7 @@ async def test_who_subscribes_again_while_it_waits_for_its_turn_is_answered_once
     world, one = World(resync_rate=20.0), connection_of("alice")
     world.subscriptions.subscribe(one, world.form, None)
     world.reader("alice").go_live()
-    world.subscriptions.gap(shard_of("alice", SHARDS))
+    world.subscriptions.gap(shard_of("alice", SHARDS), ResyncReason.GAP)
     world.subscriptions.subscribe(one, world.form, "nonsense")
     assert len(world.frames[one]) == 1
     await eventually(lambda: len(world.frames[one]) == 2)
@@ -400,3 +452,162 @@ async def test_more_missed_types_than_are_kept_become_a_resync() -> None:
     world.reader("alice").change(1, "alice", **{f"Type{number}": "1" for number in range(200)})
     world.subscriptions.subscribe(back, world.form, cursor_at(0, b"mark"))
     assert world.frames[back][0]["changed"] == {"alice": dict.fromkeys(("Email", "Mailbox", "Thread"), "new")}
+
+
+def forged(number: int) -> str:
+    return cursor_at(10**9 + number)
+
+
+@pytest.fixture
+def _no_markers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.resume.proofs.PAUSE_SECONDS", 0.0)
+
+
+async def test_while_the_log_takes_nothing_a_client_keeps_one_resume_however_often_it_asks() -> None:
+    world, first = World(), connection_of("alice")
+    world.subscriptions.subscribe(first, world.form, None)
+    world.reader("alice").go_live()
+    idle = world.held.held
+    asks = connection_of("alice")
+    world.subscriptions.subscribe(asks, world.form, forged(0))
+    await eventually(lambda: world.reader("alice").proofs)
+    once = world.held.held
+    assert once > idle
+    kept = kept_objects()
+    for number in range(1, 500):
+        world.subscriptions.subscribe(asks, world.form, forged(number))
+        await asyncio.sleep(0)
+    assert world.held.held == once
+    assert len(world.subscriptions.resumes) == 1
+    assert kept_objects() <= kept + 1
+    world.subscriptions.left(asks)
+    assert world.held.held == idle
+    assert kept_objects() < kept, "nothing is kept of who has left, though the proof goes on"
+    assert world.reader("alice").proofs == 1
+    await world.subscriptions.stop()
+
+
+def kept_objects() -> int:
+    gc.collect()
+    return sum(type(thing).__name__ in ("_Resume", "Seeker") for thing in gc.get_objects())
+
+
+async def test_what_a_cursor_says_of_others_is_not_kept() -> None:
+    world, one = World(), connection_of("alice")
+    positions = {shard: Position(0, b"mark") for shard in range(SHARDS)}
+    world.subscriptions.subscribe(one, world.form, cursor.encode(SHARDS, positions))
+    world.reader("alice").go_live()
+    assert world.frames[one][0]["changed"] == {}
+    assert world.outcomes == ["nothing_missed"]
+
+
+@pytest.mark.usefixtures("_no_markers")
+async def test_forged_cursors_are_paced_and_others_of_the_shard_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.resume.toll.BURST_SECONDS", 3 * FORGED_SECONDS)
+    world, forger, honest = World(), connection_of("alice"), connection_of(NEIGHBOUR)
+    world.subscriptions.subscribe(forger, world.form, None)
+    reader = world.reader("alice")
+    reader.go_live()
+    reader.proof.set()
+    answers, number = 1, 0
+    while forger not in world.subscriptions.resumes.toll:
+        number += 1
+        world.subscriptions.subscribe(forger, world.form, forged(number))
+        await eventually(
+            lambda: len(world.frames[forger]) > answers or forger in world.subscriptions.resumes.toll  # noqa: B023
+        )
+        answers = len(world.frames[forger])
+    assert number == 5, "four were over the burst"
+    assert reader.proofs == 4
+    back = connection_of("alice")
+    world.subscriptions.subscribe(back, world.form, forged(0))
+    assert back in world.subscriptions.resumes.toll, "by connecting again nobody is cheaper"
+    ours = connection_of("alice")
+    world.subscriptions.subscribe(ours, world.form, cursor_at(0, b"mark"))
+    assert world.frames[ours][0]["changed"] == {}, "what costs nothing does not wait"
+    world.subscriptions.subscribe(honest, world.form, position_of(NEIGHBOUR, 7))
+    await eventually(lambda: world.frames[honest])
+    assert reader.proofs == 5
+    await world.subscriptions.stop()
+
+
+NEIGHBOUR = next(
+    name for name in map(str, range(1000)) if shard_of(name, SHARDS) == shard_of("alice", SHARDS) and name != "alice"
+)
+
+
+def position_of(account: str, offset: int) -> str:
+    return cursor.encode(SHARDS, {shard_of(account, SHARDS): Position(offset, b"batc")})
+
+
+@pytest.mark.usefixtures("_no_markers")
+async def test_a_crowd_of_one_account_pays_once_for_a_log_that_was_recreated() -> None:
+    world, crowd = World(), [connection_of("alice") for _ in range(200)]
+    world.subscriptions.subscribe(connection_of("alice"), world.form, None)
+    reader = world.reader("alice")
+    reader.go_live()
+    for one in crowd:
+        world.subscriptions.subscribe(one, world.form, forged(0))
+    reader.proof.set()
+    await eventually(lambda: all(world.frames[one] for one in crowd))
+    again = connection_of("alice")
+    world.subscriptions.subscribe(again, world.form, forged(0))
+    await eventually(lambda: world.frames[again])
+    assert reader.proofs <= 3
+    await world.subscriptions.stop()
+
+
+async def test_who_has_no_room_is_turned_away_and_who_is_there_stays() -> None:
+    world = World(room=20_000)
+    there = [connection_of("alice") for _ in range(5)]
+    for one in there:
+        world.subscriptions.subscribe(one, world.form, None)
+    late: list[Connection] = []
+    while not world.turned_away:
+        late.append(connection_of("alice"))
+        world.subscriptions.subscribe(late[-1], world.form, None)
+        assert len(late) < 100
+    assert world.turned_away == late[-1:]
+    assert world.held.held <= world.held.limit
+    world.reader("alice").go_live()
+    await eventually(lambda: all(world.frames[one] for one in (*there, *late[:-1])))
+    world.subscriptions.subscribe(late[-1], world.form, None)
+    assert world.frames[late[-1]], "there is room again"
+
+
+async def test_the_accounts_of_a_subscription_are_counted_and_given_back() -> None:
+    world = World()
+    many = connection_of(*(f"account{number}" for number in range(64)))
+    before = world.held.held
+    world.subscriptions.subscribe(many, world.form, None)
+    subscribed = world.held.held
+    assert subscribed > before + 64 * len("account00")
+    world.subscriptions.subscribe(many, world.form, None)
+    assert world.held.held == subscribed
+    world.subscriptions.left(many)
+    assert world.held.held == before
+    await world.subscriptions.stop()
+
+
+async def test_what_waits_for_a_turn_to_resynchronise_is_counted() -> None:
+    world, one = World(resync_rate=0.001), connection_of("alice", ELSEWHERE)
+    world.subscriptions.subscribe(connection_of("alice", ELSEWHERE), world.form, "nonsense")
+    for account in ("alice", ELSEWHERE):
+        world.reader(account).go_live()
+    await eventually(lambda: not len(world.subscriptions.resyncs))
+    before = world.held.held
+    world.subscriptions.subscribe(one, world.form, "nonsense")
+    assert one in world.subscriptions.resyncs
+    assert world.held.held > before
+    world.subscriptions.left(one)
+    assert world.held.held == before
+    await world.subscriptions.stop()
+
+
+async def test_what_is_held_for_whom_is_told_until_the_answer() -> None:
+    world, one = World(), connection_of("alice")
+    before = world.held.held
+    world.subscriptions.subscribe(one, world.form, None)
+    assert world.subscriptions.resumes.holdings() == [(one, world.held.held - before)]
+    world.reader("alice").go_live()
+    assert world.subscriptions.resumes.holdings() == []

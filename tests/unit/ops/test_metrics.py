@@ -3,7 +3,7 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidings.ops.metrics import HotMetrics, PlainHistogram, new_registry
+from tidings.ops.metrics import HotMetrics, PlainHistogram, added, merges, new_registry
 
 
 def test_plain_values_are_read_when_scraped() -> None:
@@ -12,10 +12,10 @@ def test_plain_values_are_read_when_scraped() -> None:
     counts = {"a": 1}
     open_now = 3
     metrics.counter("made", "Made.", lambda: counts["a"])
-    metrics.gauge("open", "Open.", lambda: open_now)
+    metrics.gauge("open", "Open.", lambda: open_now, merged=added)
     metrics.labelled_counter("closed", "Closed.", ["reason"], lambda: counts)
     parked: dict[tuple[str, ...], float] = {("poll", "idle"): 7}
-    metrics.labelled_gauge("parked", "Parked.", ["format", "state"], lambda: parked)
+    metrics.labelled_gauge("parked", "Parked.", ["format", "state"], lambda: parked, merged=added)
     assert registry.get_sample_value("made_total") == 1
     counts["b"] = 5
     open_now = 4
@@ -41,3 +41,14 @@ def test_a_histogram_counts_as_the_client_librarys_would() -> None:
 def test_every_process_tells_of_itself_in_a_format_that_parses() -> None:
     families = {family.name for family in text_string_to_metric_families(generate_latest(new_registry()).decode())}
     assert {"process_resident_memory_bytes", "process_cpu_seconds", "python_info"} <= families
+
+
+def test_each_gauge_says_how_it_merges() -> None:
+    registry = new_registry()
+    metrics = HotMetrics(registry)
+    metrics.gauge("least", "Least.", lambda: 0, merged=min)
+    metrics.labelled_gauge("furthest", "Furthest.", ["shard"], dict, merged=max)
+    metrics.counter("made", "Made.", lambda: 0)
+    declared = merges(registry)
+    assert (declared["least"], declared["furthest"], declared["process_start_time_seconds"]) == (min, max, max)
+    assert declared.keys() == {metric.name for metric in registry.collect() if metric.type == "gauge"}

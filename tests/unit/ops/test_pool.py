@@ -9,6 +9,7 @@ from threading import Event, current_thread
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.support.waiting import patient
 from tidings.errors import Overloaded
 from tidings.ops.pool import WorkerPool
 
@@ -39,7 +40,7 @@ async def test_it_gives_back_what_the_function_does_in_a_thread(pool: WorkerPool
 
 async def test_a_full_pool_is_an_answer(pool: WorkerPool, registry: CollectorRegistry) -> None:
     go_on = Event()
-    calls = [asyncio.create_task(pool.run(lambda: go_on.wait(DEADLINE))) for _ in range(3)]
+    calls = [asyncio.create_task(pool.run(lambda: go_on.wait(patient(DEADLINE)))) for _ in range(3)]
     await asyncio.sleep(0)
     assert registry.get_sample_value("tidings_pool_running") == 1
     assert registry.get_sample_value("tidings_pool_queued") == 2
@@ -66,7 +67,7 @@ async def test_waits_for_a_thread_are_told_from_begin_to_end(registry: Collector
     pool = WorkerPool(registry, 1, 2, begin)
     try:
         go_on = Event()
-        first = asyncio.create_task(pool.run(lambda: go_on.wait(DEADLINE)))
+        first = asyncio.create_task(pool.run(lambda: go_on.wait(patient(DEADLINE))))
         await asyncio.sleep(0)
         assert told == []
         second = asyncio.create_task(pool.run(lambda: list(told)))

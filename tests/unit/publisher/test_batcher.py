@@ -2,22 +2,26 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import NoReturn
 
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tests.support.publisher import batch_lives, eventually
-from tidings.bus.log import ChangeLog, Entry, Start
-from tidings.errors import LogError, LogFull, LogUnavailable, SettingsError
+from tests.support.publisher import batch_traces, eventually
+from tests.support.waiting import within
+from tidings.bus.log import ChangeLog, Entry, Start, Take
+from tidings.errors import LogError, LogFull, LogUnavailable, SettingsError, SpoolUnavailable
+from tidings.ops.budget import Budget, Level
 from tidings.publisher.batcher import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MAX_WAITING_CHANGES, Batcher
 from tidings.publisher.metrics import PublisherMetrics, SpoolMetrics
-from tidings.publisher.spool import Spool
-from tidings.publisher.spool_file import Contents, SpoolFile
-from tidings.publisher.spool_file import Entry as SpoolEntry
+from tidings.publisher.spool.file import Contents, SpoolFile
+from tidings.publisher.spool.file import Entry as SpoolEntry
+from tidings.publisher.spool.spool import Spool
 from tidings.wire.batch import Batch, decode
-from tidings.wire.change import Change
+from tidings.wire.change import EVERY_ACCOUNT, Change, anything_changed, held_bytes
 from tidings.wire.shard import shard_of
 
 SHARDS = 4
@@ -30,6 +34,8 @@ class FakeLog:
     shards = SHARDS
     can_append = True
     can_read = True
+    down: Mapping[str, str] = MappingProxyType({})
+    alarm: str | None = None
 
     def __init__(self) -> None:
         self.appended: list[tuple[int, Batch, int]] = []
@@ -49,12 +55,15 @@ class FakeLog:
             self._held.append(outcome)
             await outcome
 
+    async def follow(self, shard: int, start: Start, take: Take) -> NoReturn:
+        raise NotImplementedError
+
     def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
         raise NotImplementedError
 
     async def attempts(self, count: int) -> None:
         """Wait until so many appends were tried."""
-        async with asyncio.timeout(5):
+        async with within(5):
             while len(self.appended) < count:
                 self._changed.clear()
                 await self._changed.wait()
@@ -101,7 +110,7 @@ def registry() -> CollectorRegistry:
 
 @pytest.fixture
 async def batcher(log: ChangeLog, clock: Clock, registry: CollectorRegistry) -> AsyncIterator[Batcher]:
-    batcher = Batcher(log, PublisherMetrics(registry), batch_lives(), clock=clock)
+    batcher = Batcher(log, PublisherMetrics(registry), batch_traces(), clock=clock)
     await batcher.start()
     yield batcher
     await batcher.stop()
@@ -111,6 +120,24 @@ def change(account: str, number: int | str, source: str = "test") -> Change:
     return Change(account, {"Email": None}, "MessageNew", str(number), source)
 
 
+async def test_a_change_of_every_account_goes_to_every_shard_by_itself(batcher: Batcher, log: FakeLog) -> None:
+    log.holding = True
+    first = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    everybody = anything_changed(EVERY_ACCOUNT, source="test", event_id="1", ingested=1.0)
+    then = await submitted(batcher, change(ALICE, 2), everybody, change(ALICE, 3))
+    log.holding = False
+    log.settle()
+    await asyncio.gather(first, then)
+    mine = [batch for shard, batch, _ in log.appended if shard == shard_of(ALICE, SHARDS)]
+    assert [(batch.is_reset, [change.id for change in batch.changes]) for batch in mine[1:]] == [
+        (False, ["2"]),
+        (True, []),
+        (False, ["3"]),
+    ]
+    assert {shard for shard, batch, _ in log.appended if batch.is_reset} == set(range(SHARDS))
+
+
 async def submitted(batcher: Batcher, *changes: Change) -> asyncio.Task[None]:
     """A submit that has handed its changes over."""
     task = asyncio.create_task(batcher.submit(changes))
@@ -118,8 +145,16 @@ async def submitted(batcher: Batcher, *changes: Change) -> asyncio.Task[None]:
     return task
 
 
+async def held(batcher: Batcher, log: FakeLog) -> asyncio.Task[None]:
+    """The submit of alice's first change, whose batch the log neither confirms nor refuses yet."""
+    log.holding = True
+    task = await submitted(batcher, change(ALICE, 1))
+    await log.attempts(1)
+    return task
+
+
 async def outcome(task: asyncio.Task[None]) -> type[BaseException] | None:
-    async with asyncio.timeout(5):
+    async with within(5):
         try:
             await task
         except LogError as error:
@@ -160,9 +195,7 @@ async def test_what_arrives_before_the_confirm_is_the_next_batch(batcher: Batche
 
 
 async def test_shards_do_not_wait_for_each_other(batcher: Batcher, log: FakeLog) -> None:
-    log.holding = True
-    alice = await submitted(batcher, change(ALICE, 1))
-    await log.attempts(1)
+    alice = await held(batcher, log)
     log.holding = False
     await batcher.submit([change(BOB, 2)])
     assert not alice.done()
@@ -197,9 +230,7 @@ async def test_a_batch_is_bounded_in_bytes(batcher: Batcher, log: FakeLog) -> No
 async def test_an_unconfirmed_batch_is_appended_once_more_with_its_id(
     batcher: Batcher, log: FakeLog, registry: CollectorRegistry
 ) -> None:
-    log.holding = True
-    task = await submitted(batcher, change(ALICE, 1))
-    await log.attempts(1)
+    task = await held(batcher, log)
     log.settle(LogUnavailable("returned"))
     await log.attempts(2)
     log.settle()
@@ -212,9 +243,7 @@ async def test_an_unconfirmed_batch_is_appended_once_more_with_its_id(
 async def test_a_batch_fails_after_one_retry_and_takes_down_what_waits_behind_it(
     batcher: Batcher, log: FakeLog, registry: CollectorRegistry
 ) -> None:
-    log.holding = True
-    first = await submitted(batcher, change(ALICE, 1))
-    await log.attempts(1)
+    first = await held(batcher, log)
     behind = await submitted(batcher, change(ALICE, 2))
     both = await submitted(batcher, change(BOB, 3), change(ALICE, 4))
     await log.attempts(2)
@@ -233,9 +262,7 @@ async def test_a_batch_fails_after_one_retry_and_takes_down_what_waits_behind_it
 
 
 async def test_a_batch_that_waited_too_long_is_not_retried(batcher: Batcher, log: FakeLog, clock: Clock) -> None:
-    log.holding = True
-    task = await submitted(batcher, change(ALICE, 1))
-    await log.attempts(1)
+    task = await held(batcher, log)
     clock.now += 3
     log.settle(LogUnavailable("not confirmed"))
     assert await outcome(task) is LogUnavailable
@@ -243,9 +270,7 @@ async def test_a_batch_that_waited_too_long_is_not_retried(batcher: Batcher, log
 
 
 async def test_a_submitter_that_goes_away_breaks_nobody(batcher: Batcher, log: FakeLog) -> None:
-    log.holding = True
-    first = await submitted(batcher, change(ALICE, 1))
-    await log.attempts(1)
+    first = await held(batcher, log)
     gone = await submitted(batcher, change(ALICE, 2))
     stays = await submitted(batcher, change(ALICE, 3))
     gone.cancel()
@@ -260,9 +285,7 @@ async def test_a_submitter_that_goes_away_breaks_nobody(batcher: Batcher, log: F
 
 
 async def test_a_failure_after_the_submitter_went_away_is_nobodys(batcher: Batcher, log: FakeLog, clock: Clock) -> None:
-    log.holding = True
-    gone = await submitted(batcher, change(ALICE, 1))
-    await log.attempts(1)
+    gone = await held(batcher, log)
     gone.cancel()
     clock.now += 3
     log.settle(LogUnavailable("not confirmed"))
@@ -298,12 +321,55 @@ async def test_a_bound_on_bytes_too(batcher: Batcher, log: FakeLog) -> None:
     assert await outcome(first) is None
 
 
+async def test_nothing_is_taken_while_memory_is_short(log: FakeLog, registry: CollectorRegistry) -> None:
+    budget = Budget(100_000)
+    batcher = Batcher(log, PublisherMetrics(registry), batch_traces(), waiting=budget.account("waiting"))
+    await batcher.start()
+    budget.level = Level.TIGHT
+    with pytest.raises(LogFull, match="memory"):
+        await batcher.submit([change(ALICE, 1)])
+    budget.level = Level.CALM
+    await batcher.submit([change(ALICE, 1)])
+
+
+async def test_what_waits_is_counted_in_the_budget_of_the_process(log: FakeLog, registry: CollectorRegistry) -> None:
+    budget = Budget(100_000)
+    waiting = budget.account("waiting")
+    batcher = Batcher(log, PublisherMetrics(registry), batch_traces(), waiting=waiting)
+    await batcher.start()
+    log.holding = True
+    tasks = [await submitted(batcher, change(ALICE, 1)) for _ in range(10)]
+    one = waiting.held / 10
+    assert one > held_bytes(change(ALICE, 1))
+    budget.account("others").add(100_000 - waiting.held)
+    with pytest.raises(LogFull):
+        await batcher.submit([change(ALICE, 2)])
+    assert waiting.held == 10 * one
+    log.holding = False
+    log.settle()
+    assert [await outcome(task) for task in tasks] == [None] * 10
+    assert waiting.held == 0
+    await batcher.stop()
+
+
+async def test_what_failed_waits_no_longer(log: FakeLog, registry: CollectorRegistry, clock: Clock) -> None:
+    waiting = Budget().account("waiting")
+    batcher = Batcher(log, PublisherMetrics(registry), batch_traces(), clock=clock, waiting=waiting)
+    await batcher.start()
+    log.holding = True
+    tasks = [await submitted(batcher, change(ALICE, number)) for number in range(3)]
+    await log.attempts(1)
+    clock.now += 3
+    log.settle(LogUnavailable("not confirmed"))
+    assert [await outcome(task) for task in tasks] == [LogUnavailable] * 3
+    assert waiting.held == 0
+    await batcher.stop()
+
+
 async def test_a_fault_in_the_log_is_counted_and_ends_only_what_waits(
     batcher: Batcher, log: FakeLog, registry: CollectorRegistry
 ) -> None:
-    log.holding = True
-    task = await submitted(batcher, change(ALICE, 1))
-    await log.attempts(1)
+    task = await held(batcher, log)
     log.settle(ZeroDivisionError())
     assert await outcome(task) is LogUnavailable
     log.holding = False
@@ -312,9 +378,7 @@ async def test_a_fault_in_the_log_is_counted_and_ends_only_what_waits(
 
 
 async def test_stop_waits_for_the_confirm_and_takes_no_more(batcher: Batcher, log: FakeLog) -> None:
-    log.holding = True
-    task = await submitted(batcher, change(ALICE, 1))
-    await log.attempts(1)
+    task = await held(batcher, log)
     stopping = asyncio.create_task(batcher.stop())
     await asyncio.sleep(0)
     with pytest.raises(LogUnavailable):
@@ -327,9 +391,7 @@ async def test_stop_waits_for_the_confirm_and_takes_no_more(batcher: Batcher, lo
 
 async def test_stop_does_not_wait_forever(batcher: Batcher, log: FakeLog, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.publisher.batcher.DRAIN_SECONDS", 0.01)
-    log.holding = True
-    task = await submitted(batcher, change(ALICE, 1))
-    await log.attempts(1)
+    task = await held(batcher, log)
     await batcher.stop()
     assert await outcome(task) is LogUnavailable
 
@@ -348,7 +410,7 @@ class TestWithASpool:
     async def batcher(
         self, log: ChangeLog, spool: Spool, clock: Clock, registry: CollectorRegistry
     ) -> AsyncIterator[Batcher]:
-        batcher = Batcher(log, PublisherMetrics(registry), batch_lives(), spool, clock)
+        batcher = Batcher(log, PublisherMetrics(registry), batch_traces(), spool, clock)
         await batcher.start()
         yield batcher
         await batcher.stop()
@@ -374,9 +436,7 @@ class TestWithASpool:
     async def test_an_unconfirmed_batch_is_spooled_with_its_id(
         self, batcher: Batcher, log: FakeLog, spool: Spool
     ) -> None:
-        log.holding = True
-        task = await submitted(batcher, change(ALICE, 1))
-        await log.attempts(1)
+        task = await held(batcher, log)
         behind = await submitted(batcher, change(ALICE, 2))
         log.settle(LogUnavailable("not confirmed"))
         assert [await outcome(task), await outcome(behind)] == [None, None]
@@ -400,7 +460,7 @@ class TestWithASpool:
     async def test_nothing_overtakes_what_a_disk_that_fails_may_have_kept(
         self, batcher: Batcher, log: FakeLog, spool: Spool, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tidings.publisher.spool.MENDED_SECONDS", 0.01)
+        monkeypatch.setattr("tidings.publisher.spool.spool.MENDED_SECONDS", 0.01)
         write = SpoolFile.write
 
         def fail_late(file: SpoolFile, stored: Iterable[SpoolEntry], discarded: Iterable[int]) -> float | None:
@@ -415,10 +475,10 @@ class TestWithASpool:
         with monkeypatch.context() as patched:
             patched.setattr(SpoolFile, "write", fail_late)
             patched.setattr(SpoolFile, "open", unreadable)
-            with pytest.raises(LogUnavailable):
+            with pytest.raises(SpoolUnavailable):
                 await batcher.submit([change(ALICE, 1)])
             log.can_append = True
-            with pytest.raises(LogUnavailable):
+            with pytest.raises(SpoolUnavailable):
                 await batcher.submit([change(ALICE, 2)])
         assert log.appended == []
         await eventually(lambda: spool.accepts)
@@ -437,9 +497,7 @@ class TestWithASpool:
     async def test_a_fault_in_the_log_is_not_spooled_away(
         self, batcher: Batcher, log: FakeLog, spool: Spool, registry: CollectorRegistry
     ) -> None:
-        log.holding = True
-        task = await submitted(batcher, change(ALICE, 1))
-        await log.attempts(1)
+        task = await held(batcher, log)
         log.settle(ZeroDivisionError())
         assert await outcome(task) is LogUnavailable
         assert registry.get_sample_value("tidings_publisher_failures_total", {"part": "batcher"}) == 1

@@ -12,8 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.support.broker import free_ports
-from tidings.ops.listener import UvicornService
+from tests.support.ports import free_ports
+from tidings.ops.budget import Budget
+from tidings.ops.http.serving import UvicornService
 from tidings.webmail.announcer import IngestAnnouncer, SourceAnnouncer
 
 
@@ -24,7 +25,11 @@ class Ingest:
         self.status = 202
         self.requests: list[tuple[Request, bytes]] = []
         self.server = UvicornService(
-            "ingest", Starlette(routes=[Route("/v1/changes", self._take, methods=["POST"])]), "127.0.0.1", 0
+            "ingest",
+            Starlette(routes=[Route("/v1/changes", self._take, methods=["POST"])]),
+            "127.0.0.1",
+            0,
+            Budget().account("requests"),
         )
 
     async def _take(self, request: Request) -> Response:

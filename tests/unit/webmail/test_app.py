@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import mailbox
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -12,11 +13,12 @@ import jwt
 import pytest
 from prometheus_client import CollectorRegistry
 
-from tidings.ops.auth import Gatekeeper, NoAuthentication
-from tidings.ops.claims import Claims
+from asyncio_pprof.traces import Family
+from tests.support.waiting import patient
+from tidings.auth.claims import Claims
+from tidings.auth.gatekeeper import Gatekeeper, NoAuthentication
+from tidings.auth.verifying import SecretAuthentication
 from tidings.ops.pool import WorkerPool
-from tidings.ops.requests import Family
-from tidings.ops.verifying import SecretAuthentication
 from tidings.webmail.announcer import Event
 from tidings.webmail.app import client_directory, create_app
 from tidings.webmail.bodies import MAX_BODY_BYTES
@@ -116,10 +118,12 @@ async def test_the_page_and_its_parts_are_served_without_anything_inline_or_remo
         ("/static/style.css", "text/css"),
         ("/static/icon.svg", "image/svg"),
         ("/client/tidings.js", "javascript"),
+        ("/client/src/client.js", "javascript"),
     ):
         part = await http.get(path)
         assert part.status_code == 200
         assert kind in part.headers["content-type"]
+        assert part.headers["cache-control"] == "no-cache"
     assert (await http.get("/client/tidings.js")).content == (client_directory() / "tidings.js").read_bytes()
 
 
@@ -185,6 +189,90 @@ async def test_a_message_is_read_without_its_html_which_is_a_document_of_its_own
     assert document.headers["content-security-policy"] == DOCUMENT_POLICY
     assert document.headers["cache-control"] == "no-store"
     assert "<p>rich</p>" in document.text
+
+
+MIXED = (
+    b"Subject: outer\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nfirst\n"
+    b"--b\nContent-Type: text/html\n\n<p>one</p>\n"
+    b"--b\nContent-Type: text/html\n\n<p>two</p>\n--b\nContent-Type: message/rfc822\n\nSubject: inner\n"
+    b"Content-Type: multipart/mixed; boundary=c\n\n--c\nContent-Type: text/html\n\n<p>three</p>\n--c\n"
+    b'Content-Type: text/html; name="a/\xc3\xa4.html"\nContent-Transfer-Encoding: base64\n\n'
+    b"PHNjcmlwdD4=\n--c--\n--b--\n"
+)
+
+
+async def test_the_parts_of_a_message_are_told_in_order_and_attached_mails_are_opened(
+    http: httpx.AsyncClient, box: mailbox.Maildir
+) -> None:
+    box.add(MIXED)
+    path = f"/api/messages/{await only_id(http)}"
+    message = (await http.get(path)).json()
+    assert [part["text"] for part in message["body"]] == ["first", None, None]
+    assert (message["text"], message["html"], message["notes"]) == ("first", True, [])
+    (attached,) = message["attachments"]
+    assert (attached["name"], attached["message"]) == ("inner", True)
+    for part, text in zip(message["body"][1:], ("one", "two"), strict=True):
+        assert f"<p>{text}</p>" in (await http.get(f"{path}/html", params={"part": part["part"]})).text
+    assert "<p>one</p>" in (await http.get(f"{path}/html")).text
+    assert "<p>" not in (await http.get(f"{path}/html", params={"part": 99})).text
+
+    inside = {"part": attached["part"]}
+    inner = (await http.get(path, params=inside)).json()
+    assert (inner["subject"], inner["unread"], len(inner["body"])) == ("inner", True, 1)
+    document = f"{attached['part']}.{inner['body'][0]['part']}"
+    assert "<p>three</p>" in (await http.get(f"{path}/html", params={"part": document})).text
+
+    (file,) = inner["attachments"]
+    kept = await http.get(f"{path}/attachment", params={"part": f"{attached['part']}.{file['part']}"})
+    assert kept.content == b"<script>"
+    assert kept.headers["content-type"] == "application/octet-stream"
+    assert kept.headers["content-disposition"] == "attachment; filename*=UTF-8''a_%C3%A4.html"
+    assert kept.headers["content-security-policy"] == "default-src 'none'; sandbox"
+    assert kept.headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("?part=x", 400),
+        ("?part=1.", 400),
+        ("?part=-1", 400),
+        ("?part=" + ".".join("1" * 11), 400),
+        ("?part=12345", 400),
+        ("/html?part=1.x", 400),
+        ("/attachment", 400),
+        ("/attachment?part=99", 404),
+        ("?part=1", 404),
+    ],
+)
+async def test_a_part_that_is_not_there_is_a_problem(
+    http: httpx.AsyncClient, box: mailbox.Maildir, query: str, status: int
+) -> None:
+    box.add(MIXED)
+    assert_problem(await http.get(f"/api/messages/{await only_id(http)}{query}"), status, "")
+
+
+async def test_an_inbox_is_had_by_pages(http: httpx.AsyncClient, box: mailbox.Maildir) -> None:
+    box.add(b"Subject: only\n\nx")
+    page = (await http.get("/api/messages", params={"offset": 200, "open": await only_id(http)})).json()
+    assert (page["total"], page["offset"], page["limit"], page["left_out"]) == (1, 0, 200, 0)
+    assert page["open"] == {"unread": True}
+    assert [message["summary"]["subject"] for message in page["messages"]] == ["only"]
+    for wrong in ("-1", "x", "1e3", "9" * 10):
+        assert_problem(await http.get("/api/messages", params={"offset": wrong}), 400, "offset")
+
+
+async def test_a_fault_of_the_storage_is_told(
+    http: httpx.AsyncClient, box: mailbox.Maildir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    box.add(b"Subject: x\n\nx")
+    path = f"/api/messages/{await only_id(http)}"
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "unlink", refuse)
+    assert_problem(await http.delete(path), 403, "Permission denied")
 
 
 async def test_writing_delivers_flags_deletes_and_announces(
@@ -285,7 +373,7 @@ async def test_what_is_not_there_is_a_problem(http: httpx.AsyncClient, method: s
 
 async def test_who_asks_while_the_pool_is_full_is_told_to_try_again(http: httpx.AsyncClient, pool: WorkerPool) -> None:
     go_on = threading.Event()
-    taken = [asyncio.create_task(pool.run(lambda: go_on.wait(10))) for _ in range(2)]
+    taken = [asyncio.create_task(pool.run(lambda: go_on.wait(patient(10)))) for _ in range(2)]
     await asyncio.sleep(0)
     answer = await http.get("/api/messages")
     assert_problem(answer, 503, "try again")

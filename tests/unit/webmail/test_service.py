@@ -7,10 +7,11 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+from tidings.auth.settings import AuthSettings
 from tidings.errors import SettingsError
-from tidings.ops.lifecycle import Runtime
-from tidings.ops.listener import UvicornService
-from tidings.ops.settings import AuthSettings, parse
+from tidings.ops.http.serving import UvicornService
+from tidings.ops.process.runtime import new_runtime
+from tidings.ops.settings.common import parse
 from tidings.webmail.service import compose, open_mailboxes
 from tidings.webmail.settings import WebmailSettings
 
@@ -48,7 +49,7 @@ def test_a_root_that_cannot_be_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_without_tokens_it_does_not_serve_the_network(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"--auth none on 0\.0\.0\.0"):
-        compose(settings(tmp_path, host="0.0.0.0"), Runtime())
+        compose(settings(tmp_path, host="0.0.0.0"), new_runtime())
 
 
 @pytest.mark.parametrize("url", ["ftp://x", "http://", "http://u:p@x", "http://x/path", "http://x?q"])
@@ -59,8 +60,8 @@ def test_urls_of_other_services_are_bases(url: str) -> None:
 
 
 async def test_it_serves_on_a_port_of_its_own(tmp_path: Path) -> None:
-    *announcers, server = compose(settings(tmp_path, ingest_url="http://127.0.0.1:1"), Runtime())
-    assert [service.name for service in announcers] == ["announcer"]
+    *announcers, server = compose(settings(tmp_path, ingest_url="http://127.0.0.1:1"), new_runtime())
+    assert [service.name for service in announcers] == ["refusals of clients", "announcer"]
     assert isinstance(server, UvicornService)
     await server.start()
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as http:

@@ -6,7 +6,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tidings.errors import BatchError
-from tidings.wire.batch import ID_BYTES, VERSION, Batch, decode, encode, is_traced, marked
+from tidings.wire.batch import (
+    ID_BYTES,
+    RESET_VERSION,
+    VERSION,
+    Batch,
+    decode,
+    encode,
+    encode_reset,
+    is_traced,
+    marked,
+    restamped,
+)
 from tidings.wire.change import Change
 
 ID = bytes(range(ID_BYTES))
@@ -47,6 +58,20 @@ def test_the_encoding_never_changes() -> None:
     assert encode(ID, 1.0, (made,)) == payload
 
 
+def test_a_reset_is_no_marker_and_stays_one_when_it_is_stamped_again() -> None:
+    reset = decode(encode_reset(ID, 1.0))
+    assert reset == Batch(RESET_VERSION, ID, 1.0, ())
+    assert reset.is_reset
+    assert not reset.is_marker
+    assert decode(restamped(reset, 2.0)) == Batch(RESET_VERSION, ID, 2.0, ())
+    assert not decode(encode(ID, 1.0, ())).is_reset
+
+
+def test_what_is_stamped_again_is_otherwise_the_same() -> None:
+    made = Change("alice", {"Email": "s1"}, "MessageNew", "1", "maildir", None, 2.0)
+    assert restamped(decode(encode(ID, 1.0, (made,))), 3.0) == encode(ID, 3.0, (made,))
+
+
 @given(st.binary())
 def test_garbage_is_no_batch(payload: bytes) -> None:
     with pytest.raises(BatchError):
@@ -77,7 +102,7 @@ def test_a_truncated_batch_is_an_error(changes: tuple[Change, ...], data: st.Dat
     [
         b"",
         encode(ID, 1.0, ()) + b"\xc0",
-        msgspec.msgpack.encode([VERSION + 1, ID, 1.0, []]),
+        msgspec.msgpack.encode([RESET_VERSION + 1, ID, 1.0, []]),
         msgspec.msgpack.encode([VERSION, ID[1:], 1.0, []]),
         msgspec.msgpack.encode([VERSION, ID, 1.0, [["alice"]]]),
         # A string that is not UTF-8, and arrays and maps that announce 2^32-1 members.

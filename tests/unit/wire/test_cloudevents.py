@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from tidings.errors import EventError, Problem
 from tidings.wire.change import Change
 from tidings.wire.cloudevents import BATCHED, MAX_EVENTS, MAX_PROBLEMS, STRUCTURED, parse
+from tidings.wire.jsonbody import MAX_NESTED
 
 NEW = {
     "specversion": "1.0",
@@ -171,12 +172,26 @@ def test_a_batch_is_an_array() -> None:
 
 
 def test_structured_mode_is_one_object() -> None:
-    assert refused(STRUCTURED, [NEW]).problems == (Problem(0, "", "must be a JSON object"),)
+    for body in ([NEW], None):
+        assert refused(STRUCTURED, body).problems == (Problem(0, "", "must be a JSON object"),)
+
+
+def test_a_null_among_others_is_refused() -> None:
+    assert refused(BATCHED, [NEW, None]).problems == (Problem(1, "", "must be a JSON object"),)
 
 
 def test_more_events_than_a_request_may_have_is_413() -> None:
     assert len(take(BATCHED, [NEW] * MAX_EVENTS)) == MAX_EVENTS
     assert refused(BATCHED, [NEW] * (MAX_EVENTS + 1)).status == 413
+
+
+def test_more_objects_and_arrays_than_a_request_may_have_is_400_before_it_is_decoded() -> None:
+    detail = "the body holds more than 128000 objects and arrays"
+    for opening in (b"{", b"["):
+        for content_type, headers in ((STRUCTURED, []), (BATCHED, []), ("application/json", CE)):
+            assert refused(content_type, opening * (MAX_NESTED + 1), *headers).detail == detail
+    (change,) = take(STRUCTURED, {**NEW, "data": {"changed": {"Email": "s"}, "other": [{}] * (MAX_NESTED - 10)}})
+    assert change.changed == {"Email": "s"}
 
 
 def test_one_bad_event_refuses_all_and_every_bad_one_is_named() -> None:

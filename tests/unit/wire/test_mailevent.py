@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.growth import cpu_seconds
 from tidings.errors import Problem
-from tidings.wire.change import DATA_TYPES, Change, account_fault, data_type_fault, state_fault
+from tidings.wire.change import DATA_TYPES, Change, account_fault, anything_changed, data_type_fault, state_fault
 from tidings.wire.mailevent import read
 
 NEW: dict[str, object] = {
@@ -47,6 +50,24 @@ def test_every_known_event_name_is_enough(name: str) -> None:
     assert tuple(change(type=f"mail.{name}").changed) == DATA_TYPES[name]
 
 
+def test_that_anything_may_have_changed_needs_no_states_and_takes_none() -> None:
+    found = change(type="mail.accountchanged", time="1970-01-01T00:00:09Z", data={"changed": {"Quota": "7"}})
+    assert found == anything_changed(
+        "alice@example.test", source="/dovecot/imap1", event_id="42", ingested=17.5, time=9.0
+    )
+
+
+@pytest.mark.parametrize("name", ["MailboxUnsubscribe", "mailboxunsubscribe", "MAILBOXUNSUBSCRIBE"])
+def test_event_names_compare_without_case_and_are_kept_as_rfc_5423_spells_them(name: str) -> None:
+    found = change(type=f"mail.{name}")
+    assert found.event == "MailboxUnSubscribe"
+    assert found.changed == {"Mailbox": None}
+
+
+def test_names_of_others_keep_their_spelling() -> None:
+    assert change(type="mail.messageMOVE", data={"changed": {"Email": None}}).event == "messageMOVE"
+
+
 def test_states_win_over_the_event_name() -> None:
     data = {"changed": {"Email": "s1", "CalendarEvent": None}, "snippet": "secret", "from": {"a": [1]}}
     assert change(data=data).changed == {"Email": "s1", "CalendarEvent": None}
@@ -85,6 +106,10 @@ def test_a_null_attribute_is_an_unset_one() -> None:
         ("1970-01-01T00:00:00.123456789Z", 0.123456),
         ("2016-12-31T23:59:60Z", 1483228799.0),
         ("0001-01-01T00:00:00+14:00", -62135647200.0),
+        ("0001-01-01T00:00:00Z", -62135596800.0),
+        ("0000-12-31T23:59:59Z", -62135596801.0),
+        ("0000-02-29T00:00:00Z", -62135596800.0 - 307 * 86_400),
+        ("9999-12-31T23:59:59-23:59", 253402387139.0),
     ],
 )
 def test_time_is_rfc_3339(text: str, seconds: float) -> None:
@@ -106,6 +131,7 @@ def test_time_is_rfc_3339(text: str, seconds: float) -> None:
         1.5,
         True,
         [],
+        f"2026-01-01T00:00:00.{'1' * 60}Z",
     ],
 )
 def test_any_other_time_is_refused(text: object) -> None:
@@ -159,6 +185,34 @@ def test_a_missing_attribute_is_named(name: str) -> None:
 )
 def test_what_is_wrong_is_said(members: dict[str, object], problem: Problem) -> None:
     assert read(0, {**NEW, **members}, 0.0) == [problem]
+
+
+class Unread(dict[str, object]):
+    """Fails whoever looks at a member."""
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("looked at")
+
+    items = keys = values = __iter__  # type: ignore[assignment]
+
+
+def test_of_too_many_data_types_none_is_looked_at() -> None:
+    changed = Unread({str(number): number for number in range(70_000)})
+    assert read(0, {**NEW, "data": {"changed": changed}}, 0.0) == [
+        Problem(0, "data.changed", "must name at most 32 data types")
+    ]
+
+
+def seconds(text: str) -> float:
+    """How long an event is looked at whose every text is this one, at the best."""
+    event = {**dict.fromkeys(NEW, text), "time": text, "data": {"changed": {text: text}}}
+    return cpu_seconds([lambda: read(0, event, 0.0)] * 5)
+
+
+@pytest.mark.parametrize("text", ["x", "é", "\x00", "1", ".", "mail."])
+def test_what_is_too_long_is_refused_for_its_length(text: str) -> None:
+    """The first million characters are not looked at."""
+    assert seconds(text * 1_000_000) < 10 * seconds(text * 2_000) + 0.005
 
 
 def test_32_data_types_are_taken() -> None:

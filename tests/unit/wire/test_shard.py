@@ -23,7 +23,7 @@ def test_a_shard_is_in_range(account: str, shards: int) -> None:
 
 def test_accounts_spread_over_all_shards() -> None:
     counts = [0] * DEFAULT_SHARDS
-    for number in range(64 * 100):
+    for number in range(DEFAULT_SHARDS * 100):
         counts[shard_of(f"user{number}@example.org", DEFAULT_SHARDS)] += 1
     assert min(counts) > 50
     assert max(counts) < 200
