@@ -14,8 +14,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.support.gateway import RunningGateway, running_gateway
+from tests.support.waiting import patient
 from tidings.bus import memory
-from tidings.gateway import parked, window
+from tidings.gateway.feeds import window
+from tidings.gateway.net import listener
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
 
@@ -39,7 +41,7 @@ class Lone:
 
     def _ask(self, *question: object) -> Any:
         self._pipe.send(question)
-        assert self._pipe.poll(ANSWER_SECONDS), f"no answer to {question[0]}"
+        assert self._pipe.poll(patient(ANSWER_SECONDS)), f"no answer to {question[0]}"
         return self._pipe.recv()
 
     def publish(self, changes: list[tuple[str, dict[str, str | None]]]) -> None:
@@ -98,8 +100,8 @@ class _Answers:
         return sys.getallocatedblocks(), _resident()
 
     async def end_blocked(self) -> None:
-        parked.WRITE_SECONDS = 0.0  # type: ignore[misc]
-        reactor = self._gateway.service._parts[0]  # type: ignore[attr-defined]
+        listener.WRITE_SECONDS = 0.0  # type: ignore[misc]
+        reactor = self._gateway.service._parts.lot.reactor  # type: ignore[attr-defined]
         for connection in reactor.connections():
             reactor.reschedule(connection, 0.0)
 
@@ -123,7 +125,8 @@ async def _answer(pipe: Pipe) -> None:
 def _run(pipe: Pipe) -> None:
     # What is kept of the past, for those who come back, would hide what is kept for those who do not read.
     memory.MAX_ENTRIES = 4
-    window.MAX_CHANGES = 100  # type: ignore[misc]
+    window.PART_CHANGES = 0  # type: ignore[misc]
+    window.MAX_PARTS = 4  # type: ignore[misc]
     asyncio.run(_answer(pipe))
 
 
@@ -135,10 +138,10 @@ def lone_gateway() -> Iterator[Lone]:
     process = context.Process(target=_run, args=(theirs,), daemon=True)
     process.start()
     try:
-        assert ours.poll(START_SECONDS), "the gateway did not start"
+        assert ours.poll(patient(START_SECONDS)), "the gateway did not start"
         yield Lone(ours, ours.recv())
         ours.send(("end",))
-        process.join(START_SECONDS)
+        process.join(patient(START_SECONDS))
         assert process.exitcode == 0
     finally:
         process.kill()

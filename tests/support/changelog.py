@@ -12,7 +12,7 @@ from aio_pika import Connection
 from aio_pika.abc import AbstractChannel
 from aio_pika.connection import make_url
 
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promised, within
 from tidings.bus.log import ChangeLog, Entry, Start
 from tidings.errors import LogError, LogUnavailable, ReadLost
 
@@ -40,7 +40,7 @@ async def opened(log: ChangeLog) -> AsyncIterator[ChangeLog]:
     try:
         yield log
     finally:
-        async with asyncio.timeout(CLOSE_SECONDS):
+        async with asyncio.timeout(promised(CLOSE_SECONDS)):
             await log.close()
 
 
@@ -51,7 +51,7 @@ async def ready(log: ChangeLog) -> None:
 
 async def append_at_last(log: ChangeLog, shard: int, payload: bytes, seconds: float = 15.0) -> None:
     """Append, again for as long as the log is unavailable."""
-    async with asyncio.timeout(seconds):
+    async with within(seconds):
         while True:
             try:
                 return await log.append(shard, payload)
@@ -89,7 +89,7 @@ class Reader:
 
     async def until(self, count: int, seconds: float = 15.0) -> None:
         """Return once that many entries are here; fail when cut off before or in the time."""
-        async with asyncio.timeout(seconds):
+        async with within(seconds):
             while len(self.entries) < count:
                 assert not self._task.done(), f"{len(self.entries)} of {count} entries, then {self.ended!r}"
                 self._progress.clear()
@@ -97,7 +97,7 @@ class Reader:
 
     async def until_cut_off(self, seconds: float = 15.0) -> ReadLost:
         """Return the ReadLost that ended the reading."""
-        async with asyncio.timeout(seconds):
+        async with within(seconds):
             await asyncio.wait({self._task})
         assert isinstance(self.ended, ReadLost)
         return self.ended

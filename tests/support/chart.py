@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import helm_python as helm
 import yaml
+
+from tests.support.kubernetes import cluster
+from tests.support.rendered import NAMESPACE, RELEASE, Rendered
 
 ROOT = Path(__file__).resolve().parents[2]
 UMBRELLA = ROOT / "deploy" / "helm"
 TIDINGS = ROOT / "charts" / "tidings"
 RABBITMQ = ROOT / "charts" / "rabbitmq"
-RELEASE = "tidings"
-NAMESPACE = "mail"
-
-Object = dict[str, Any]
-
 UMBRELLA_VALUES: dict[str, tuple[str, ...]] = {
     "values.yaml": (),
     "values-dev.yaml": ("values-dev.yaml",),
@@ -48,37 +47,17 @@ def load(path: Path) -> dict[str, Any]:
     return values
 
 
-@dataclass(frozen=True)
-class Rendered:
-    """The objects of a release, and what Helm prints."""
+@cache
+def _config() -> helm.Config:
+    """A cluster without anything in it, which is there until the process ends."""
+    stack = ExitStack()
+    atexit.register(stack.close)
+    return stack.enter_context(cluster()).config
 
-    objects: list[Object]
-    notes: str
 
-    @classmethod
-    def of_files(cls, files: Mapping[str, str]) -> Self:
-        """What Helm rendered, by template."""
-        # Helm prints the notes of the chart itself, and of no chart in it.
-        notes = min((name for name in files if name.endswith("NOTES.txt")), key=len)
-        manifests = (text for name, text in files.items() if not name.endswith("NOTES.txt"))
-        return cls([each for text in manifests for each in yaml.safe_load_all(text) if each], files[notes])
-
-    def of(self, kind: str) -> list[Object]:
-        """The objects of a kind."""
-        return [each for each in self.objects if each["kind"] == kind]
-
-    def get(self, kind: str, name: str) -> Object:
-        """The object of this kind and name, which has to be there once."""
-        (found,) = (each for each in self.of(kind) if each["metadata"]["name"] == name)
-        return found
-
-    def pods(self) -> Iterator[tuple[str, Object]]:
-        """Every pod that the release makes: a name for it, and its template."""
-        for each in self.objects:
-            if each["kind"] == "Pod":
-                yield f"Pod {each['metadata']['name']}", each
-            elif "template" in each.get("spec", {}):
-                yield f"{each['kind']} {each['metadata']['name']}", each["spec"]["template"]
+def files(chart: helm.Chart, values: Mapping[str, Any], name: str = RELEASE) -> dict[str, str]:
+    """What `helm install NAME CHART --namespace mail` renders on a cluster without anything in it, by template."""
+    return _config().render(chart, dict(values), name=name, namespace=NAMESPACE, revision=1, is_install=True)
 
 
 @cache
@@ -86,7 +65,7 @@ def _rendered(chart: Path, values: str) -> Rendered:
     given = json.loads(values)
     with helm.Chart.load(chart) as loaded:
         loaded.validate_schema(given)
-        return Rendered.of_files(loaded.render(given, name=RELEASE, namespace=NAMESPACE, revision=1, is_install=True))
+        return Rendered.of_files(files(loaded, given))
 
 
 def render(chart: Path = UMBRELLA, *values: Mapping[str, Any]) -> Rendered:
@@ -97,14 +76,22 @@ def render(chart: Path = UMBRELLA, *values: Mapping[str, Any]) -> Rendered:
     return _rendered(chart, json.dumps(merged(*values), sort_keys=True))
 
 
-def variants() -> dict[str, Rendered]:
-    """Every file of values that the charts have, rendered."""
-    umbrella = {
-        name: render(UMBRELLA, *(load(UMBRELLA / each) for each in files)) for name, files in UMBRELLA_VALUES.items()
-    }
+def _variants() -> dict[str, tuple[Path, list[Path]]]:
+    umbrella = {name: (UMBRELLA, [UMBRELLA / each for each in files]) for name, files in UMBRELLA_VALUES.items()}
     switches = {
-        f"{chart.name}/{path.name}": render(chart, load(path))
+        f"{chart.name}/{path.name}": (chart, [path])
         for chart in (RABBITMQ, TIDINGS)
         for path in sorted(chart.glob("ci/*-values.yaml"))
     }
     return umbrella | switches
+
+
+VARIANTS = _variants()
+"""Every file of values that the charts have: its chart, and the files that it is used with."""
+
+
+@cache
+def variant(name: str) -> Rendered:
+    """One of VARIANTS, rendered."""
+    chart, files = VARIANTS[name]
+    return render(chart, *map(load, files))

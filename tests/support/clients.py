@@ -6,6 +6,8 @@ import asyncio
 import base64
 import json
 import os
+import socket
+import struct
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from tests.support import waiting
+from tests.support.waiting import patient, within
 
 DEADLINE = 5.0
 
@@ -34,7 +37,7 @@ class JmapClient:
         await self.socket.send(json.dumps(message))
 
     async def receive(self, deadline: float = DEADLINE) -> dict[str, Any]:
-        async with asyncio.timeout(deadline):
+        async with within(deadline):
             message = json.loads(await self.socket.recv())
         assert isinstance(message, dict)
         self.cursor = message.get("pushState", self.cursor)
@@ -55,7 +58,7 @@ class JmapClient:
 
     async def closed(self) -> tuple[int, str]:
         """The close code and reason, once the connection has ended; messages before it are dropped."""
-        async with asyncio.timeout(DEADLINE):
+        async with within(DEADLINE):
             try:
                 while True:
                     await self.socket.recv()
@@ -81,7 +84,7 @@ async def jmap_client(url: str, **options: Any) -> AsyncIterator[JmapClient]:
 
 @dataclass
 class Event:
-    """A server-sent event; one that has only an id is not dispatched, but is an event here."""
+    """A server-sent event."""
 
     type: str
     id: str | None
@@ -100,7 +103,7 @@ class EventStream:
     async def event(self, deadline: float = DEADLINE) -> Event | None:
         """The next event; None at the end of the stream."""
         fields: dict[str, str] = {}
-        async with asyncio.timeout(deadline):
+        async with within(deadline):
             async for line in self._lines:
                 if not line:
                     break
@@ -127,7 +130,10 @@ class EventStream:
 async def event_stream(url: str, **headers: str) -> AsyncIterator[EventStream]:
     """Open an event stream; underscores in header names are hyphens."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
-    async with httpx.AsyncClient(timeout=DEADLINE) as client, client.stream("GET", url, headers=fields) as response:
+    async with (
+        httpx.AsyncClient(timeout=patient(DEADLINE)) as client,
+        client.stream("GET", url, headers=fields) as response,
+    ):
         yield EventStream(response)
 
 
@@ -144,7 +150,7 @@ class RawClient:
 
     async def head(self) -> str:
         """The head of the response."""
-        async with asyncio.timeout(DEADLINE):
+        async with within(DEADLINE):
             return (await self.reader.readuntil(b"\r\n\r\n")).decode()
 
     async def status(self) -> int:
@@ -152,15 +158,21 @@ class RawClient:
 
     async def rest(self, deadline: float = DEADLINE) -> bytes:
         """Everything until the end of the connection."""
-        async with asyncio.timeout(deadline):
+        async with within(deadline):
             try:
                 return await self.reader.read()
             except ConnectionResetError:
                 return b""
 
+    def reset(self) -> None:
+        """End the connection with RST instead of FIN."""
+        sock = self.writer.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.writer.transport.abort()
+
     async def frame(self) -> tuple[int, bytes]:
         """The next, short or medium, frame: opcode and payload."""
-        async with asyncio.timeout(DEADLINE):
+        async with within(DEADLINE):
             first, length = await self.reader.readexactly(2)
             if length == 126:
                 length = int.from_bytes(await self.reader.readexactly(2), "big")
@@ -197,19 +209,3 @@ def upgrade(path: str = "/jmap/ws?account=alice", **headers: str | None) -> byte
     }
     head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value is not None)
     return f"GET {path} HTTP/1.1\r\n{head}\r\n".encode()
-
-
-def masked(opcode: int, payload: bytes = b"", *, fin: bool = True, mask: bool = True, rsv: int = 0) -> bytes:
-    """A client's frame, or what should be one."""
-    first = (0x80 if fin else 0) | rsv << 4 | opcode
-    size = len(payload)
-    bit = 0x80 if mask else 0
-    if size < 126:
-        head = bytes((first, bit | size))
-    elif size < 65536:
-        head = bytes((first, bit | 126)) + size.to_bytes(2, "big")
-    else:
-        head = bytes((first, bit | 127)) + size.to_bytes(8, "big")
-    key = b"\x01\x02\x03\x04" if mask else b""
-    body = bytes(byte ^ key[i % 4] for i, byte in enumerate(payload)) if mask else payload
-    return head + key + body

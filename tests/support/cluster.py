@@ -2,26 +2,42 @@
 
 from __future__ import annotations
 
-from tests.support.broker import Broker, Started
+from tests.support.broker import Broker
+from tests.support.roots import Root
+from tests.support.started import Started
 
 SETTINGS = ("queue_leader_locator = balanced",)
 
 
 class Cluster(Started):
-    """Nodes with one epmd, cookie and administrator; each stream has a replica on every node."""
+    """Nodes with one epmd, cookie and administrator. A stream has a replica on every node that was there first."""
 
-    def __init__(self, nodes: int, vhosts: int = 1) -> None:
-        first = Broker(vhosts, settings=SETTINGS)
-        self.nodes = [first, *(Broker(vhosts, settings=SETTINGS, peer=first) for _ in range(nodes - 1))]
+    def __init__(self, nodes: int, vhosts: int = 1, root: Root | None = None) -> None:
+        self.nodes = [Broker(vhosts, settings=SETTINGS, root=root)]
+        self._size = nodes
+        self._vhosts = vhosts
+        self._root = root
 
     def start(self) -> None:
-        """Start all of them, and make them one (about 10 s a node)."""
-        for node in self.nodes:
-            node.launch()
-        for node in self.nodes:
+        """Start the first one, and then all others at once (about 10 s each)."""
+        self.nodes[0].start()
+        for node in self.grow(self._size - 1):
             node.wait_ready()
-        for node in self.nodes[1:]:
-            node.join(self.nodes[0])
+
+    def grow(self, count: int) -> list[Broker]:
+        """So many more nodes, which start. They have no replica of the streams that are there."""
+        peer = self.nodes[0]
+        new = [Broker(self._vhosts, settings=SETTINGS, peer=peer, root=self._root) for _ in range(count)]
+        self.nodes += new
+        for node in new:
+            node.launch()
+        return new
+
+    def forget(self, node: Broker) -> None:
+        """Have the others know no more of a node that is dead."""
+        self.nodes.remove(node)
+        self.nodes[0].ctl("forget_cluster_node", node.name)
+        node.close()
 
     def leaders(self, vhost: str = "0") -> dict[str, Broker]:
         """The node that leads, by stream."""

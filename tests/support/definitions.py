@@ -17,7 +17,9 @@ from typing import Any
 import jsonschema
 import yaml
 
-from tests.support.chart import ROOT, Object
+from tests.support.chart import ROOT
+from tests.support.rendered import Object
+from tests.support.waiting import patient
 
 DOWNLOAD_SECONDS = 240.0
 
@@ -45,10 +47,25 @@ _GATEWAY = Module(
 _KEDA = Module(
     "github.com/kedacore/keda/v2", "v2.21.0", "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=", "config/crd/bases"
 )
+_ARGO_CD = Module(
+    "github.com/argoproj/argo-cd/v3", "v3.2.0", "h1:m2eGAV+nXQGgzZbH5SyJD5laaPW27mzWXBrgisUHY/0=", "manifests/crds"
+)
+_FLUX_HELM = Module(
+    "github.com/fluxcd/helm-controller", "v1.4.0", "h1:rkm8rmB6Na7eNc4pJOnvtXEaJ19iKluRtayHKjBxcUM=", "config/crd/bases"
+)
+_FLUX_SOURCE = Module(
+    "github.com/fluxcd/source-controller",
+    "v1.7.0",
+    "h1:/fBgS4CSmT5Jj/fjQDF92y+pC3gst1GJjgNSzY8Ff9I=",
+    "config/crd/bases",
+)
 SOURCES = {
     ("monitoring.coreos.com/v1", "PrometheusRule"): (_PROMETHEUS, "monitoring.coreos.com_prometheusrules.yaml"),
     ("monitoring.coreos.com/v1", "ServiceMonitor"): (_PROMETHEUS, "monitoring.coreos.com_servicemonitors.yaml"),
     ("gateway.networking.k8s.io/v1", "HTTPRoute"): (_GATEWAY, "gateway.networking.k8s.io_httproutes.yaml"),
+    ("argoproj.io/v1alpha1", "Application"): (_ARGO_CD, "application-crd.yaml"),
+    ("helm.toolkit.fluxcd.io/v2", "HelmRelease"): (_FLUX_HELM, "helm.toolkit.fluxcd.io_helmreleases.yaml"),
+    ("source.toolkit.fluxcd.io/v1", "GitRepository"): (_FLUX_SOURCE, "source.toolkit.fluxcd.io_gitrepositories.yaml"),
     ("keda.sh/v1alpha1", "ScaledObject"): (_KEDA, "keda.sh_scaledobjects.yaml"),
 }
 """Where the definition of a kind is."""
@@ -60,7 +77,9 @@ def _fetched(module: Module) -> Path:
     assert go, "Go is needed: install it with `apt-get install golang-go`"
     command = [go, "mod", "download", "-json", f"{module.path}@{module.version}"]
     # At the root there is no go.mod whose requirements would count.
-    done = subprocess.run(command, capture_output=True, text=True, timeout=DOWNLOAD_SECONDS, cwd=ROOT, check=False)
+    done = subprocess.run(
+        command, capture_output=True, text=True, timeout=patient(DOWNLOAD_SECONDS), cwd=ROOT, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     downloaded = json.loads(done.stdout)
     assert downloaded["Sum"] == module.checksum

@@ -1,4 +1,4 @@
-"""A small disk of a test's own."""
+"""Small disks of a test's own, and mounts."""
 
 from __future__ import annotations
 
@@ -17,6 +17,16 @@ def small_disk(at: Path, size: int) -> Iterator[Path]:
         yield at
     finally:
         # Lazily: what a test that failed still has open must not keep it.
+        subprocess.run(["umount", "--lazy", str(at)], check=True)
+
+
+@contextmanager
+def mounted(what: Path, at: Path) -> Iterator[None]:
+    """A directory in the place of another one, by a mount. Takes root."""
+    subprocess.run(["mount", "--bind", str(what), str(at)], check=True)
+    try:
+        yield
+    finally:
         subprocess.run(["umount", "--lazy", str(at)], check=True)
 
 

@@ -13,14 +13,16 @@ from pydantic import SecretStr
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from asyncio_pprof.traces import Book
 from tidings.bus.log import ChangeLog
 from tidings.bus.memory import MemoryLog
 from tidings.gateway.service import compose
 from tidings.gateway.settings import GatewaySettings
+from tidings.ops.budget import Budget
 from tidings.ops.health import Health
-from tidings.ops.lifecycle import Runtime, Service
 from tidings.ops.pool import WorkerPool
-from tidings.ops.requests import Book
+from tidings.ops.process.runtime import new_runtime
+from tidings.ops.service import Service
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
@@ -40,6 +42,7 @@ class RunningGateway:
     pool: WorkerPool
     pages: Sequence[Route]
     requests: Book
+    budget: Budget
     _ids: int = field(default=0)
 
     def url(self, query: str = "account=alice", path: str = "/jmap/ws") -> str:
@@ -68,13 +71,14 @@ class RunningGateway:
 
 @asynccontextmanager
 async def running_gateway(
-    *, log: ChangeLog | None = None, fallback: ASGIApp | None = None, **settings: object
+    *, log: ChangeLog | None = None, fallback: ASGIApp | None = None, room: int = 0, **settings: object
 ) -> AsyncIterator[RunningGateway]:
-    """Start one; `settings` are GatewaySettings."""
+    """Start one that may hold `room` bytes for others, 0 for any number; `settings` are GatewaySettings."""
     if isinstance(secret := settings.get("jwt_secret"), str):
         settings["jwt_secret"] = SecretStr(secret)
     given = GatewaySettings.model_validate({"port": 0, "coalesce_ms": 0, "drain_delay_seconds": 0, **settings})
-    runtime = Runtime()
+    runtime = new_runtime()
+    runtime.budget.limit = room or runtime.budget.limit
     async with AsyncExitStack() as stack:
         if log is None:
             log = MemoryLog(shards=8)
@@ -86,5 +90,13 @@ async def running_gateway(
             stack.push_async_callback(each.stop)
         port: int = service.port  # type: ignore[attr-defined]
         yield RunningGateway(
-            port, log, runtime.registry, runtime.health, service, runtime.pool, runtime.pages, runtime.requests
+            port,
+            log,
+            runtime.registry,
+            runtime.health,
+            service,
+            runtime.pool,
+            runtime.pages,
+            runtime.requests,
+            runtime.budget,
         )

@@ -21,11 +21,13 @@ from urllib.parse import parse_qs, urlsplit
 import helm_python as helm
 import yaml
 
-from tests.support.chart import NAMESPACE, RELEASE, Object, Rendered
+from tests.support.rendered import NAMESPACE, RELEASE, Object, Rendered
 
 RESOURCES: dict[str, dict[str, str]] = {
     "v1": {
         "ConfigMap": "configmaps",
+        "Namespace": "namespaces",
+        "PersistentVolumeClaim": "persistentvolumeclaims",
         "Pod": "pods",
         "Secret": "secrets",
         "Service": "services",
@@ -50,6 +52,15 @@ class Store:
     changed: threading.Condition = field(default_factory=threading.Condition)
     on_pod: Callable[[Object], Object] = lambda pod: pod
     """Runs a pod that somebody creates, and gives it back with its status."""
+    namespaces: set[str] = field(default_factory=lambda: {"kube-system", NAMESPACE})
+
+    def get(self, collection: str, name: str) -> Object | None:
+        """An object: one that was put, or one that every cluster or namespace has of itself."""
+        kinds = {("v1/namespaces", each): "Namespace" for each in self.namespaces}
+        kinds |= {(f"v1/{each}/serviceaccounts", "default"): "ServiceAccount" for each in self.namespaces}
+        kind = kinds.get((collection, name))
+        of_itself = {"apiVersion": "v1", "kind": kind, "metadata": {"name": name}} if kind else None
+        return self.objects.get((collection, name), of_itself)
 
     def put(self, collection: str, value: Object) -> Object:
         """Create or replace an object."""
@@ -110,6 +121,8 @@ class Handler(BaseHTTPRequestHandler):
     """One request of the API."""
 
     protocol_version = "HTTP/1.1"
+    # Or the body waits for 40 ms, until the client acknowledges the head.
+    disable_nagle_algorithm = True
     store: Store
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name that it has
@@ -161,7 +174,7 @@ class Handler(BaseHTTPRequestHandler):
         if version not in RESOURCES:
             self.fail(404, "NotFound")
         elif name is not None:
-            found = self.store.objects.get((collection, name))
+            found = self.store.get(collection, name)
             self.answer(found) if found else self.fail(404, "NotFound")
         elif "sendInitialEvents" in query:
             # As a server answers that is older than this way of listing; clients then list and watch.
@@ -244,7 +257,7 @@ def discover(path: str) -> Object | None:
     if version not in RESOURCES:
         return None
     resources = [
-        {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": True, "verbs": VERBS}
+        {"name": plural, "singularName": kind.lower(), "kind": kind, "namespaced": kind != "Namespace", "verbs": VERBS}
         for kind, plural in RESOURCES[version].items()
     ]
     return {"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": version, "resources": resources}
@@ -301,6 +314,14 @@ class Cluster:
     def upgrade(self, chart: Path, values: Mapping[str, Any]) -> None:
         """`helm upgrade`."""
         self.config.upgrade(chart, RELEASE, dict(values), namespace=NAMESPACE)
+
+    def put(self, plural: str, name: str, **members: Any) -> None:
+        """An object that somebody else makes."""
+        version = next(version for version, kinds in RESOURCES.items() if plural in kinds.values())
+        kind = next(kind for kind, each in RESOURCES[version].items() if each == plural)
+        metadata = {"name": name, "namespace": NAMESPACE}
+        made = {"apiVersion": version, "kind": kind, "metadata": metadata, **members}
+        self.store.put(f"{version}/{NAMESPACE}/{plural}", made)
 
     def secret(self, name: str) -> dict[str, str]:
         """A copy of a Secret's data."""

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from tidings.ops.lifecycle import Runtime, run
-from tidings.ops.settings import OpsSettings, parse
+from tidings.ops.process.lifecycle import run
+from tidings.ops.process.runtime import Runtime
+from tidings.ops.settings.common import OpsSettings, parse
 
 TASKS = 1_000
 LEAKED = 200

@@ -21,8 +21,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.support.broker import find_scripts
-from tests.support.chart import NAMESPACE, Object, Rendered
+from tests.support.rabbitmq import find_scripts
+from tests.support.rendered import NAMESPACE, Object, Rendered
+from tests.support.waiting import patient
 
 READY_SECONDS: Final = 120.0
 ROOTLESS: Final = os.geteuid() != 0
@@ -50,7 +51,7 @@ class Network:
 
     def _child(self) -> int:
         """The process that sleeps, once its namespaces are there."""
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + patient(READY_SECONDS)
         children = Path(f"/proc/{self._outer.pid}/task/{self._outer.pid}/children")
         while True:
             found = children.read_text().split()
@@ -141,7 +142,7 @@ class Container:
     def finish(self, seconds: float = READY_SECONDS) -> int:
         """Wait for the process to end; its exit code."""
         assert self._process is not None
-        return self._process.wait(seconds)
+        return self._process.wait(patient(seconds))
 
     def probe(self, name: str) -> str | None:
         """Try a probe once, as a kubelet does: what is wrong, or nothing."""
@@ -178,7 +179,7 @@ class Container:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=READY_SECONDS,
+            timeout=patient(READY_SECONDS),
             check=False,
         )
 
@@ -308,7 +309,7 @@ class PodCluster:
 
     def wait_ready(self) -> None:
         """Wait until every pod is ready. Services lead to those that are, as they become it."""
-        deadline = time.monotonic() + READY_SECONDS
+        deadline = time.monotonic() + patient(READY_SECONDS)
         waiting = list(self.pods.values())
         while waiting:
             wrong = {pod.name: pod.unready() for pod in waiting}

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.support.waiting import patient
+
 GO_SECONDS = 100.0
 """The first time, a Go of 1.25 or later compiles the tool."""
 FETCH_SECONDS = 60
@@ -178,7 +180,7 @@ class GoTool:
         done = subprocess.run(
             [self._executable, "tool", "pprof", f"-timeout={FETCH_SECONDS}", *arguments],
             env=self._environment,
-            timeout=GO_SECONDS,
+            timeout=patient(GO_SECONDS),
             capture_output=True,
             text=True,
             check=False,

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import IO, Any
 
+from tests.support.waiting import patient
+
 START_SECONDS = 30.0
 STOP_SECONDS = 40.0
 ZEROS = {
@@ -20,6 +22,7 @@ ZEROS = {
     "gateway": ("--port", "--admin-port", "--probe-port", "--drain-delay-seconds"),
     "publisher": ("--ingest-port", "--admin-port", "--probe-port"),
     "webmail": ("--port", "--admin-port", "--probe-port"),
+    "cyrus-notify": (),
     "planted": ("--admin-port", "--probe-port"),
 }
 """What is 0 where a test does not say: any free port, and nobody to wait for who sends clients here."""
@@ -28,7 +31,7 @@ ZEROS = {
 class Tidings:
     """A running command, of `tidings`, of a module with the same command line, or of another `program`.
 
-    `logs` are its log events, `ports` those it listens on, by listener.
+    `logs` are its log events, `ports` those it listens on, by listener; 0 for a Unix socket.
     """
 
     def __init__(
@@ -74,7 +77,7 @@ class Tidings:
                 self.stray.append(line.rstrip())
                 continue
             if event.get("event") == "listening":
-                self.ports[event["service"]] = event["port"]
+                self.ports[event["service"]] = event.get("port", 0)
             self.logs.append(event)
 
     def events(self, name: str) -> list[dict[str, Any]]:
@@ -83,7 +86,7 @@ class Tidings:
 
     def wait(self, condition: Callable[[], object], seconds: float = START_SECONDS) -> None:
         """Wait until something is so, and fail with the log when it does not become so or the process ends."""
-        deadline = time.monotonic() + seconds
+        deadline = time.monotonic() + patient(seconds)
         while not condition():
             code = self.process.poll()
             if code is not None or time.monotonic() > deadline:
@@ -97,7 +100,7 @@ class Tidings:
 
     def wait_connected(self) -> None:
         """Wait until both connections to the broker are up."""
-        self.wait(lambda: len(self.events("bus connected")) >= 2)
+        self.wait(lambda: self.events("bus connected"))
 
     @property
     def pid(self) -> int:
@@ -117,7 +120,7 @@ class Tidings:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            code = self.process.wait(STOP_SECONDS)
+            code = self.process.wait(patient(STOP_SECONDS))
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"tidings {self._command} did not stop within {STOP_SECONDS} s") from None

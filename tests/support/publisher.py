@@ -8,14 +8,16 @@ from contextlib import AsyncExitStack
 from functools import partial
 from typing import Self
 
+from asyncio_pprof.traces import Family, Sampler
 from tests.support import waiting
 from tests.support.unreliable import UnreliableLog
+from tests.support.waiting import within
 from tidings.bus.log import FromOffset
 from tidings.bus.memory import MemoryLog
-from tidings.ops.lifecycle import Runtime, Service
-from tidings.ops.listener import UvicornService
-from tidings.ops.requests import Family, Sampler
-from tidings.publisher.lives import BatchLives
+from tidings.ops.http.serving import UvicornService
+from tidings.ops.process.runtime import Runtime, new_runtime
+from tidings.ops.service import Service
+from tidings.publisher.batch_traces import BatchTraces
 from tidings.publisher.service import compose
 from tidings.publisher.settings import PublisherSettings
 from tidings.wire.batch import decode
@@ -27,17 +29,22 @@ SECONDS = 10.0
 eventually = partial(waiting.eventually, seconds=SECONDS)
 
 
-def batch_lives(every: int = 1) -> BatchLives:
+def batch_traces(every: int = 1) -> BatchTraces:
     """What a batcher wants, in a family of its own."""
-    return BatchLives(Family("batches", ""), Sampler(every, float("inf")))
+    return BatchTraces(Family("batches", ""), Sampler(every, float("inf")))
 
 
 class Log:
-    """A log of one shard, and all changes that were appended to it."""
+    """A log of one shard, and all changes that were appended to it: those not forgotten yet, and `everything`.
+
+    `resets`: how often everybody was told to look.
+    """
 
     def __init__(self) -> None:
         self.log = UnreliableLog(1)
         self.changes: list[Change] = []
+        self.everything: list[tuple[str, str]] = []
+        self.resets = 0
         self._grown = asyncio.Event()
         self._reading: asyncio.Task[None] | None = None
 
@@ -52,7 +59,11 @@ class Log:
 
     async def _read(self) -> None:
         async for entry in self.log.read(0, FromOffset(0)):
-            self.changes += decode(entry.payload).changes
+            batch = decode(entry.payload)
+            changes = batch.changes
+            self.resets += batch.is_reset
+            self.changes += changes
+            self.everything += ((change.account, change.event) for change in changes)
             self._grown.set()
 
     def told(self) -> list[tuple[str, str]]:
@@ -60,7 +71,7 @@ class Log:
 
     async def until(self, *expected: tuple[str, str]) -> None:
         """Wait until these have been told since the last time; then forget everything told."""
-        async with asyncio.timeout(SECONDS):
+        async with within(SECONDS):
             while not set(expected) <= set(self.told()):
                 self._grown.clear()
                 await self._grown.wait()
@@ -94,7 +105,7 @@ class Running:
     @classmethod
     def composed(cls, log: MemoryLog, **members: object) -> Running:
         """A whole publisher, on any free port."""
-        runtime = Runtime()
+        runtime = new_runtime()
         settings = PublisherSettings.model_validate({"ingest_port": 0, **members})
         return cls(compose(settings, log, runtime), runtime)
 

@@ -18,9 +18,12 @@ from dataclasses import dataclass, field
 
 import httpx
 
-from bench.wire import masked, pong, request
+from bench.wire import pong, request
+from tests.support.events import event
+from tests.support.frames import masked
 from tests.support.processes import Tidings, tidings
-from tests.support.waiting import comes_true
+from tests.support.waiting import comes_true, patient
+from tidings.gateway.codecs.jmap import WEBSOCKET_PATH
 
 TURN_SECONDS = 0.02
 OPEN_AT_ONCE = 64
@@ -28,7 +31,7 @@ PER_ADDRESS = 4_000
 IP_BIND_ADDRESS_NO_PORT = 24
 JITTER_SECONDS = 1.0
 """What clients/js waits for at most before it comes back after close code 1012."""
-TOKEN = "ingest-token"
+TOKEN = "ingest-token-of-tests"
 EVENTS_PER_POST = 50
 SETTLE_SECONDS = 60.0
 SHARDS = 8
@@ -112,6 +115,10 @@ class Roamers(threading.Thread):
         """How many clients were told something else last than what is given for their account."""
         return sum(states.get(client.account, client.state) != client.state for client in self.clients)
 
+    def way(self, client: Roamer) -> tuple[int, str]:
+        """Port and path that a client connects to. Raises OSError when it finds no way."""
+        return random.choice(self.ports), WEBSOCKET_PATH
+
     def _turn(self) -> None:
         while self._due and self._due[0][0] <= time.monotonic() and len(self._opening) < OPEN_AT_ONCE:
             due, number = heapq.heappop(self._due)
@@ -130,10 +137,11 @@ class Roamers(threading.Thread):
         if client.gone_since is not None:
             self.reconnects.append(due)
         try:
-            sock.connect(("127.0.0.1", random.choice(self.ports)))
+            port, path = self.way(client)
+            sock.connect(("127.0.0.1", port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             enable = {"@type": "WebSocketPushEnable", "dataTypes": None, "pushState": client.cursor}
-            sock.send(request(f"account={client.account}") + masked(1, json.dumps(enable).encode()))
+            sock.send(request(f"account={client.account}", path) + masked(1, json.dumps(enable).encode()))
         except OSError:
             sock.close()
             self._lost(client, 0, time.monotonic())
@@ -230,22 +238,12 @@ class Storage(threading.Thread):
 
     def run(self) -> None:
         """Until `stop`."""
-        with httpx.Client(timeout=30.0) as http:
+        with httpx.Client(timeout=patient(30.0)) as http:
             pause = EVENTS_PER_POST / self._per_second
             while not self._ended.wait(pause):
                 chosen = random.sample(range(self._accounts), min(EVENTS_PER_POST, self._accounts))
                 states = {account(number): f"s{self.count + index}" for index, number in enumerate(chosen)}
-                events = [
-                    {
-                        "specversion": "1.0",
-                        "id": state,
-                        "source": "roaming",
-                        "type": "mail.FlagsSet",
-                        "subject": name,
-                        "data": {"changed": {"Email": state}},
-                    }
-                    for name, state in states.items()
-                ]
+                events = [event(name, state) for name, state in states.items()]
                 headers = {
                     "Content-Type": "application/cloudevents-batch+json",
                     "Authorization": f"Bearer {TOKEN}",
@@ -290,7 +288,8 @@ def busiest_second(times: Sequence[float]) -> int:
 
 
 @contextmanager
-def _stopped_at_last(thread: Roamers | Storage) -> Iterator[None]:
+def stopped_at_last(thread: Roamers | Storage) -> Iterator[None]:
+    """A thread that runs inside, and has ended afterwards."""
     thread.start()
     try:
         yield
@@ -298,7 +297,8 @@ def _stopped_at_last(thread: Roamers | Storage) -> Iterator[None]:
         thread.stop()
 
 
-def _is_ready(gateway: Tidings) -> bool:
+def is_ready(gateway: Tidings) -> bool:
+    """Whether a balancer would send clients to a gateway."""
     try:
         return httpx.get(gateway.url("probe", "/readyz")).status_code == 200
     except httpx.TransportError:
@@ -316,7 +316,7 @@ def roll(bus: str, state_dir: str, clients: int, per_second: float, gateways: in
         def start() -> Tidings:
             flags = ("--coalesce-ms", "0", "--drain-delay-seconds", "2")
             gateway = stack.enter_context(tidings("gateway", *log, *flags))
-            gateway.wait(lambda: _is_ready(gateway))
+            gateway.wait(lambda: is_ready(gateway))
             return gateway
 
         env = {"TIDINGS_INGEST_TOKENS": TOKEN}
@@ -324,11 +324,11 @@ def roll(bus: str, state_dir: str, clients: int, per_second: float, gateways: in
         publisher.wait_connected()
         serving = [start() for _ in range(gateways)]
         crowd = Roamers(clients, [gateway.ports["gateway"] for gateway in serving])
-        with _stopped_at_last(crowd):
+        with stopped_at_last(crowd):
             if not comes_true(lambda: crowd.connected == clients, SETTLE_SECONDS):
                 raise AssertionError(f"{crowd.connected} of {clients} clients are connected; {crowd.ends}")
             storage = Storage(publisher, clients, per_second)
-            with _stopped_at_last(storage):
+            with stopped_at_last(storage):
                 drains = [_replace(old, serving, start, crowd) for old in tuple(serving)]
             comes_true(
                 lambda: crowd.connected == clients and not crowd.unaware_of(storage.acknowledged), SETTLE_SECONDS
@@ -356,10 +356,10 @@ def _replace(old: Tidings, serving: list[Tidings], start: Callable[[], Tidings],
     balance()
     before = len(crowd.closes)
     old.process.send_signal(signal.SIGTERM)
-    old.wait(lambda: not _is_ready(old))
+    old.wait(lambda: not is_ready(old))
     serving.remove(old)
     balance()
-    old.process.wait(SETTLE_SECONDS)
+    old.process.wait(patient(SETTLE_SECONDS))
     old.stop()
     closes = crowd.closes[before:]
     return max(closes) - min(closes)

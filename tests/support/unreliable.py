@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from collections.abc import Awaitable, Sequence
+from typing import NoReturn
 
-from tidings.bus.log import Entry, Start
+from tidings.bus.log import Entry, FromTime, Start, Take
 from tidings.bus.memory import MemoryLog
 from tidings.errors import LogUnavailable, ReadLost
 
@@ -19,6 +19,10 @@ class UnreliableLog(MemoryLog):
         self.accepts = True
         self.confirm_seconds = 0.0
         """How long a confirm takes longer than the entry takes to its readers."""
+        self.attach_seconds = 0.0
+        """How long it takes until a reader is attached."""
+        self.behind = 0.0
+        """By how much its clock is behind ours, in seconds."""
         self.attached = 0
         self._muted = [asyncio.Event() for _ in range(shards)]
         self._cut = [asyncio.Event() for _ in range(shards)]
@@ -54,21 +58,27 @@ class UnreliableLog(MemoryLog):
         self._cut[shard].set()
         self._cut[shard] = asyncio.Event()
 
-    async def read(self, shard: int, start: Start) -> AsyncGenerator[Entry, None]:
+    async def follow(self, shard: int, start: Start, take: Take) -> NoReturn:
         self.attached += 1
         cut, muted = self._cut[shard], self._muted[shard]
-        async with aclosing(super().read(shard, start)) as entries:
-            while True:
-                coming = asyncio.ensure_future(anext(entries))
-                ending = asyncio.ensure_future(cut.wait())
-                try:
-                    await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
-                    if muted.is_set():
-                        await ending
-                    if ending.done():
-                        raise ReadLost("cut")
-                    yield coming.result()
-                finally:
-                    coming.cancel()
-                    ending.cancel()
-                    await asyncio.gather(coming, ending, return_exceptions=True)
+        await asyncio.sleep(self.attach_seconds)
+        if isinstance(start, FromTime):
+            start = FromTime(start.timestamp + self.behind)
+
+        def heard(entries: Sequence[Entry]) -> Awaitable[None] | None:
+            if cut.is_set():
+                raise ReadLost("cut")
+            return None if muted.is_set() else take(entries)
+
+        following = asyncio.ensure_future(super().follow(shard, start, heard))
+        ending = asyncio.ensure_future(cut.wait())
+        try:
+            await asyncio.wait({following, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                raise ReadLost("cut")
+            await following
+        finally:
+            following.cancel()
+            ending.cancel()
+            await asyncio.gather(following, ending, return_exceptions=True)
+        raise ReadLost("ended")

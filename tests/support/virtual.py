@@ -48,6 +48,7 @@ class _Time:
     def __init__(self, loop: VirtualLoop) -> None:
         self.monotonic = loop.monotonic
         self.time = loop.unix
+        self.thread_time = loop.monotonic
 
 
 @contextmanager
