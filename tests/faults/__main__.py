@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.faults.counting import count_under_faults
 from tests.faults.schedule import Step, steps
 from tests.support.broker import Broker
+from tests.support.postgres import Postgres
 from tidings.ops import logs
 
 
@@ -27,12 +28,12 @@ def main() -> int:
     say = partial(print, flush=True)
     logs.configure("auto", "warning")
     say(f"--seed {seed}")
-    with tempfile.TemporaryDirectory(prefix="tidings-soak-") as directory, Broker() as broker:
+    with tempfile.TemporaryDirectory(prefix="tidings-soak-") as directory, Broker() as broker, Postgres() as postgres:
         until = _until(time.monotonic() + asked.seconds, seed)
-        outcome = asyncio.run(count_under_faults(broker, Path(directory), until, seed, say))
+        outcome = asyncio.run(count_under_faults(broker, postgres, Path(directory), until, seed, say))
     say(str(outcome))
     say(f"--seed {seed}")
-    return int(not outcome.report.passed or bool(outcome.complaints))
+    return int(not outcome.report.passed or bool(outcome.complaints or outcome.disorder))
 
 
 def _until(end: float, seed: int) -> Iterator[Step]:

@@ -12,13 +12,15 @@ from functools import partial
 from pathlib import Path
 
 from tests.faults.installation import SHARDS, Installation, installed
+from tests.faults.outbox import Seen, disorder
 from tests.faults.schedule import Step
 from tests.support.broker import Broker
 from tests.support.gateway import SECRET
+from tests.support.postgres import Postgres
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.check import counting
 from tidings.check.counting import Load, Report
-from tidings.check.installation import Installation as Seen
+from tidings.check.readback import read_back
 from tidings.check.settings import CheckSettings
 
 ACCOUNTS = 24
@@ -36,17 +38,25 @@ class Outcome:
     report: Report
     gateways: Counter[tuple[str, str]]
     complaints: list[str]
+    disorder: list[str]
+    """Changes of the outbox that are behind later ones in the log."""
 
     def __str__(self) -> str:
         lines = [f"{name} {label:18}{count:>8,}" for (name, label), count in sorted(self.gateways.items()) if count]
-        return "\n".join([str(self.report), "gateways:", *lines, *self.complaints])
+        return "\n".join([str(self.report), "gateways:", *lines, *self.complaints, *self.disorder])
 
 
 async def count_under_faults(
-    broker: Broker, directory: Path, steps: Iterable[Step], seed: int, say: Callable[[str], None]
+    broker: Broker,
+    postgres: Postgres,
+    directory: Path,
+    steps: Iterable[Step],
+    seed: int,
+    say: Callable[[str], None],
 ) -> Outcome:
     """Bring about one step after the other, while changes are told and clients wander; then judge by the log."""
-    async with installed(broker, directory) as installation:
+    began = time.time()
+    async with installed(broker, postgres, directory) as installation:
         settings = CheckSettings.model_validate(
             {
                 "ingest_url": [publisher.url for publisher in installation.publishers],
@@ -55,8 +65,9 @@ async def count_under_faults(
                 "jwt_secret": SECRET,
             }
         )
+        seen = Seen(settings, installation.outbox)
         report = await counting.count(
-            Seen(settings),
+            seen,
             Load(CLIENTS, RATE, SETTLE_SECONDS, seed),
             partial(_bring_all, installation, steps, say),
             RabbitMQLog(installation.bus, SHARDS),
@@ -64,7 +75,9 @@ async def count_under_faults(
         )
         for gateway in installation.gateways:
             await installation.count(gateway)
-    return Outcome(report, installation.counted, _complaints(installation))
+        order = await read_back(RabbitMQLog(installation.bus, SHARDS), report.ledger, began)
+    behind = list(disorder(order, seen.accounts_of_outbox()))
+    return Outcome(report, installation.counted, _complaints(installation), behind)
 
 
 async def _bring_all(installation: Installation, steps: Iterable[Step], say: Callable[[str], None]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 
 from tidings.cli import main
-from tidings.gateway.connection import Connection, Form
+from tidings.gateway.model.connection import Connection
+from tidings.gateway.model.form import Form
 from tidings.gateway.subscriptions import Subscriptions
 
 _subscribe = Subscriptions.subscribe

@@ -1,4 +1,7 @@
-"""An installation to be hurt: a broker, two publishers and two gateways, all of them processes that come back."""
+"""An installation to be hurt: a broker, a database with an outbox, two publishers that share it, and two gateways.
+
+All of them are processes that come back.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,15 @@ import httpx
 from yarl import URL
 
 from tests.faults.schedule import Fault, Step
-from tests.support.broker import Broker, free_ports, memory_alarm
+from tests.support.broker import Broker, memory_alarm
 from tests.support.changelog import somebody_else
 from tests.support.gateway import SECRET
 from tests.support.metrics import Scrape
+from tests.support.ports import free_ports
+from tests.support.postgres import Postgres
 from tests.support.processes import Tidings
 from tests.support.proxy import Proxy, proxied
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 from tidings.bus.rabbitmq.topology import Topology
 
 SHARDS = 8
@@ -54,7 +59,7 @@ class Process:
 
     async def scrape(self) -> Scrape:
         """Its metrics."""
-        async with httpx.AsyncClient(timeout=START_SECONDS) as http:
+        async with httpx.AsyncClient(timeout=patient(START_SECONDS)) as http:
             return Scrape((await http.get(self.present.url("probe", "/metrics"))).text)
 
     def stop(self) -> None:
@@ -65,14 +70,17 @@ class Process:
 class Installation:
     """What there is, and how each fault is brought about. Faults return once the cause is over."""
 
-    def __init__(self, broker: Broker, proxy: Proxy, directory: Path) -> None:
+    def __init__(self, broker: Broker, postgres: Postgres, proxy: Proxy, directory: Path) -> None:
         self.bus = broker.fresh_url()
+        self.outbox = postgres.fresh_url()
+        self._postgres = postgres
         self._broker = broker
         self._proxy = proxy
         bus = ("--shards", str(SHARDS), "--bus")
         proxied_bus = str(URL(self.bus).with_port(proxy.port))
+        outbox = ("--postgres-url", self.outbox)
         self.publishers = [
-            Process("publisher", "--ingest-port", *bus, url, "--state-dir", str(directory / str(number)))
+            Process("publisher", "--ingest-port", *bus, url, "--state-dir", str(directory / str(number)), *outbox)
             for number, url in enumerate((self.bus, proxied_bus))
         ]
         self.gateways = [Process("gateway", "--port", "--auth", "jwt", *bus, self.bus) for _ in range(2)]
@@ -86,6 +94,7 @@ class Installation:
             Fault.STREAM_RECREATED: self._delete_stream,
             Fault.GATEWAY_KILLED: self._kill_gateway,
             Fault.PUBLISHER_KILLED: self._kill_publisher,
+            Fault.POSTGRES_KILLED: self._kill_postgres,
         }
 
     @property
@@ -154,6 +163,12 @@ class Installation:
     async def _kill_publisher(self, step: Step) -> None:
         await self._kill(self.publishers[step.which % len(self.publishers)])
 
+    async def _kill_postgres(self, step: Step) -> None:
+        await asyncio.to_thread(self._postgres.kill)
+        await asyncio.sleep(step.seconds)
+        self._postgres.launch()
+        await asyncio.to_thread(self._postgres.wait_ready)
+
     async def _kill(self, process: Process) -> None:
         process.present.kill()
         process.launch()
@@ -161,10 +176,10 @@ class Installation:
 
 
 @asynccontextmanager
-async def installed(broker: Broker, directory: Path) -> AsyncIterator[Installation]:
+async def installed(broker: Broker, postgres: Postgres, directory: Path) -> AsyncIterator[Installation]:
     """An installation that runs, and is stopped afterwards."""
     async with proxied(broker.port) as proxy:
-        installation = Installation(broker, proxy, directory)
+        installation = Installation(broker, postgres, proxy, directory)
         try:
             await installation.start()
             yield installation

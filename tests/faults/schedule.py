@@ -19,6 +19,7 @@ class Fault(Enum):
     STREAM_RECREATED = "stream deleted and declared again"
     GATEWAY_KILLED = "gateway killed"
     PUBLISHER_KILLED = "publisher killed"
+    POSTGRES_KILLED = "PostgreSQL killed"
 
 
 class Step(NamedTuple):

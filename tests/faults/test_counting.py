@@ -14,10 +14,11 @@ import pytest
 from tests.faults.counting import count_under_faults
 from tests.faults.schedule import Fault, steps
 from tests.support.broker import Broker
+from tests.support.postgres import Postgres
 from tests.support.processes import tidings
+from tests.support.waiting import patient
 
 
-@pytest.mark.timeout(400)
 async def test_nothing_is_lost_under_any_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One round of all faults; `make soak` goes on."""
     seed = secrets.randbelow(2**32)
@@ -27,12 +28,13 @@ async def test_nothing_is_lost_under_any_fault(tmp_path: Path, capsys: pytest.Ca
             sys.stdout.write(f"{line}\n")
 
     say(f"\nthe same again: make soak ARGS='--seed {seed}'")
-    with Broker() as broker:
-        outcome = await count_under_faults(broker, tmp_path, islice(steps(seed), len(Fault)), seed, say)
+    with Broker() as broker, Postgres() as postgres:
+        outcome = await count_under_faults(broker, postgres, tmp_path, islice(steps(seed), len(Fault)), seed, say)
     say(str(outcome))
     assert outcome.report.lost == []
     assert outcome.report.passed
     assert outcome.complaints == []
+    assert outcome.disorder == []
 
 
 def test_a_gateway_that_forgets_loses_and_is_found_out(tmp_path: Path) -> None:
@@ -45,7 +47,7 @@ def test_a_gateway_that_forgets_loses_and_is_found_out(tmp_path: Path) -> None:
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=patient(100),
             env={name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")},
         )
     assert done.returncode == 1, done.stdout
