@@ -1,0 +1,1 @@
+../../services/tidings/publisher/sources/postgres/schema.sql
