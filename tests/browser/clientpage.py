@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Page
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
-from tests.browser.conftest import DEADLINE_MS
+from tests.browser.conftest import deadline
 
-CLIENT = Path(__file__).parents[2] / "clients" / "js" / "tidings.js"
+CLIENT = Path(__file__).parents[2] / "clients" / "js"
 BLANK = b"<!doctype html><link rel=icon href='data:,'>"
 _START = """async ({ options, fails }) => {
     const { TidingsClient } = await import("/tidings.js");
@@ -27,9 +29,14 @@ _START = """async ({ options, fails }) => {
 
 def content(path: str) -> tuple[bytes, str]:
     """The body and the type of what the page is made of."""
-    if path == "/tidings.js":
-        return CLIENT.read_bytes(), "text/javascript"
+    if path.endswith(".js"):
+        return (CLIENT / path.removeprefix("/")).read_bytes(), "text/javascript"
     return BLANK, "text/html"
+
+
+async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
+    body, media_type = content(scope["path"])
+    await Response(body, media_type=media_type)(scope, receive, send)
 
 
 async def start(page: Page, *, fails: bool = False, **options: object) -> None:
@@ -45,7 +52,7 @@ async def told(page: Page) -> list[Any]:
 
 
 async def until(page: Page, expression: str) -> None:
-    await page.wait_for_function(expression, timeout=DEADLINE_MS)
+    await page.wait_for_function(expression, timeout=deadline() * 1000)
 
 
 async def state(page: Page, name: str) -> None:

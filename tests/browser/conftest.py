@@ -4,32 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import shutil
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, BrowserContext, Dialog, Page, Request, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, Dialog, Page, Request, expect
 
 from tests.browser.maildirs import Maildirs
+from tests.support.browser import chromium
 from tests.support.processes import Tidings
 from tests.support.processes import tidings as running
+from tests.support.waiting import patient
 
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-DEADLINE_MS = 40_000
-"""A client that has failed a few times waits for up to 30 s before it tries again (BACKOFF_CAP_MS)."""
+BACKOFF_SECONDS = 30.0
+"""A client that has failed a few times waits for so long before it tries again (BACKOFF_CAP_MS)."""
+STEP_SECONDS = 10.0
 
 _numbers = itertools.count(1)
+
+
+def deadline() -> float:
+    """How long to wait for what a page does next, in seconds."""
+    return BACKOFF_SECONDS + patient(STEP_SECONDS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,19 +39,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def browser() -> AsyncIterator[Browser]:
-    executable = shutil.which("chromium")
-    assert executable, "a real browser is needed: install it with `apt-get install chromium`"
-    expect.set_options(timeout=DEADLINE_MS)
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=executable, args=list(CHROMIUM_FLAGS))
+    async with chromium() as browser:
         yield browser
-        await browser.close()
 
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def context(browser: Browser) -> AsyncIterator[BrowserContext]:
     context = await browser.new_context(viewport={"width": 1200, "height": 760})
-    context.set_default_timeout(DEADLINE_MS)
+    context.set_default_timeout(deadline() * 1000)
+    expect.set_options(timeout=deadline() * 1000)
     yield context
     await context.close()
 
@@ -121,9 +115,9 @@ def account(tidings: Tidings, maildirs: Maildirs) -> str:
     return name
 
 
-async def eventually(condition: object, deadline: float = DEADLINE_MS / 1000) -> None:
+async def eventually(condition: object) -> None:
     """Wait until a callable is true."""
     assert callable(condition)
-    async with asyncio.timeout(deadline):
+    async with asyncio.timeout(deadline()):
         while not condition():
             await asyncio.sleep(0.02)

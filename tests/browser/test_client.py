@@ -16,8 +16,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from tests.browser.clientpage import content, start, state, told, until
-from tests.browser.conftest import DEADLINE_MS
-from tests.support.broker import free_ports
+from tests.browser.conftest import deadline
+from tests.support.ports import free_ports
 
 LOADED = datetime(2030, 1, 1, tzinfo=UTC)
 
@@ -61,7 +61,7 @@ class Gateway:
         self._server = None
 
     async def accept(self) -> ServerConnection:
-        async with asyncio.timeout(DEADLINE_MS / 1000):
+        async with asyncio.timeout(deadline()):
             connection = await self._accepted.get()
         assert connection.subprotocol == "jmap"
         return connection
@@ -72,7 +72,7 @@ class Gateway:
 
 
 async def receive(connection: ServerConnection) -> dict[str, Any]:
-    async with asyncio.timeout(DEADLINE_MS / 1000):
+    async with asyncio.timeout(deadline()):
         message = json.loads(await connection.recv())
     assert isinstance(message, dict)
     return message
@@ -112,7 +112,7 @@ async def connected(page: Page, gateway: Gateway, cursor: str = "c1") -> ServerC
 async def test_it_subscribes_and_tells_changes_then_cursors(blank: Page, gateway: Gateway) -> None:
     await start(blank, url=gateway.url, types=["Email"])
     connection = await gateway.accept()
-    assert await receive(connection) == {"@type": "WebSocketPushEnable", "dataTypes": ["Email"]}
+    assert await receive(connection) == {"@type": "WebSocketPushEnable", "dataTypes": ["Email"], "pushStatus": True}
     await push(connection, "c1")
     await push(connection, "c2", alice={"Email": "s1"})
     await until(blank, "client.cursor === 'c2' && told.at(-1).cursor === 'c2'")
@@ -120,6 +120,36 @@ async def test_it_subscribes_and_tells_changes_then_cursors(blank: Page, gateway
         {"state": "connecting", "transport": "websocket"},
         {"state": "connected", "resumed": False, "transport": "websocket"},
         {"cursor": "c1"},
+        {"changed": {"alice": {"Email": "s1"}}},
+        {"cursor": "c2"},
+    ]
+
+
+async def test_it_says_when_changes_do_not_reach_the_server(blank: Page, gateway: Gateway) -> None:
+    async def stall(connection: ServerConnection, *, stalled: bool) -> None:
+        await connection.send(json.dumps({"@type": "PushStatus", "stalled": stalled}))
+
+    await start(blank, url=gateway.url)
+    connection = await gateway.accept()
+    await receive(connection)
+    for stalled in (True, True, False, True):
+        await stall(connection, stalled=stalled)
+    await push(connection, "c1")
+    await until(blank, "client.cursor === 'c1' && client.status.state === 'connected'")
+    await stall(connection, stalled=False)
+    await until(blank, "client.status.stalled === undefined")
+    await push(connection, "c2", alice={"Email": "s1"})
+    await until(blank, "told.at(-1).cursor === 'c2'")
+    connecting = {"state": "connecting", "transport": "websocket"}
+    online = {"state": "connected", "resumed": False, "transport": "websocket"}
+    assert await told(blank) == [
+        connecting,
+        {**connecting, "stalled": True},
+        connecting,
+        {**connecting, "stalled": True},
+        {**online, "stalled": True},
+        {"cursor": "c1"},
+        online,
         {"changed": {"alice": {"Email": "s1"}}},
         {"cursor": "c2"},
     ]
@@ -137,7 +167,8 @@ async def test_after_a_service_restart_it_resumes_from_the_newest_cursor(blank: 
 
     await blank.clock.run_for(500)
     connection = await gateway.accept()
-    assert await receive(connection) == {"@type": "WebSocketPushEnable", "dataTypes": None, "pushState": "c3"}
+    enable = {"@type": "WebSocketPushEnable", "dataTypes": None, "pushStatus": True, "pushState": "c3"}
+    assert await receive(connection) == enable
     await push(connection, "c4", alice={"Email": "s2"})
     await state(blank, "connected")
     assert (await told(blank))[-3:] == [
@@ -272,7 +303,7 @@ async def test_it_leaves_with_the_page_and_comes_back_from_the_cache(blank: Page
     await start(blank, url=gateway.url)
     connection = await connected(blank, gateway)
     await blank.evaluate("dispatchEvent(new PageTransitionEvent('pagehide', { persisted: true }))")
-    async with asyncio.timeout(DEADLINE_MS / 1000):
+    async with asyncio.timeout(deadline()):
         await connection.wait_closed()
     await blank.clock.run_for(60_000)
     assert gateway.waiting == 0
@@ -284,7 +315,7 @@ async def test_stop_is_for_good(blank: Page, gateway: Gateway) -> None:
     await start(blank, url=gateway.url)
     connection = await connected(blank, gateway)
     await blank.evaluate("client.stop()")
-    async with asyncio.timeout(DEADLINE_MS / 1000):
+    async with asyncio.timeout(deadline()):
         await connection.wait_closed()
     await blank.evaluate("dispatchEvent(new Event('online')); client.retry()")
     await blank.clock.run_for(300_000)

@@ -15,6 +15,8 @@ from tests.browser.conftest import Seen, eventually
 from tests.browser.maildirs import Maildirs
 from tests.browser.test_webmail import open_inbox, row
 from tests.support.processes import Tidings
+from tests.unit.webmail.mail.test_bounds import HOSTILE as HOSTILE_SIZES
+from tests.unit.webmail.test_cases import CASES, RIGHT
 
 MARK = "the end of the mail"
 # With an icon that needs no request.
@@ -193,4 +195,38 @@ async def test_malformed_mails_are_listed_and_open(
     await page.locator(".row").click()
     await expect(page.locator("#message")).to_be_visible()
     await expect(page.locator(".row")).to_have_attribute("data-unread", "false")
+    await expect(page.locator("#notice")).to_be_hidden()
+
+
+async def test_mails_that_were_shown_wrong_once_are_listed_and_open(
+    page: Page, seen: Seen, tidings: Tidings, maildirs: Maildirs, account: str
+) -> None:
+    for name in RIGHT:
+        maildirs.deliver_raw(account, (CASES / f"{name}.eml").read_bytes())
+    await open_inbox(page, tidings, account)
+    await expect(page.locator(".row")).to_have_count(len(RIGHT))
+    for right in RIGHT.values():
+        await row(page, right.subject).click()
+        await expect(page.locator("#subject")).to_have_text(right.subject)
+        await expect(page.locator("#from")).to_contain_text(right.sender)
+        await expect(page.locator("#body > iframe")).to_have_count(1 if right.html else 0)
+        if not right.html:
+            shown = await page.locator("#body > pre").all_text_contents()
+            assert len(shown) == len(right.texts)
+            assert all(map(str.startswith, shown, right.texts))
+        names = await page.locator("#attachments :is(a, button):not([aria-label])").all_text_contents()
+        assert tuple(names) == right.attachments
+        await expect(page.locator("#notes")).to_be_hidden()
+    await expect(page.locator("#notice")).to_be_hidden()
+
+
+@pytest.mark.parametrize("name", ["nested", "parts", "japanese of the vendors", "attached mails"])
+async def test_a_mail_of_full_size_that_was_written_to_take_long_is_open_soon(
+    page: Page, seen: Seen, tidings: Tidings, maildirs: Maildirs, account: str, name: str
+) -> None:
+    maildirs.deliver_raw(account, HOSTILE_SIZES[name]())
+    await open_inbox(page, tidings, account)
+    await page.locator(".row").click()
+    await expect(page.locator("#message")).to_be_visible()
+    await expect(page.locator("#notes")).to_be_visible()
     await expect(page.locator("#notice")).to_be_hidden()

@@ -6,22 +6,27 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
 import pytest_asyncio
 from playwright.async_api import Page
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
 
-from tests.browser.clientpage import content, start, state, told, until
+from tests.browser.clientpage import serve_page, start, state, told, until
 from tests.browser.conftest import eventually
 from tests.browser.middlebox import Middlebox, Rule, middlebox
-from tests.support.broker import free_ports
 from tests.support.clients import jmap_client
 from tests.support.gateway import SECRET, RunningGateway, running_gateway
+from tests.support.keys import jwk, key_server, private_key
+from tests.support.keys import token as signed
+from tests.support.ports import free_ports
+from tests.support.tls import make_certificate
+from tests.support.unreliable import UnreliableLog
 from tidings.bus.memory import MemoryLog
+from tidings.gateway import driver
+from tidings.gateway.hub import outages
 
 WEBSOCKET = "/jmap/ws"
 STREAM = "/jmap/eventsource"
@@ -30,11 +35,6 @@ TRANSPORTS = {"websocket": WEBSOCKET, "eventsource": STREAM, "poll": POLL}
 OPEN_MS = 15_000
 BETTER_MS = 300_000
 TICK_MS = 10_000
-
-
-async def serve_page(scope: Scope, receive: Receive, send: Send) -> None:
-    body, media_type = content(scope["path"])
-    await Response(body, media_type=media_type)(scope, receive, send)
 
 
 @dataclass
@@ -132,6 +132,30 @@ async def test_where_upgrades_hang_an_event_stream_does_after_one_attempt(site: 
     await site.page.clock.fast_forward(OPEN_MS)
     await site.connected("eventsource")
     assert site.box.requests == [WEBSOCKET, POLL, STREAM]
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_an_outage_of_the_log_is_told_over_each(
+    page: Page, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A feed that is well appends a marker after 2.8 s.
+    monkeypatch.setattr(outages, "SILENT_SECONDS", 6.0)
+    monkeypatch.setattr(driver, "LOOK_SECONDS", 0.2)
+    log = UnreliableLog(1)
+    await log.open()
+    async with opened(page, log=log) as site:
+        better = list(TRANSPORTS)[: list(TRANSPORTS).index(transport)]
+        site.box.rules = {TRANSPORTS[name]: Rule.REFUSE for name in better}
+        await site.start()
+        await site.connected(transport)
+        log.accepts = False
+        away = "client.status.state === 'waiting'" if transport == "poll" else "client.status.stalled === true"
+        await until(page, away)
+        log.accepts = True
+        await until(page, "client.status.state === 'connected' && client.status.stalled === undefined")
+        await site.publish("1")
+        await site.shows("1")
+    await log.close()
 
 
 @pytest.mark.parametrize("rule", [Rule.HOLD, Rule.HANG])
@@ -297,7 +321,7 @@ async def test_a_poll_that_tells_nothing_moves_the_cursor(page: Page) -> None:
 
 
 async def test_while_the_log_is_away_the_connection_is_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.parked_poll.LOG_SECONDS", 0.1)
+    monkeypatch.setattr("tidings.gateway.formats.poll.LOG_SECONDS", 0.1)
     log = MemoryLog(shards=8)
     async with opened(page, log=log) as site:
         await site.start()
@@ -325,6 +349,30 @@ async def test_a_client_that_is_refused_stops_with_the_reason(page: Page, transp
         await state(page, "stopped")
         stopped = {"state": "stopped", "error": "a token is required", "httpStatus": 401}
         assert (await site.statuses())[-1] == stopped
+
+
+@pytest.mark.parametrize("transport", TRANSPORTS)
+async def test_a_client_whose_key_is_not_known_yet_waits_for_it(
+    page: Page, transport: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The identity provider signs with a new key before it gives the key away."""
+    certificate = make_certificate(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+    paths = list(TRANSPORTS.values())
+    old, new = private_key("ES256"), private_key("ES256", 1)
+    async with key_server(certificate) as keys:
+        keys.offer(jwk(old, "ES256", kid="old"))
+        async with opened(page, auth="jwt", jwks_url=keys.url) as site:
+            await site.counts(1, "tidings_jwks_keys")
+            keys.status = b"503 Later"
+            site.box.rules = dict.fromkeys(paths[: paths.index(TRANSPORTS[transport])], Rule.REFUSE)
+            await site.start(f"{WEBSOCKET}?access_token={signed(new, 'ES256', 'new')}")
+            assert (await site.wait())["retryInMs"] >= 5_000
+            keys.status = b"200 OK"
+            keys.offer(jwk(old, "ES256", kid="old"), jwk(new, "ES256", kid="new"))
+            await page.clock.fast_forward(60_000)
+            await site.connected(transport)
+        assert "stopped" not in [status["state"] for status in (await site.statuses())[:-1]]
 
 
 async def test_an_account_of_somebody_else_stops_it(page: Page) -> None:

@@ -1,0 +1,3 @@
+module example.org/publish
+
+go 1.19
