@@ -3,6 +3,7 @@
 Comments are those of helm-docs: `# -- text` above a key describes it. `# @schema {...}` below that adds to what its
 default value says; an object that says nothing takes no members that are not there. `# @settings gateway` makes the
 members those of `tidings gateway`, so that a setting which does not exist is refused and one that is new is there.
+`# @alerts DIRECTORY` does so for the alerts that `make dashboards` wrote there.
 
     python scripts/chart_values.py           # write
     python scripts/chart_values.py --check   # exit code 1 when something would change
@@ -20,7 +21,7 @@ from typing import Any
 import yaml
 
 from tidings.gateway.settings import GatewaySettings
-from tidings.ops.settings import Settings, is_secret
+from tidings.ops.settings.fields import Settings, is_secret
 from tidings.publisher.settings import PublisherSettings
 from tidings.webmail.settings import WebmailSettings
 
@@ -33,17 +34,26 @@ SETTINGS: dict[str, type[Settings]] = {
     "webmail": WebmailSettings,
 }
 OF_THE_CHART = {
+    *("groups", "group_url"),
     *("host", "port", "ingest_port", "admin_host", "admin_port", "probe_host", "probe_port", "log_format", "log_level"),
     *(
         "bus",
         "shards",
         "auth",
         "insecure",
+        "jmap_upstream",
+        "jmap_proxy_requests",
         "jwt_key",
         "jwks_url",
         "jwt_issuer",
         "jwt_audience",
+        "jwt_account_claim",
         "maildir",
+        "postgres_url",
+        "imap_url",
+        "imap_accounts",
+        "journal_dir",
+        "account_map",
         "state_dir",
         "ingest_url",
     ),
@@ -68,6 +78,7 @@ class Chart:
     lines: list[str]
     values: list[Value] = field(default_factory=list)
     undescribed: list[str] = field(default_factory=list)
+    sections: set[str] = field(default_factory=set)
 
     def comments(self, line: int) -> tuple[str, dict[str, Any], str | None]:
         """Description, addition to the schema and settings of the key that begins in a line."""
@@ -81,6 +92,8 @@ class Chart:
         for text in reversed(above):
             if text.startswith("@schema "):
                 schema = json.loads(text.removeprefix("@schema "))
+            elif text.startswith("@alerts "):
+                schema = alerts(ROOT / text.removeprefix("@alerts "))
             elif text.startswith("@settings "):
                 settings = text.removeprefix("@settings ")
             elif text.startswith("-- "):
@@ -89,9 +102,11 @@ class Chart:
                 description.append(text)
         return " ".join(description), schema, settings
 
-    def properties(self, node: yaml.MappingNode, prefix: str = "") -> dict[str, Any]:
-        """The schemas of an object's members."""
-        return {key.value: self.schema(key, value, f"{prefix}{key.value}") for key, value in node.value}
+    def section(self, node: yaml.MappingNode, prefix: str = "") -> dict[str, Any]:
+        """The schema of an object. Null may take away no section in it, since templates look into all of them."""
+        properties = {key.value: self.schema(key, value, f"{prefix}{key.value}") for key, value in node.value}
+        sections = [name for name in properties if f"{prefix}{name}" in self.sections]
+        return {"type": "object", **closed(properties), **({"required": sections} if sections else {})}
 
     def schema(self, key: yaml.Node, node: yaml.Node, path: str) -> dict[str, Any]:
         """The schema of one key."""
@@ -99,9 +114,11 @@ class Chart:
         described = {"description": description} if description else {}
         if settings is not None:
             self.values.append(Value(path, "{}", description))
+            self.sections.add(path)
             return {"type": "object", **described, **closed(self.settings(settings, path))}
         if isinstance(node, yaml.MappingNode) and not addition and (node.value or not description):
-            return {"type": "object", **described, **closed(self.properties(node, f"{path}."))}
+            self.sections.add(path)
+            return {**self.section(node, f"{path}."), **described}
         if not description and "description" not in addition:
             self.undescribed.append(path)
         elif "description" not in addition:
@@ -129,6 +146,21 @@ class Chart:
         return found
 
 
+def alerts(directory: Path) -> dict[str, Any]:
+    """The schema of what values may say of alerts, by name: a threshold only where the condition has one."""
+    groups = yaml.safe_load((directory / "rules.yaml").read_text())["groups"]
+    named = [rule["alert"] for group in groups for rule in group["rules"]]
+    bounded = yaml.safe_load((directory / "conditions.yaml").read_text())
+    labels = {"type": "object", "additionalProperties": {"type": "string"}}
+    given = {"enabled": {"type": "boolean"}, "for": {"type": "string", "pattern": "^[0-9]+[smhd]$"}, "labels": labels}
+    kinds = {
+        "|".join(name for name in named if name in bounded): {**given, "threshold": {"type": "number", "minimum": 0}},
+        "|".join(name for name in named if name not in bounded): given,
+    }
+    patterns = {f"^({names})$": {"type": "object", **closed(members)} for names, members in kinds.items()}
+    return {"additionalProperties": False, "patternProperties": patterns}
+
+
 def closed(properties: dict[str, Any]) -> dict[str, Any]:
     """The members an object may have, and no others."""
     return {"additionalProperties": False, "properties": properties}
@@ -149,12 +181,13 @@ def read(directory: Path) -> tuple[Chart, dict[str, Any]]:
     chart = Chart(text.splitlines())
     root = yaml.compose(text)
     assert isinstance(root, yaml.MappingNode)  # noqa: S101 - a file of this repository
-    properties = chart.properties(root)
+    described = chart.section(root)
+    properties = described["properties"]
     for dependency in yaml.safe_load((directory / "Chart.yaml").read_text()).get("dependencies", []):
         # Helm checks a dependency's values against the schema of its own.
         own = properties.get(dependency["name"], {})
         properties[dependency["name"]] = {**own, "additionalProperties": True}
-    schema = {"$schema": "https://json-schema.org/draft-07/schema#", "type": "object", **closed(properties)}
+    schema = {"$schema": "https://json-schema.org/draft-07/schema#", **described}
     return chart, schema
 
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support import chart
+from tests.support.chart import VARIANTS, variant
+from tests.support.rendered import Rendered
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """`rendered` is each file of values that the charts have, rendered."""
-    if "rendered" in metafunc.fixturenames:
-        variants = chart.variants()
-        metafunc.parametrize("rendered", variants.values(), ids=variants.keys())
+@pytest.fixture(params=VARIANTS)
+def rendered(request: pytest.FixtureRequest) -> Rendered:
+    """Each file of values that the charts have, rendered."""
+    return variant(request.param)

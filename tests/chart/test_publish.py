@@ -11,8 +11,10 @@ from pathlib import Path
 import helm_python as helm
 import pytest
 
-from tests.support.broker import free_ports
-from tests.support.chart import NAMESPACE, RABBITMQ, RELEASE, TIDINGS, UMBRELLA, Rendered, render
+from tests.support.chart import RABBITMQ, TIDINGS, UMBRELLA, files, render
+from tests.support.ports import free_ports
+from tests.support.rendered import Rendered
+from tests.support.waiting import patient
 
 START_SECONDS = 30.0
 
@@ -32,7 +34,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with (directory / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        deadline = time.monotonic() + START_SECONDS
+        deadline = time.monotonic() + patient(START_SECONDS)
         while not listens(port):
             if process.poll() is not None or time.monotonic() > deadline:
                 pytest.fail((directory / "log").read_text(), pytrace=False)
@@ -62,6 +64,6 @@ def test_a_chart_is_pushed_pulled_and_the_same(chart: Path, registry: str, tmp_p
         pulled.mkdir()
         client.pull(f"oci://{registry}/charts/{name}", destination=pulled, version="0.1.0", plain_http=True)
     with helm.Chart.load(pulled / archive.name) as loaded:
-        rendered = Rendered.of_files(loaded.render({}, name=RELEASE, namespace=NAMESPACE))
+        rendered = Rendered.of_files(files(loaded, {}))
     names = [(each["kind"], each["metadata"]["name"]) for each in rendered.objects]
     assert names == [(each["kind"], each["metadata"]["name"]) for each in render(chart).objects]

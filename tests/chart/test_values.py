@@ -11,7 +11,8 @@ from typing import Any
 import helm_python as helm
 import pytest
 
-from tests.support.chart import RABBITMQ, ROOT, TIDINGS, UMBRELLA, Rendered, load, render
+from tests.support.chart import RABBITMQ, ROOT, TIDINGS, UMBRELLA, files, load, render
+from tests.support.rendered import Rendered
 from tidings.gateway.settings import GatewaySettings
 
 
@@ -62,12 +63,15 @@ def test_misspelt_values_are_refused_through_the_umbrella() -> None:
     "values",
     [
         {"shards": 0},
+        {"gateway": {"groups": 0}},
+        {"gateway": {"settings": {"groups": 4}}},
         {"auth": {"mode": "basic"}},
         {"rabbitmq": {"mode": "operator"}},
         {"rabbitmq": {"replicas": 2}},
         {"gateway": {"replicas": "two"}},
         {"gateway": {"settings": {"coalesceMs": -1}}},
         {"gateway": {"settings": {"port": 80}}},
+        {"gateway": {"jmapUpstream": {"url": "http://cyrus:8008/jmap"}}},
         {"image": {"digest": "0123"}},
         {"publisher": {"persistence": {"size": "big"}}},
         {"externalRabbitmq": {"vhost": "a/b"}},
@@ -87,6 +91,8 @@ def test_values_out_of_range_are_refused(values: dict[str, Any]) -> None:
 
 EXTERNAL = {"rabbitmq": {"mode": "external"}, "externalRabbitmq": {"existingSecret": "broker"}}
 INGRESS = {"ingress": {"enabled": True, "hosts": ["push.mail.example"]}}
+IMAP = {"url": "imaps://mail.example", "existingSecret": "accounts"}
+UPSTREAM = {"jmapUpstream": {"url": "http://cyrus:8008"}}
 ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
 
 
@@ -109,6 +115,12 @@ ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
         ({"auth": {"mode": "none", "jwksUrl": "https://id.example/keys"}}, "is for auth.mode jwt"),
         ({"auth": {"mode": "none"}, "tests": {"tokenSecret": "probe"}}, "tests.tokenSecret is for auth.mode jwt"),
         ({"auth": {"existingSecret": "s", "jwksUrl": "https://id.example/keys"}}, "one or the other"),
+        ({"gateway": {"groups": 4}}, "gateway.groups needs gateway.settings.publicUrl"),
+        ({"shards": 2, "gateway": {"groups": 4}}, "gateway.groups 4 are more than shards 2"),
+        ({"auth": {"mode": "none"}, "gateway": UPSTREAM}, "are made with the secret"),
+        ({"auth": {"jwksUrl": "https://id.example/keys"}, "gateway": UPSTREAM}, "are made with the secret"),
+        ({"gateway": {"jmapUpstream": {"proxyRequests": True}}}, "need gateway.jmapUpstream.url"),
+        ({"gateway": {"jmapUpstream": {**UPSTREAM["jmapUpstream"], "caSecret": "ca"}}}, "is for an https URL"),
         ({"gateway": {"replicas": 3, "autoscaling": {"enabled": True}}}, "leave gateway.replicas empty"),
         ({"gateway": {"autoscaling": {"enabled": True, "minReplicas": 20}}}, "greater than maxReplicas"),
         ({"gateway": {"autoscaling": {"enabled": True, "cpuPercent": 0}}}, "needs connectionsPerPod or cpuPercent"),
@@ -128,6 +140,10 @@ ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
             "has to outlive the pod",
         ),
         ({"publisher": {"replicas": 2, "maildir": {"enabled": True}}}, "only one may watch"),
+        ({"publisher": {"imap": {"url": "imaps://mail.example"}}}, "need each other"),
+        ({"publisher": {"imap": {"existingSecret": "accounts"}}}, "need each other"),
+        ({"publisher": {"replicas": 2, "imap": IMAP}}, "would tell everything twice"),
+        ({"publisher": {"replicas": 2, "journal": {"existingClaim": "j"}}}, "only one may read a journal"),
         ({"webmail": {"enabled": True}}, "needs publisher.maildir.enabled"),
         ({"rabbitmq": {"replicas": 3, "persistence": {"enabled": False}}}, "cannot rejoin"),
     ],
@@ -183,6 +199,16 @@ def test_a_key_set_takes_the_place_of_the_secret() -> None:
     assert "jwt-secret" not in fetched.get("Secret", "tidings")["data"]
 
 
+def test_gateway_and_test_take_the_account_from_the_claim_that_is_named() -> None:
+    rendered = render(TIDINGS, {"auth": {"accountClaim": "https://mail.example/account"}})
+    (test,) = rendered.get("Pod", "tidings-check")["spec"]["containers"]
+    for container in (*gateway(rendered)["template"]["spec"]["containers"], test):
+        assert environment(container)["TIDINGS_JWT_ACCOUNT_CLAIM"] == "https://mail.example/account"
+    for claim in ("", "exp", 'a"b', "a\nb"):
+        with pytest.raises(helm.HelmValuesError):
+            render(TIDINGS, {"auth": {"accountClaim": claim}})
+
+
 def test_the_test_shows_a_token_that_it_is_given_or_can_make_and_else_says_why_there_is_none() -> None:
     jwks = {"jwksUrl": "https://id.example/keys", "audience": "mail"}
     (made,) = render(TIDINGS).get("Pod", "tidings-check")["spec"]["containers"]
@@ -197,6 +223,75 @@ def test_the_test_shows_a_token_that_it_is_given_or_can_make_and_else_says_why_t
     assert variables["TIDINGS_CLIENT_TOKEN"] == {"secretKeyRef": {"name": "probe", "key": "token"}}
     assert not [name for name in variables if "JW" in name]
     assert "helm test tidings" in given.notes
+
+
+def publisher(rendered: Rendered) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The publisher's container and its pod's volumes, by name."""
+    pod = rendered.get("StatefulSet", "tidings-publisher")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    return container, {volume["name"]: volume for volume in pod["volumes"]}
+
+
+def test_each_source_gets_what_it_needs() -> None:
+    container, volumes = publisher(render(TIDINGS, load(TIDINGS / "ci" / "sources-values.yaml")))
+    variables = environment(container)
+    mounts = {mount["name"]: mount for mount in container["volumeMounts"]}
+    assert variables["TIDINGS_POSTGRES_URL"] == {"secretKeyRef": {"name": "mail-database", "key": "uri"}}
+    assert variables["TIDINGS_IMAP_URL"] == "imaps://mail.example"
+    assert variables["TIDINGS_IMAP_ACCOUNTS"] == f"{mounts['imap']['mountPath']}/accounts"
+    assert volumes["imap"]["secret"]["secretName"] == "mail-accounts"
+    assert variables["TIDINGS_JOURNAL_DIR"] == mounts["journal"]["mountPath"]
+    assert mounts["journal"]["subPath"] == "tidings"
+    assert not mounts["journal"].get("readOnly"), "what is told is removed from it"
+    assert volumes["journal"]["persistentVolumeClaim"]["claimName"] == "dovecot-journal"
+    assert variables["TIDINGS_STALWART_SECRET"]["secretKeyRef"]["name"] == "stalwart-webhook"
+    assert variables["TIDINGS_ACCOUNT_MAP"] == f"{mounts['account-map']['mountPath']}/map.toml"
+    assert volumes["account-map"]["configMap"]["name"] == "mail-logins"
+
+
+def test_a_gateway_in_front_of_a_jmap_server_knows_it_and_leaves_it_its_paths() -> None:
+    values = load(TIDINGS / "ci" / "upstream-values.yaml")
+    rendered = render(TIDINGS, values)
+    pod = gateway(rendered)["template"]["spec"]
+    (container,) = pod["containers"]
+    variables = environment(container)
+    assert variables["TIDINGS_JMAP_UPSTREAM"] == "https://cyrus.mail.svc:8443"
+    assert variables["TIDINGS_JMAP_PROXY_REQUESTS"] == "true"
+    (mount,) = [
+        mount for mount in container["volumeMounts"] if variables["SSL_CERT_FILE"].startswith(mount["mountPath"])
+    ]
+    (volume,) = [volume for volume in pod["volumes"] if volume["name"] == mount["name"]]
+    assert volume["secret"]["secretName"] == "cyrus-ca"
+    # What pods send is held up by no policy, so none has to let the gateway reach that server.
+    assert all(policy["spec"]["policyTypes"] == ["Ingress"] for policy in rendered.of("NetworkPolicy"))
+
+    paths = {"/.well-known/jmap", "/jmap/changes", "/jmap/eventsource", "/jmap/ws"}
+    (rule,) = rendered.get("Ingress", "tidings-gateway")["spec"]["rules"]
+    assert {path["path"] for path in rule["http"]["paths"]} == paths
+    route = render(TIDINGS, {**ROUTE, "gateway": values["gateway"]}).get("HTTPRoute", "tidings-gateway")
+    (rule,) = route["spec"]["rules"]
+    assert {match["path"]["value"] for match in rule["matches"]} == paths
+
+
+def test_without_a_jmap_server_all_of_jmap_is_the_gateways() -> None:
+    rendered = render(TIDINGS, INGRESS)
+    (rule,) = rendered.get("Ingress", "tidings-gateway")["spec"]["rules"]
+    assert [path["path"] for path in rule["http"]["paths"]] == ["/jmap", "/.well-known/jmap"]
+    (container,) = gateway(rendered)["template"]["spec"]["containers"]
+    assert not [name for name in environment(container) if "UPSTREAM" in name or "JMAP" in name or "SSL" in name]
+
+
+def test_without_sources_nothing_of_them_is_there() -> None:
+    container, volumes = publisher(render(TIDINGS))
+    sources = ("POSTGRES", "IMAP", "JOURNAL", "STALWART", "ACCOUNT_MAP", "MAILDIR")
+    assert not [name for name in environment(container) for source in sources if source in name]
+    assert set(volumes) == {"tmp"}
+
+
+def test_publishers_may_share_an_outbox() -> None:
+    values = {"publisher": {"replicas": 3, "postgres": {"existingSecret": "mail-database"}}}
+    container, _ = publisher(render(TIDINGS, values))
+    assert environment(container)["TIDINGS_POSTGRES_URL"] == {"secretKeyRef": {"name": "mail-database", "key": "url"}}
 
 
 def test_null_takes_a_setting_back() -> None:
@@ -233,7 +328,7 @@ def test_pods_are_replaced_when_a_secret_of_the_chart_changes_only() -> None:
     first = render(TIDINGS, {"commonLabels": {"a": "1"}})
     second = render(TIDINGS, {"commonLabels": {"a": "2"}})
     of = [each["template"]["metadata"]["annotations"][annotation] for each in (gateway(first), gateway(second))]
-    # Random values each time: without a cluster there is nothing to look up.
+    # Random values each time: on a cluster without anything in it there is nothing to look up.
     assert of[0] != of[1]
     for rendered in (first, second):
         publisher = rendered.get("StatefulSet", "tidings-publisher")["spec"]["template"]["metadata"]
@@ -284,9 +379,69 @@ def test_alerts_and_dashboards_are_the_generated_ones() -> None:
     (rule,) = rendered.of("PrometheusRule")
     assert rule["spec"] == load(TIDINGS / "files" / "rules.yaml")
     maps = [each["data"] for each in rendered.of("ConfigMap") if "grafana_dashboard" in each["metadata"]["labels"]]
-    files = {path.name: json.loads(path.read_text()) for path in (TIDINGS / "files" / "dashboards").glob("*.json")}
-    assert {name: json.loads(text) for data in maps for name, text in data.items()} == files
-    assert len(files) >= 4
+    shipped = {path.name: json.loads(path.read_text()) for path in (TIDINGS / "files" / "dashboards").glob("*.json")}
+    assert {name: json.loads(text) for data in maps for name, text in data.items()} == shipped
+    assert len(shipped) >= 4
+
+
+def test_runbooks_are_where_the_value_says() -> None:
+    base = "https://wiki.mail.example/tidings?page=operations"
+    rendered = render(TIDINGS, {"metrics": {"prometheusRule": {"enabled": True, "runbookUrl": base}}})
+    (rule,) = rendered.of("PrometheusRule")
+    alerts = [alert for group in rule["spec"]["groups"] for alert in group["rules"]]
+    assert alerts
+    for alert in alerts:
+        assert alert["annotations"]["runbook_url"] == f"{base}#{alert['alert'].lower()}"
+    dashboards = render(TIDINGS, {"metrics": {"dashboards": {"enabled": True}, "prometheusRule": {"runbookUrl": base}}})
+    for each in dashboards.of("ConfigMap"):
+        if "grafana_dashboard" in each["metadata"]["labels"]:
+            ((_, text),) = each["data"].items()
+            (link,) = (link for link in json.loads(text)["links"] if link["title"] == "Runbooks")
+            assert link["url"] == f"{base}#alerts-and-runbooks"
+    for wrong in ("", "docs/operations.md", "https://x/#a", "https://x/\n"):
+        with pytest.raises(helm.HelmValuesError):
+            render(TIDINGS, {"metrics": {"prometheusRule": {"runbookUrl": wrong}}})
+
+
+def alerts(values: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The alerts of a release, by name."""
+    (rule,) = render(TIDINGS, {"metrics": {"prometheusRule": {"enabled": True, **values}}}).of("PrometheusRule")
+    return {alert["alert"]: alert for group in rule["spec"]["groups"] for alert in group["rules"]}
+
+
+def test_alerts_are_as_the_values_say() -> None:
+    ours = alerts({})
+    given = {
+        "TidingsGatewaysNearlyFull": {"threshold": 0.95, "for": "1h", "labels": {"severity": "critical", "page": "no"}},
+        "TidingsLoopStuck": {"threshold": 20},
+        "TidingsFeedGaps": {"enabled": False},
+    }
+    theirs = alerts({"alertLabels": {"team": "mail"}, "alerts": given})
+    assert set(ours) - set(theirs) == {"TidingsFeedGaps"}
+    full = theirs["TidingsGatewaysNearlyFull"]
+    assert full["expr"] == ours["TidingsGatewaysNearlyFull"]["expr"].replace("> 0.8", "> 0.95")
+    assert (full["for"], full["labels"]) == ("1h", {"severity": "critical", "page": "no", "team": "mail"})
+    assert theirs["TidingsLoopStuck"]["expr"].count("> 20") == 2
+    late = theirs["TidingsPushesLate"]
+    assert {**late, "labels": None} == {**ours["TidingsPushesLate"], "labels": None}
+    assert late["labels"] == {"severity": "warning", "team": "mail"}
+
+
+def test_a_group_of_which_all_alerts_are_off_is_not_there() -> None:
+    off = {name: {"enabled": False} for name in alerts({}) if "Broker" in name}
+    values = {"metrics": {"prometheusRule": {"enabled": True, "alerts": off}}}
+    (rule,) = render(TIDINGS, values).of("PrometheusRule")
+    assert "tidings-broker" not in [group["name"] for group in rule["spec"]["groups"]]
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"TidingsPushesSlow": {}}, {"TidingsFeedsNotLive": {"threshold": 2}}, {"TidingsLoopStuck": {"for": "soon"}}],
+    ids=str,
+)
+def test_alerts_that_there_are_not_and_thresholds_that_they_do_not_have_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(helm.HelmValuesError):
+        alerts({"alerts": given})
 
 
 def test_clients_are_kept_out_where_nobody_is_authenticated() -> None:
@@ -298,8 +453,8 @@ def test_clients_are_kept_out_where_nobody_is_authenticated() -> None:
 def test_a_release_whose_services_could_not_be_named_is_refused() -> None:
     with helm.Chart.load(TIDINGS) as loaded:
         with pytest.raises(helm.HelmRenderError, match="begin with a letter"):
-            loaded.render({}, name="1st", namespace="mail")
-        loaded.render({"fullnameOverride": "first"}, name="1st", namespace="mail")
+            files(loaded, {}, "1st")
+        files(loaded, {"fullnameOverride": "first"}, "1st")
 
 
 def strings(value: Any, key: str) -> Iterator[str]:
@@ -315,7 +470,7 @@ def strings(value: Any, key: str) -> Iterator[str]:
 @pytest.mark.parametrize("name", ["a" * 53, "tidings-rabbitmq", "push.mail"])
 def test_names_fit_whatever_the_release_is_called(name: str, values: dict[str, Any]) -> None:
     with helm.Chart.load(UMBRELLA) as loaded:
-        rendered = Rendered.of_files(loaded.render({"tidings": values}, name=name, namespace="mail"))
+        rendered = Rendered.of_files(files(loaded, {"tidings": values}, name))
     # A pod's label holds its StatefulSet's name and a hash of ten characters.
     assert max(len(each["metadata"]["name"]) for each in rendered.of("StatefulSet")) <= 52
     names = [(each["kind"], each["metadata"]["name"]) for each in rendered.objects]

@@ -1,5 +1,5 @@
 {{/* The files of the node's configuration, by name. */}}
-{{- define "rabbitmq.config" -}}
+{{- define "tidings-rabbitmq.config" -}}
 enabled_plugins: |
   [{{ prepend .Values.plugins "rabbitmq_prometheus" | uniq | join "," }}].
 rabbitmq.conf: |
@@ -13,7 +13,7 @@ rabbitmq.conf: |
   # volume looks for the others instead of starting a cluster of its own.
   cluster_formation.peer_discovery_backend = classic_config
   {{- range $i := until (int .Values.replicas) }}
-  cluster_formation.classic_config.nodes.{{ add1 $i }} = rabbit@{{ include "rabbitmq.fullname" $ }}-{{ $i }}.{{ include "rabbitmq.nodeDomain" $ }}
+  cluster_formation.classic_config.nodes.{{ add1 $i }} = rabbit@{{ include "tidings-rabbitmq.fullname" $ }}-{{ $i }}.{{ include "tidings-rabbitmq.nodeDomain" $ }}
   {{- end }}
   cluster_formation.target_cluster_size_hint = {{ .Values.replicas }}
   cluster_partition_handling = pause_minority

@@ -15,12 +15,15 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Arguments: root context, component. */}}
+{{/* Arguments: root context, component, and its group if it has some. */}}
 {{- define "tidings.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ include "tidings.name" $root }}
 app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
+{{- range slice . 2 }}
+tidings/group: {{ . | quote }}
+{{- end }}
 {{- end -}}
 
 {{/* Labels of every object, whatever it is for. */}}
@@ -34,13 +37,13 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* Arguments: root context, component. */}}
+{{/* Arguments: those of tidings.selectorLabels. */}}
 {{- define "tidings.labels" -}}
 {{ include "tidings.selectorLabels" . }}
 {{ include "tidings.commonLabels" (index . 0) }}
 {{- end -}}
 
-{{/* Arguments: root context, component. Without versions of the chart: a pod is replaced when something in it changes. */}}
+{{/* Arguments: those of tidings.selectorLabels. Without versions of the chart: a pod is replaced when something in it changes. */}}
 {{- define "tidings.podLabels" -}}
 {{ include "tidings.selectorLabels" . }}
 app.kubernetes.io/part-of: tidings
@@ -61,12 +64,6 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- default (include "tidings.fullname" .) .Values.serviceAccount.name -}}
 {{- else -}}
 {{- default "default" .Values.serviceAccount.name -}}
-{{- end -}}
-{{- end -}}
-
-{{- define "tidings.image" -}}
-{{- with .Values.image -}}
-{{- if .digest -}}{{ .repository }}@{{ .digest }}{{- else -}}{{ .repository }}:{{ default $.Chart.AppVersion .tag }}{{- end -}}
 {{- end -}}
 {{- end -}}
 

@@ -5,7 +5,9 @@
 Tidings {{ .Chart.AppVersion }} is on its way. Wait for it:
 
   {{ $kubectl }} rollout status statefulset/{{ $name }}-publisher
-  {{ $kubectl }} rollout status deployment/{{ $name }}-gateway
+{{- range $group := include "tidings.gateway.groups" . | fromJsonArray }}
+  {{ $kubectl }} rollout status deployment/{{ include "tidings.gateway.name" (prepend $group $) }}
+{{- end }}
 {{ if eq (include "tidings.testable" .) "true" }}
 Send a change and see it arrive:
 
@@ -20,7 +22,7 @@ The web client: http://127.0.0.1:8082, while these two run:
 {{ end }}
 The dashboard of a gateway: http://127.0.0.1:9090, and of a publisher: http://127.0.0.1:9190, while these run:
 
-  {{ $kubectl }} port-forward deployment/{{ $name }}-gateway 9090:9090
+  {{ $kubectl }} port-forward deployment/{{ include "tidings.gateway.name" (prepend (include "tidings.gateway.groups" . | fromJsonArray | first) .) }} 9090:9090
   {{ $kubectl }} port-forward statefulset/{{ $name }}-publisher 9190:9190
 {{ if not .Values.ingest.existingSecret }}
 A token for storages:

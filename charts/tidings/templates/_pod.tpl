@@ -53,54 +53,19 @@ lifecycle:
 {{- end }}
 {{- end -}}
 
-{{/* Arguments: root context, values of the component, its name. The part of a pod's spec that is the same for all. */}}
+{{/* Arguments: root context, values of the component, its name, its group if it has some. The part of a pod's spec that is the same for all. */}}
 {{- define "tidings.podSpec" -}}
 {{- $root := index . 0 -}}
-{{- $values := index . 1 -}}
-{{- $component := index . 2 -}}
 serviceAccountName: {{ include "tidings.serviceAccountName" $root }}
-automountServiceAccountToken: false
-enableServiceLinks: false
-{{- with $root.Values.imagePullSecrets }}
-imagePullSecrets:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.priorityClassName }}
-priorityClassName: {{ . }}
-{{- end }}
-securityContext:
-  {{- toYaml $root.Values.podSecurityContext | nindent 2 }}
-{{- with $values.nodeSelector }}
-nodeSelector:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.tolerations }}
-tolerations:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.affinity }}
-affinity:
-  {{- toYaml . | nindent 2 }}
-{{- end }}
-{{- with $values.topologySpreadConstraints }}
-topologySpreadConstraints:
-  {{- range . }}
-  - {{ toYaml . | nindent 4 | trim }}
-    {{- if not .labelSelector }}
-    labelSelector:
-      matchLabels:
-        {{- include "tidings.selectorLabels" (list $root $component) | nindent 8 }}
-    {{- end }}
-  {{- end }}
-{{- end }}
+{{ include "tidings-rabbitmq.podSpec" (list $root (index . 1) (include "tidings.selectorLabels" (prepend (slice . 2) $root) | fromYaml)) }}
 {{- end -}}
 
-{{/* Arguments: root context, values of the component, its name. */}}
+{{/* Arguments: those of tidings.podSpec. */}}
 {{- define "tidings.podMeta" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}
 labels:
-  {{- include "tidings.podLabels" (list $root (index . 2)) | nindent 2 }}
+  {{- include "tidings.podLabels" (prepend (slice . 2) $root) | nindent 2 }}
   {{- with $values.podLabels }}
   {{- toYaml . | nindent 2 }}
   {{- end }}

@@ -4,13 +4,16 @@ template of a rendering sees the same.
 */}}
 {{- define "tidings.secretData" -}}
 {{- if not (hasKey .Values "secretData") -}}
-{{- $old := (lookup "v1" "Secret" .Release.Namespace (include "tidings.fullname" .)).data | default dict -}}
+{{- $name := include "tidings.fullname" . -}}
+{{- $old := (lookup "v1" "Secret" .Release.Namespace $name).data | default dict -}}
 {{- $data := dict -}}
 {{- if not .Values.ingest.existingSecret -}}
-{{- $_ := set $data .Values.ingest.tokensKey (default (randAlphaNum 40 | b64enc) (get $old .Values.ingest.tokensKey)) -}}
+{{- $key := .Values.ingest.tokensKey -}}
+{{- $_ := set $data $key (get $old $key | default (include "tidings-rabbitmq.random" (list . 40 $key $name "ingest.existingSecret"))) -}}
 {{- end -}}
 {{- if and (eq .Values.auth.mode "jwt") (not .Values.auth.existingSecret) (not .Values.auth.jwksUrl) -}}
-{{- $_ := set $data .Values.auth.jwtSecretKey (default (randAlphaNum 64 | b64enc) (get $old .Values.auth.jwtSecretKey)) -}}
+{{- $key := .Values.auth.jwtSecretKey -}}
+{{- $_ := set $data $key (get $old $key | default (include "tidings-rabbitmq.random" (list . 64 $key $name "auth.existingSecret"))) -}}
 {{- end -}}
 {{- $_ := set .Values "secretData" $data -}}
 {{- end -}}
@@ -28,7 +31,7 @@ template of a rendering sees the same.
 {{- $secret := $external.existingSecret -}}
 {{- $keys := $external -}}
 {{- if $bundled -}}
-{{- $secret = include "rabbitmq.secretName" .Subcharts.rabbitmq -}}
+{{- $secret = include "tidings-rabbitmq.secretName" .Subcharts.rabbitmq -}}
 {{- $keys = dict "usernameKey" "username" "passwordKey" "password" "hostKey" "host" "portKey" "port" "tls" false "caSecret" "" "vhost" "/" -}}
 {{- end }}
 {{- range $variable, $key := dict "BUS_USERNAME" $keys.usernameKey "BUS_PASSWORD" $keys.passwordKey "BUS_HOST" $keys.hostKey "BUS_PORT" $keys.portKey }}
@@ -38,6 +41,12 @@ template of a rendering sees the same.
 - name: TIDINGS_BUS
   value: {{ printf "%s://$(BUS_USERNAME):$(BUS_PASSWORD)@$(BUS_HOST):$(BUS_PORT)/%s%s" (ternary "amqps" "amqp" $keys.tls) (trimPrefix "/" $keys.vhost) (ternary "?cafile=/etc/tidings/bus-ca/ca.crt" "" (not (empty $keys.caSecret))) | quote }}
 {{- end }}
+{{- end -}}
+
+{{/* What streams keep that are not there yet: of all who declare them. */}}
+{{- define "tidings.retentionEnv" -}}
+- {name: TIDINGS_RETENTION_SECONDS, value: {{ int64 .Values.retention.seconds | quote }}}
+- {name: TIDINGS_RETENTION_BYTES, value: {{ int64 .Values.retention.bytes | quote }}}
 {{- end -}}
 
 {{/* Who may listen: gateway and webmail. */}}
@@ -66,6 +75,9 @@ template of a rendering sees the same.
 {{- end }}
 {{- with .Values.auth.audience }}
 - {name: TIDINGS_JWT_AUDIENCE, value: {{ . | quote }}}
+{{- end }}
+{{- if ne .Values.auth.accountClaim "sub" }}
+- {name: TIDINGS_JWT_ACCOUNT_CLAIM, value: {{ .Values.auth.accountClaim | quote }}}
 {{- end }}
 {{- end -}}
 {{- end -}}

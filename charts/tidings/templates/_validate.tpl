@@ -13,7 +13,49 @@
 {{- add (include "tidings.gateway.drainSeconds" . | int64) 15 -}}
 {{- end -}}
 
+{{/*
+Refuses a secret that can be guessed, or that ends with a newline: that comes from a file or from `echo`, and whoever has the secret without it
+would never be let in. Arguments: the variable that it becomes, where it is, its value.
+*/}}
+{{- define "tidings.validateSecret" -}}
+{{- $variable := index . 0 -}}
+{{- $place := index . 1 -}}
+{{- $value := index . 2 -}}
+{{- if hasSuffix "\n" $value -}}
+{{- fail (printf "%s ends with a newline: make it without one (printf %%s, echo -n)" $place) -}}
+{{- end -}}
+{{- $least := ternary 32 16 (eq $variable "TIDINGS_JWT_SECRET") -}}
+{{- range ternary (splitList "," $value) (list $value) (eq $variable "TIDINGS_INGEST_TOKENS") -}}
+{{- if lt (len (trim .)) $least -}}
+{{- fail (printf "%s: %d bytes can be guessed, %d are needed at least (openssl rand -hex 32)" $place (len (trim .)) $least) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
+{{/* The secrets that there are: in the values, and in Secrets, where there is a cluster to ask. */}}
+{{- define "tidings.validateSecrets" -}}
+{{- $own := include "tidings.fullname" . -}}
+{{- $kept := list (list "TIDINGS_INGEST_TOKENS" (default $own .Values.ingest.existingSecret) .Values.ingest.tokensKey) -}}
+{{- if and (eq .Values.auth.mode "jwt") (not .Values.auth.jwksUrl) -}}
+{{- $kept = append $kept (list "TIDINGS_JWT_SECRET" (default $own .Values.auth.existingSecret) .Values.auth.jwtSecretKey) -}}
+{{- end -}}
+{{- if .Values.admin.existingSecret -}}
+{{- $kept = append $kept (list "TIDINGS_ADMIN_TOKEN" .Values.admin.existingSecret .Values.admin.tokenKey) -}}
+{{- end -}}
+{{- range $each := $kept -}}
+{{- with get ((lookup "v1" "Secret" $.Release.Namespace (index $each 1)).data | default dict) (index $each 2) -}}
+{{- include "tidings.validateSecret" (list (index $each 0) (printf "%s in the Secret %s" (index $each 2) (index $each 1)) (b64dec .)) -}}
+{{- end -}}
+{{- end -}}
+{{- range $each := concat .Values.gateway.extraEnv .Values.publisher.extraEnv -}}
+{{- if and (has $each.name (list "TIDINGS_ADMIN_TOKEN" "TIDINGS_INGEST_TOKENS" "TIDINGS_JWT_SECRET")) $each.value -}}
+{{- include "tidings.validateSecret" (list $each.name (printf "%s in extraEnv" $each.name) $each.value) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{- define "tidings.validate" -}}
+{{- include "tidings.validateSecrets" . -}}
 {{- $gateway := .Values.gateway -}}
 {{- $needed := include "tidings.gateway.stopSeconds" . | int -}}
 {{- with $gateway.terminationGracePeriodSeconds -}}
@@ -30,15 +72,8 @@
 {{- if and .Values.admin.scrape (not .Values.admin.existingSecret) -}}
 {{- fail "admin.scrape needs admin.existingSecret: without a token no scraper reaches the admin pages, which are on the pods' loopback" -}}
 {{- end -}}
-{{- if and .Values.ingress.enabled .Values.httpRoute.enabled -}}
-{{- fail "ingress.enabled and httpRoute.enabled are two ways to the same gateway: choose one" -}}
-{{- end -}}
-{{- if and .Values.ingress.enabled (not .Values.ingress.hosts) -}}
-{{- fail "ingress.enabled needs ingress.hosts" -}}
-{{- end -}}
-{{- if and .Values.httpRoute.enabled (not .Values.httpRoute.parentRefs) -}}
-{{- fail "httpRoute.enabled needs httpRoute.parentRefs: the Gateway that it belongs to" -}}
-{{- end -}}
+{{- include "tidings.validateRoutes" (list "" .Values.ingress .Values.httpRoute) -}}
+{{- include "tidings.validateRoutes" (list "publisher." .Values.publisher.ingress .Values.publisher.httpRoute) -}}
 {{- if eq .Values.auth.mode "none" -}}
 {{- if or .Values.ingress.enabled .Values.httpRoute.enabled -}}
 {{- fail "auth.mode none lets everybody name any account: use auth.mode jwt with an Ingress or HTTPRoute" -}}
@@ -57,6 +92,25 @@
 {{- if .Values.auth.existingSecret -}}
 {{- fail "auth.jwksUrl and auth.existingSecret: tokens are verified with one or the other" -}}
 {{- end -}}
+{{- end -}}
+{{- if gt (int $gateway.groups) 1 -}}
+{{- if gt (int $gateway.groups) (include "tidings.shards" . | int) -}}
+{{- fail (printf "gateway.groups %d are more than shards %d: some would have nothing to read" (int $gateway.groups) (include "tidings.shards" . | int)) -}}
+{{- end -}}
+{{- if not $gateway.settings.publicUrl -}}
+{{- fail "gateway.groups needs gateway.settings.publicUrl: sessions lead clients to the groups below it" -}}
+{{- end -}}
+{{- end -}}
+{{- $upstream := $gateway.jmapUpstream -}}
+{{- if $upstream.url -}}
+{{- if or (ne .Values.auth.mode "jwt") .Values.auth.jwksUrl -}}
+{{- fail "gateway.jmapUpstream.url needs auth.mode jwt without auth.jwksUrl: the tokens in push URLs are made with the secret" -}}
+{{- end -}}
+{{- if and $upstream.caSecret (not (hasPrefix "https:" $upstream.url)) -}}
+{{- fail "gateway.jmapUpstream.caSecret is for an https URL" -}}
+{{- end -}}
+{{- else if or $upstream.proxyRequests $upstream.caSecret -}}
+{{- fail "gateway.jmapUpstream.proxyRequests and caSecret need gateway.jmapUpstream.url" -}}
 {{- end -}}
 {{- if $gateway.autoscaling.enabled -}}
 {{- if not (kindIs "invalid" $gateway.replicas) -}}
@@ -90,6 +144,16 @@
 {{- end -}}
 {{- if and .Values.publisher.maildir.enabled (gt (int .Values.publisher.replicas) 1) -}}
 {{- fail "publisher.maildir.enabled needs publisher.replicas 1: only one may watch a Maildir" -}}
+{{- end -}}
+{{- $imap := .Values.publisher.imap -}}
+{{- if ne (empty $imap.url) (empty $imap.existingSecret) -}}
+{{- fail "publisher.imap.url and publisher.imap.existingSecret need each other: the server, and the accounts to listen to" -}}
+{{- end -}}
+{{- if and $imap.url (gt (int .Values.publisher.replicas) 1) -}}
+{{- fail "publisher.imap.url needs publisher.replicas 1: a second one would tell everything twice" -}}
+{{- end -}}
+{{- if and .Values.publisher.journal.existingClaim (gt (int .Values.publisher.replicas) 1) -}}
+{{- fail "publisher.journal.existingClaim needs publisher.replicas 1: only one may read a journal" -}}
 {{- end -}}
 {{- if and .Values.webmail.enabled (not .Values.publisher.maildir.enabled) -}}
 {{- fail "webmail.enabled needs publisher.maildir.enabled, whose volume it shows" -}}

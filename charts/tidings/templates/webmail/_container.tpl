@@ -4,7 +4,7 @@ one machine only.
 */}}
 {{- define "tidings.webmail.container" -}}
 - name: webmail
-  image: {{ include "tidings.image" . }}
+  image: {{ include "tidings-rabbitmq.image" . }}
   imagePullPolicy: {{ .Values.image.pullPolicy }}
   args: [webmail]
   env:

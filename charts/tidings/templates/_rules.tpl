@@ -1,0 +1,28 @@
+{{/*
+The alerts as the values want them, as YAML: without those that are off, each with its runbook where people read it. A threshold takes the place
+of its name in the condition of files/conditions.yaml; rules.yaml has the conditions with the thresholds that we chose, for those who use no chart.
+*/}}
+{{- define "tidings.rules" -}}
+{{- $values := .Values.metrics.prometheusRule -}}
+{{- $conditions := .Files.Get "files/conditions.yaml" | fromYaml -}}
+{{- $groups := list -}}
+{{- range $group := (.Files.Get "files/rules.yaml" | fromYaml).groups -}}
+{{- $rules := list -}}
+{{- range $rule := $group.rules -}}
+{{- $given := get $values.alerts $rule.alert | default dict -}}
+{{- if hasKey $given "threshold" -}}
+{{- $_ := set $rule "expr" (get $conditions $rule.alert | replace "THRESHOLD" (toString $given.threshold)) -}}
+{{- end -}}
+{{- $_ := set $rule "for" (default (get $rule "for") (get $given "for")) -}}
+{{- $_ := set $rule "labels" (merge (dict) (default dict $given.labels) $values.alertLabels $rule.labels) -}}
+{{- $_ := set $rule.annotations "runbook_url" (printf "%s#%s" $values.runbookUrl (lower $rule.alert)) -}}
+{{- if dig "enabled" true $given -}}
+{{- $rules = append $rules $rule -}}
+{{- end -}}
+{{- end -}}
+{{- if $rules -}}
+{{- $groups = append $groups (dict "name" $group.name "rules" $rules) -}}
+{{- end -}}
+{{- end -}}
+{{- toYaml (dict "groups" $groups) -}}
+{{- end -}}
