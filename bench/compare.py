@@ -8,19 +8,30 @@ from typing import Final, NamedTuple
 
 from bench import timers, trial
 from bench.peers import Peer, polling
+from bench.peers.centrifugo import Centrifugo, CentrifugoHistory
 from bench.peers.fastapi_ws import FastApiWebSockets
 from bench.peers.nchan import Nchan
+from bench.peers.through import ThroughRabbitMQ
 from bench.peers.tidings import Gateway, Whole
-from bench.peers.web_stomp import WebStomp
+from bench.peers.written import BareLoop, Gobwas, Picows, Socketify
 from bench.rate import Rate
+from bench.story import POLL_SECONDS, story
 from bench.trial import Result
-from tests.support.broker import BrokerError
+from tests.support.rabbitmq import BrokerError
 
-PEERS: Final[tuple[Callable[[], Peer], ...]] = (Gateway, Whole, FastApiWebSockets, Nchan, WebStomp)
-POLLS: Final = 50_000
-"""Polls a second of the story that push replaces."""
-POLL_INTERVAL: Final = 30.0
-"""Seconds between two polls of a client."""
+PEERS: Final[tuple[Callable[[], Peer], ...]] = (
+    Gateway,
+    ThroughRabbitMQ,
+    Whole,
+    Gobwas,
+    Nchan,
+    Socketify,
+    Picows,
+    Centrifugo,
+    CentrifugoHistory,
+    FastApiWebSockets,
+    BareLoop,
+)
 
 
 class Comparison(NamedTuple):
@@ -30,12 +41,16 @@ class Comparison(NamedTuple):
     polls: Rate
     idle: float
 
+    def story(self) -> str:
+        """What polling costs, and what replaces it."""
+        return story(self.polls, self.results[ThroughRabbitMQ.name], self.idle)
+
 
 def measure() -> Comparison:
     """Measure every peer. One that cannot be measured is listed with the reason."""
     results = {peer.name: _measured(peer) for peer in (make() for make in PEERS)}
     _say("the timers of idle connections")
-    idle = timers.idle().connection
+    idle = timers.idle(timers.SHORT_SECONDS).connection
     _say(polling.NAME)
     return Comparison(results, polling.measure(), idle)
 
@@ -77,7 +92,7 @@ def _busy(result: Result) -> tuple[str, ...]:
 def table(comparison: Comparison) -> str:
     """The table for the README."""
     polls = f"{comparison.polls.per_core:,.0f} polls/s"
-    polled = f"{POLL_INTERVAL / 2:.0f} / {POLL_INTERVAL * 0.99:.1f} s"
+    polled = f"{POLL_SECONDS / 2:.0f} / {POLL_SECONDS * 0.99:.1f} s"
     lines = [
         _row(
             "one core each",
@@ -92,36 +107,13 @@ def table(comparison: Comparison) -> str:
             _row(name, *(_cells(result) if isinstance(result, Result) else (result, *[""] * 4)))
             for name, result in comparison.results.items()
         ),
-        _row(f"{polling.NAME}, every {POLL_INTERVAL:.0f} s", "none between polls", "", polls, polls, polled),
+        _row(f"{polling.NAME}, every {POLL_SECONDS:.0f} s", "none between polls", "", polls, polls, polled),
     ]
     return "\n".join(lines) + "\n"
 
 
-def story(comparison: Comparison) -> str:
-    """What the polls take, and what the pushes that replace them take."""
-    polls = comparison.polls
-    changed = POLLS * (10 - polling.UNCHANGED_IN_TEN) / 10
-    clients = POLLS * POLL_INTERVAL
-    text = (
-        f"{POLLS:,} polls/s, {polling.UNCHANGED_IN_TEN * 10}% of them answered 304, take "
-        f"**{POLLS / polls.per_core:.1f} cores** of this polling server ({polls.per_core:,.0f} polls/s on one; "
-        "its states are in memory, a real one asks a database). "
-    )
-    gateway = comparison.results[Gateway.name]
-    if isinstance(gateway, str):
-        return text
-    pushing, waiting = changed / gateway.distinct.per_core, clients * comparison.idle
-    return text + (
-        f"If each client polls every {POLL_INTERVAL:.0f} s these are {clients:,.0f} clients, and the polls that find "
-        f"something become at most {changed:,.0f} pushes/s: **{pushing + waiting:.1f} cores** of gateways "
-        f"({pushing:.1f} for the pushes, {waiting:.1f} for the pings of all the connections), and "
-        f"{clients * gateway.memory / 2**30:.1f} GiB for the connections."
-    )
-
-
 def notes(comparison: Comparison) -> str:
-    """How it was measured, and how busy both sides were."""
-    counts = "; ".join(f"{make().name} {make().few:,} to {make().many:,}" for make in PEERS)
+    """How it was measured, how busy both sides were, and what each does for its figures."""
     lines = [
         "Each server ran alone on one core, the load (bench/crowd.py: one thread, bare sockets, epoll, the same for "
         "all) on the other. Rates are per second of the server's CPU time, so that they do not depend on the load's "
@@ -132,12 +124,13 @@ def notes(comparison: Comparison) -> str:
         *(_row(name, *_busy(result)) for name, result in comparison.results.items() if isinstance(result, Result)),
         _row(polling.NAME, "", "", f"{comparison.polls.server_share:.0%} / {comparison.polls.load_share:.0%}", ""),
         "",
-        f"Memory: resident memory of the server's processes as the slope between two crowds ({counts}), without the "
-        "kernel's. Pushes: a StateChange of one data type; one account: the next change when all have been told; "
-        f"distinct: up to {trial.AHEAD:,} ahead, {trial.BATCH} in one request where the peer takes several. Latency: "
-        f"{trial.RATE:,} changes/s of random accounts, {trial.LATENCY_BATCH} at a time, from before the request to the "
-        "client's read. On an upgrade Tidings and FastAPI verify an HS256 token, Web-STOMP a password, Nchan nothing. "
-        f"Tidings ran with --coalesce-ms 0; {Gateway.name}: batches come to the log in its process as the bus would "
-        f"deliver them, the AMQP client is not in it; {Whole.name}: `tidings up`, validation of CloudEvents included.",
+        f"Memory: resident memory of the server's processes as the slope between {trial.FEW:,} and {trial.MANY:,} "
+        "connections, without the kernel's. Pushes: a StateChange of one data type; one account: the next change when "
+        f"all have been told; distinct: {trial.MANY:,} accounts, up to {trial.AHEAD:,} changes ahead, {trial.BATCH} in "
+        f"one request where the peer takes several. Latency: {trial.RATE:,} changes/s of random accounts, "
+        f"{trial.LATENCY_BATCH} at a time, from before the request to the client's read. Tidings ran with "
+        "--coalesce-ms 0. What each does for its figures:",
+        "",
+        *(f"- {peer.name}: {peer.does}." for peer in (make() for make in PEERS)),
     ]
     return "\n".join(lines) + "\n"

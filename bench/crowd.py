@@ -36,7 +36,9 @@ class Crowd:
     seconds from `now_state` to the read of each.
     """
 
-    def __init__(self, port: int, opened: bytes) -> None:
+    def __init__(self, port: int, opened: bytes, heartbeat: tuple[bytes, bytes] | None = None) -> None:
+        """`heartbeat`: a message of the server's that is answered, and with what."""
+        self._heartbeat = heartbeat
         self.told = 0
         self.timing = False
         self.latencies: list[float] = []
@@ -131,6 +133,8 @@ class Crowd:
             if fd in opening:
                 self._hear_opening(fd, data)
                 continue
+            if self._heartbeat is not None and self._heartbeat[0] in data:
+                self._socks[fd].send(self._heartbeat[1])
             if fd in parts:
                 data = parts.pop(fd) + data
             if data[0] == _PING or _PING in data:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import multiprocessing
+import random
 import select
 import time
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,18 +23,24 @@ from tests.support.processes import tidings
 CLIENTS = 1_000
 RATE = 1_000
 EVENTS_PER_REQUEST = 10
+ORDER = random.Random(0).sample(range(CLIENTS), CLIENTS)
+"""In which accounts change: names that differ in a digit are in few shards."""
 WARM_SECONDS = 3.0
 SECONDS = 15.0
 UNTIL_LAST = 5.0
-TOKEN = "bench"
+TOKEN = "token-of-the-bench"
 
 
 def _account(number: int) -> str:
     return f"user{number}@mail.example"
 
 
+Taken = list[tuple[float, float]]
+"""Of each change that was told, when it was made and how long it took, in seconds on the shared monotonic clock."""
+
+
 def _listen(port: int, control: Connection) -> None:
-    """Read StateChanges of one account each; the state is the time of the change on the shared monotonic clock."""
+    """Read StateChanges of one account each, whose state is when it changed; hand over what was told when asked to."""
     parked = select.epoll()
     socks = {}
     for number in range(CLIENTS):
@@ -40,8 +48,12 @@ def _listen(port: int, control: Connection) -> None:
         socks[sock.fileno()] = sock
         parked.register(sock.fileno(), select.EPOLLIN)
     control.send(CLIENTS)
-    taken: list[tuple[float, float]] = []
-    while not control.poll(0):
+    taken: Taken = []
+    while True:
+        if control.poll(0):
+            control.recv()
+            control.send(taken)
+            taken = []
         for fd, _ in parked.poll(0.1):
             data = socks[fd].recv(65536)
             now = time.monotonic()
@@ -52,22 +64,24 @@ def _listen(port: int, control: Connection) -> None:
                 for states in json.loads(payload)["changed"].values():
                     changed = float(states["Email"])
                     taken.append((changed, now - changed))
-    control.send(taken)
 
 
-def _request(first: int) -> bytes:
-    """One POST of the next changes, each stamped with its own present time."""
-    events = [
-        {
-            "specversion": "1.0",
-            "id": f"{first + index}",
-            "source": "bench",
-            "type": "mail.FlagsSet",
-            "subject": _account((first + index) % CLIENTS),
-            "data": {"changed": {"Email": repr(time.monotonic())}},
-        }
-        for index in range(EVENTS_PER_REQUEST)
-    ]
+def _request(first: int, latest: dict[int, float]) -> bytes:
+    """One POST of the next changes, each stamped with its own present time; `latest` is the last stamp by account."""
+    events = []
+    for number in range(first, first + EVENTS_PER_REQUEST):
+        account = ORDER[number % CLIENTS]
+        latest[account] = stamp = time.monotonic()
+        events.append(
+            {
+                "specversion": "1.0",
+                "id": f"{number}",
+                "source": "bench",
+                "type": "mail.FlagsSet",
+                "subject": _account(account),
+                "data": {"changed": {"Email": repr(stamp)}},
+            }
+        )
     body = json.dumps(events).encode()
     head = (
         f"POST /v1/changes HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {TOKEN}\r\n"
@@ -76,12 +90,12 @@ def _request(first: int) -> bytes:
     return head.encode() + body
 
 
-async def _post(port: int, requests: asyncio.Queue[int]) -> int:
+async def _post(port: int, requests: asyncio.Queue[int], latest: dict[int, float]) -> int:
     """Send what is asked for over one kept connection; how many were not answered 202."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     refused = 0
     while (first := await requests.get()) >= 0:
-        writer.write(_request(first))
+        writer.write(_request(first, latest))
         head = await reader.readuntil(b"\r\n\r\n")
         size = int(head.lower().split(b"content-length:")[1].split(b"\r\n")[0])
         await reader.readexactly(size)
@@ -90,18 +104,55 @@ async def _post(port: int, requests: asyncio.Queue[int]) -> int:
     return refused
 
 
-async def _load(port: int, seconds: float) -> tuple[int, int]:
-    """Post at the rate for so long, open loop over eight connections; changes sent, requests refused."""
+class Sent(NamedTuple):
+    """Changes sent, requests refused, and when each account changed last."""
+
+    changes: int
+    refused: int
+    latest: set[float]
+
+
+async def load(port: int, rate: float, seconds: float) -> Sent:
+    """Post so many changes a second for so long, open loop over eight connections."""
     requests: asyncio.Queue[int] = asyncio.Queue()
-    posters = [asyncio.create_task(_post(port, requests)) for _ in range(8)]
+    latest: dict[int, float] = {}
+    posters = [asyncio.create_task(_post(port, requests, latest)) for _ in range(8)]
     start, sent = time.monotonic(), 0
-    while sent < RATE * seconds:
+    while sent < rate * seconds:
         requests.put_nowait(sent)
         sent += EVENTS_PER_REQUEST
-        await asyncio.sleep(max(0.0, start + sent / RATE - time.monotonic()))
+        await asyncio.sleep(max(0.0, start + sent / rate - time.monotonic()))
     for _ in posters:
         requests.put_nowait(-1)
-    return sent, sum(await asyncio.gather(*posters))
+    return Sent(sent, sum(await asyncio.gather(*posters)), set(latest.values()))
+
+
+@contextmanager
+def listening(gateway_port: int) -> Iterator[Callable[[], Taken]]:
+    """The clients, in a process of their own; what is yielded gives what they were told since the last time."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    listener = context.Process(target=_listen, args=(gateway_port, theirs), daemon=True)
+    listener.start()
+
+    def take() -> Taken:
+        ours.send(None)
+        taken: Taken = ours.recv()
+        return taken
+
+    try:
+        if not ours.poll(120):
+            raise TimeoutError(f"no {CLIENTS} clients within 120 s")
+        ours.recv()
+        yield take
+    finally:
+        listener.terminate()
+        listener.join()
+
+
+def milliseconds(seconds: Sequence[float], share: float) -> float:
+    """Of latencies in ascending order, the one that this share of the changes did not exceed."""
+    return seconds[min(len(seconds) - 1, int(len(seconds) * share))] * 1000
 
 
 class Sample(NamedTuple):
@@ -112,31 +163,16 @@ class Sample(NamedTuple):
     sent: int
     refused: int
 
-    def milliseconds(self, share: float) -> float:
-        """The latency that this share of the changes did not exceed."""
-        return self.seconds[min(len(self.seconds) - 1, int(len(self.seconds) * share))] * 1000
-
 
 def sample(gateway_port: int, ingest_port: int) -> Sample:
     """Load these ports and take the latencies once it runs steadily."""
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    listener = context.Process(target=_listen, args=(gateway_port, theirs), daemon=True)
-    listener.start()
-    try:
-        if not ours.poll(120):
-            raise TimeoutError(f"no {CLIENTS} clients within 120 s")
-        ours.recv()
+    with listening(gateway_port) as take:
         start = time.monotonic()
-        sent, refused = asyncio.run(_load(ingest_port, WARM_SECONDS + SECONDS))
+        sent = asyncio.run(load(ingest_port, RATE, WARM_SECONDS + SECONDS))
         time.sleep(UNTIL_LAST)
-        ours.send(None)
-        taken: list[tuple[float, float]] = ours.recv()
-    finally:
-        listener.terminate()
-        listener.join()
+        taken = take()
     latencies = sorted(took for changed, took in taken if changed >= start + WARM_SECONDS)
-    return Sample(latencies, len(taken), sent, refused)
+    return Sample(latencies, len(taken), sent.changes, sent.refused)
 
 
 def _through(what: str, gateway_port: int, ingest_port: int, target: str) -> Row:
@@ -144,7 +180,7 @@ def _through(what: str, gateway_port: int, ingest_port: int, target: str) -> Row
     return Row(
         f"change to client, {RATE:,} changes/s in POSTs of {EVENTS_PER_REQUEST}, {CLIENTS:,} clients, "
         f"--coalesce-ms 0, {what}",
-        f"p50 {taken.milliseconds(0.5):.1f} ms, p99 {taken.milliseconds(0.99):.1f} ms",
+        f"p50 {milliseconds(taken.seconds, 0.5):.1f} ms, p99 {milliseconds(taken.seconds, 0.99):.1f} ms",
         target,
         f"{taken.told:,} of {taken.sent:,} changes told, {taken.refused} requests refused",
     )

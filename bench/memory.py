@@ -7,7 +7,7 @@ from contextlib import closing
 from bench.crowd import Crowd
 from bench.peers.tidings import Whole
 from bench.report import Row
-from bench.trial import account
+from bench.trial import FEW, MANY, account
 from bench.usage import resident
 
 SETTLE_SECONDS = 5.0
@@ -15,9 +15,8 @@ SETTLE_SECONDS = 5.0
 
 def measure() -> list[Row]:
     """Bytes per connection: authenticated, subscribed, idle."""
-    peer = Whole()
-    few, many = peer.few, peer.many
-    with peer.running() as server, closing(Crowd(server.port, server.opened)) as crowd:
+    few, many = FEW, MANY
+    with Whole().running() as server, closing(Crowd(server.port, server.opened)) as crowd:
         sizes = []
         for wanted in (few, many):
             crowd.open(server.opening(account(number)) for number in range(len(crowd), wanted))

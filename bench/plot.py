@@ -1,15 +1,19 @@
-"""The comparison as a picture for the README."""
+"""What was measured as pictures: the comparison for the README, latencies by rate for the decisions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
 from bench.compare import Comparison
+from bench.latency import milliseconds
+from bench.rates import Step
 from bench.trial import Result
 
-PATH: Final = Path(__file__).parent.parent / "docs" / "images" / "comparison.svg"
+IMAGES: Final = Path(__file__).parent.parent / "docs" / "images"
+PATH: Final = IMAGES / "comparison.svg"
+RATES_PATH: Final = IMAGES / "rates.svg"
 _TEXT: Final = "#7d8590"
 """Reads on white and on black, as do the bars."""
 _OURS: Final = "#2f81f7"
@@ -32,7 +36,7 @@ def save(comparison: Comparison) -> Path:
     names = list(measured)[::-1]
     colors = [_OURS if name.startswith("Tidings") else _THEIRS for name in names]
     with rc_context({"svg.fonttype": "none", "svg.hashsalt": "tidings", "text.color": _TEXT, "ytick.color": _TEXT}):
-        figure = Figure(figsize=(10, 4.4), layout="constrained")
+        figure = Figure(figsize=(10, 1.2 + 0.5 * len(names)), layout="constrained")
         for place, (title, value) in enumerate(_PANELS):
             axes = figure.add_subplot(2, 2, place + 1)
             values = [value(measured[name]) for name in names]
@@ -45,3 +49,36 @@ def save(comparison: Comparison) -> Path:
             axes.spines[:].set_visible(False)
         figure.savefig(PATH, transparent=True, metadata={"Date": None})
     return PATH
+
+
+def save_rates(steps: Sequence[Step]) -> Path:
+    """Draw latencies by rate to docs/images/."""
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    with rc_context(
+        {
+            "svg.fonttype": "none",
+            "svg.hashsalt": "tidings",
+            "text.color": _TEXT,
+            "axes.edgecolor": _TEXT,
+            "axes.labelcolor": _TEXT,
+            "xtick.color": _TEXT,
+            "ytick.color": _TEXT,
+        }
+    ):
+        figure = Figure(figsize=(10, 4.4), layout="constrained")
+        axes = figure.add_subplot()
+        rates = [step.rate for step in steps]
+        for share, name, line in ((0.5, "p50", "-"), (0.99, "p99", "--"), (0.999, "p99.9", ":")):
+            late = [milliseconds(step.seconds, share) for step in steps]
+            axes.plot(rates, late, line, marker="o", markersize=4, color=_OURS, label=name)
+        axes.set(
+            xscale="log", yscale="log", xlabel="changes a second, distinct accounts", ylabel="ms from change to client"
+        )
+        axes.set_xticks(rates, [f"{rate:,}" for rate in rates])
+        axes.minorticks_off()
+        axes.grid(color=_TEXT, alpha=0.2)
+        axes.legend(frameon=False)
+        figure.savefig(RATES_PATH, transparent=True, metadata={"Date": None})
+    return RATES_PATH

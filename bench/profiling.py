@@ -14,17 +14,17 @@ from contextlib import AbstractContextManager, ExitStack, closing, contextmanage
 
 import uvloop
 
+from asyncio_pprof.pprof.cpu import CpuSampler
+from asyncio_pprof.pprof.stalls import StallWatch
+from asyncio_pprof.pprof.wall import WallSampler
 from bench.crowd import Crowd, now_state
 from bench.peers import Server
 from bench.peers.tidings import Gateway
-from bench.push import CONNECTIONS, DISTINCT, bench_of
+from bench.push import CONNECTIONS, DISTINCT, PER_BATCH, bench_of
 from bench.rate import timed
 from bench.report import Row
-from bench.trial import LATENCY_BATCH, RATE, account
+from bench.trial import LATENCY_BATCH, MANY, RATE, account
 from bench.usage import cores, on_core
-from tidings.ops.pprof.cpu import CpuSampler
-from tidings.ops.pprof.stalls import StallWatch
-from tidings.ops.pprof.wall import WallSampler
 
 BLOCKS = 60
 PUSHES = 4
@@ -69,7 +69,7 @@ async def _ratios() -> dict[str, list[float]]:
             spent = []
             with state:
                 for _ in range(PUSHES):
-                    entries = bench.batches(DISTINCT)
+                    entries = bench.batches(DISTINCT, max(PER_BATCH))
                     start = time.process_time()
                     await bench.push(entries)
                     spent.append(time.process_time() - start)
@@ -116,10 +116,10 @@ def _full() -> list[Row]:
         stack.enter_context(on_core(load_core))
         crowd = stack.enter_context(closing(Crowd(server.port, server.opened)))
         crowd.publisher(server.publishing, server.hello)
-        crowd.open([server.opening(account(number)) for number in range(peer.many)])
+        crowd.open([server.opening(account(number)) for number in range(MANY)])
 
         def told() -> str:
-            latencies, share = _at_rate(server, crowd, peer.many)
+            latencies, share = _at_rate(server, crowd, MANY)
             middle, last = (latencies[int(len(latencies) * part)] * 1000 for part in (0.5, 0.99))
             return f"p50 {middle:.1f} ms, p99 {last:.1f} ms, {100 * share:.1f}% of a core"
 
@@ -133,7 +133,7 @@ def _full() -> list[Row]:
             taking.join()
             rows.append(
                 Row(
-                    f"{peer.many:,} connections, {RATE:,} changes/s for {SECONDS:.0f} s, meanwhile {path}",
+                    f"{MANY:,} connections, {RATE:,} changes/s for {SECONDS:.0f} s, meanwhile {path}",
                     f"{with_it}; answered after {took[0]:.2f} s",
                     "",
                     f"without: {without}",

@@ -18,20 +18,25 @@ from typing import NamedTuple
 
 import uvloop
 
+from bench import trial
 from bench.inside import Clients, clients
+from bench.peers.tidings import Whole
+from bench.peers.written import BareLoop
 from bench.report import Row
 from bench.tokens import SECRET
 from tests.support.gateway import RunningGateway, running_gateway
-from tidings.gateway.outbox import HubCounters
-from tidings.gateway.parked_websocket import encode
+from tidings.gateway.formats.websocket import encode
+from tidings.gateway.hub.sending import HubCounters
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
 
 CONNECTIONS = 1_000
 ROUNDS = 200
-PER_BATCH = 50
-"""Changes of distinct accounts that travel in one batch."""
+PER_BATCH = (1, 4, 50)
+"""Changes of distinct accounts that travel in one batch: at light load, through 64 shards at some load, and full."""
+PAIRS = 3
+"""Times that ours and the loop in C are measured one after the other."""
 STATE = "0123456789abcdef"
 ONE = ("user@mail.example",)
 DISTINCT = tuple(f"user{number}@mail.example" for number in range(CONNECTIONS))
@@ -56,16 +61,16 @@ class Bench:
     fds: dict[str, list[int]]
     counters: HubCounters
 
-    def batches(self, accounts: Sequence[str]) -> list[tuple[int, bytes]]:
-        """One change of each account as log entries, in random order."""
+    def batches(self, accounts: Sequence[str], size: int) -> list[tuple[int, bytes]]:
+        """One change of each account as log entries of at most `size`, in random order."""
         entries = []
         order = random.Random(0).sample(accounts, len(accounts))
         shards = self.gateway.log.shards
         for shard in sorted({shard_of(account, shards) for account in order}):
             told = [account for account in order if shard_of(account, shards) == shard]
-            for at in range(0, len(told), PER_BATCH):
+            for at in range(0, len(told), size):
                 changes = tuple(
-                    Change(account, {"Email": STATE}, "FlagsSet", "1", "bench") for account in told[at : at + PER_BATCH]
+                    Change(account, {"Email": STATE}, "FlagsSet", "1", "bench") for account in told[at : at + size]
                 )
                 entries.append((shard, batch.encode(token_bytes(batch.ID_BYTES), time.time(), changes)))
         return entries
@@ -99,14 +104,14 @@ async def bench_of(accounts: Sequence[str]) -> AsyncIterator[Bench]:
     ):
         await crowd.prepare([accounts[number % len(accounts)] for number in range(CONNECTIONS)])
         await crowd.open()
-        reactor, subscriptions = gateway.service._parts  # type: ignore[attr-defined]
+        lot = gateway.service._parts.lot  # type: ignore[attr-defined]
         fds: dict[str, list[int]] = {}
-        for connection in reactor.connections():
+        for connection in lot.reactor.connections():
             fds.setdefault(connection.accounts, []).append(connection.fd)
-        yield Bench(gateway, crowd, fds, subscriptions._hub.counters)
+        yield Bench(gateway, crowd, fds, lot.hub.counters)
 
 
-async def _cost(accounts: Sequence[str]) -> Cost:
+async def _cost(accounts: Sequence[str], size: int = 1) -> Cost:
     async with bench_of(accounts) as bench:
         crowd = bench.clients
         (frame,) = encode([{accounts[0]: {"Email": STATE}}], "AQgHAYlcAYY")
@@ -116,11 +121,11 @@ async def _cost(accounts: Sequence[str]) -> Cost:
             for _ in range(ROUNDS):
                 bare.append(bench.write(accounts, frame))
                 await crowd.read(CONNECTIONS)
-                entries = bench.batches(accounts)
+                entries = bench.batches(accounts, size)
                 ours.append(await bench.push(entries))
                 await crowd.read(CONNECTIONS)
             collections = tuple(now - then for now, then in zip(_collections(), collected, strict=True))
-            kept, peak = await _allocated(bench, accounts)
+            kept, peak = await _allocated(bench, bench.batches(accounts, size))
     return Cost(statistics.median(ours) / CONNECTIONS, statistics.median(bare) / CONNECTIONS, kept, peak, collections)
 
 
@@ -128,9 +133,8 @@ def _collections() -> tuple[int, ...]:
     return tuple(generation["collections"] for generation in gc.get_stats())
 
 
-async def _allocated(bench: Bench, accounts: Sequence[str]) -> tuple[float, float]:
+async def _allocated(bench: Bench, entries: Sequence[tuple[int, bytes]]) -> tuple[float, float]:
     """Blocks that stay allocated after a push (in the window of its shard), and bytes in use at the peak of one."""
-    entries = bench.batches(accounts)
     before = sys.getallocatedblocks()
     await bench.push(entries)
     kept = sys.getallocatedblocks() - before
@@ -162,11 +166,31 @@ def _rows(what: str, target: str, cost: Cost) -> list[Row]:
     ]
 
 
+def _beside_c() -> list[Row]:
+    """All of `tidings up` beside the loop that could not do less, in turns."""
+    loop, whole = BareLoop(), Whole()
+    if loop.missing() is not None:
+        return []
+    rates = [(trial.one_account(loop).per_core, trial.one_account(whole).per_core) for _ in range(PAIRS)]
+    share = statistics.median(ours / bare for bare, ours in rates)
+    bare, ours = rates[-1]
+    return [
+        Row(
+            f"`tidings up`, ingest included, to {trial.FAN:,} connections of one account: pushes per CPU second",
+            f"{share:.2f} of a C write loop ({ours:,.0f})",
+            "at least 0.6",
+            f"{loop.name}: {bare:,.0f}",
+        )
+    ]
+
+
 def measure() -> list[Row]:
     """CPU per push to many connections of one account, and to one connection of each of many."""
     one = uvloop.run(_cost(ONE))
-    distinct = uvloop.run(_cost(DISTINCT))
-    return [
-        *_rows(f"{CONNECTIONS:,} connections of one account", "at most 1.25 x", one),
-        *_rows(f"each to another of {CONNECTIONS:,} accounts, {PER_BATCH} changes a batch", "at most 1.6 x", distinct),
-    ]
+    rows = _beside_c()
+    rows += _rows(f"{CONNECTIONS:,} connections of one account", "at most 1.25 x", one)
+    for size in PER_BATCH:
+        what = f"each to another of {CONNECTIONS:,} accounts, {size} changes a batch"
+        target = "at most 1.6 x" if size == max(PER_BATCH) else ""
+        rows += _rows(what, target, uvloop.run(_cost(DISTINCT, size)))
+    return rows

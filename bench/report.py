@@ -6,6 +6,7 @@ import datetime as dt
 import os
 import platform
 import subprocess
+import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -39,12 +40,21 @@ def _commit() -> str:
     return (git("rev-parse", "--short", "HEAD") or "unknown") + (" with uncommitted changes" if changed else "")
 
 
+def interpreter() -> str:
+    """The Python that measures and is measured, and how it was built."""
+    asked, flags = (str(sysconfig.get_config_var(name) or "") for name in ("CONFIG_ARGS", "CFLAGS"))
+    optimised = {"profile-guided": "--enable-optimizations", "link-time": "--with-lto"}
+    built = [f"{'with' if flag in asked else 'no'} {what} optimisation" for what, flag in optimised.items()]
+    levels = [flag for flag in flags.split() if flag.startswith("-O")]
+    return f"Python {platform.python_version()} ({', '.join([*built, *levels[-1:]])})"
+
+
 def machine() -> str:
     """One line about where this ran."""
     gibibytes = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     return (
         f"{len(os.sched_getaffinity(0))} cores of {_first_line('/proc/cpuinfo', 'model name')}, "
-        f"{gibibytes:.0f} GiB, Linux {platform.release()}, Python {platform.python_version()}"
+        f"{gibibytes:.0f} GiB, Linux {platform.release()}, {interpreter()}"
     )
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from tempfile import TemporaryDirectory
 
-from bench.latency import TOKEN, Sample, sample
+from bench.latency import TOKEN, Sample, milliseconds, sample
 from bench.report import Row
 from bench.wire import SUBSCRIBE, request
 from tests.support.processes import Tidings, tidings
@@ -113,7 +113,7 @@ def _stormed(process: Tidings) -> Iterator[None]:
 
 
 def _p99(samples: Sequence[Sample]) -> float:
-    return sum(taken.milliseconds(0.99) for taken in samples) / len(samples)
+    return sum(milliseconds(taken.seconds, 0.99) for taken in samples) / len(samples)
 
 
 def measure() -> list[Row]:

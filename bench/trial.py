@@ -15,6 +15,8 @@ from bench.rate import Rate, timed
 from bench.usage import cores, on_core, resident
 
 SETTLE_SECONDS = 2.0
+FEW, MANY = 1_000, 15_000
+"""Connections between which memory is measured; to `MANY` accounts changes are told. The same for every peer."""
 FAN = 1_000
 """Connections of the one account that has many."""
 BATCH = 250
@@ -22,6 +24,8 @@ BATCH = 250
 AHEAD = 1_000
 """Changes that are under way at once when the accounts are distinct."""
 PUSH_SECONDS = 3.0
+NOBODYS_BATCHES = 80
+"""Requests that change accounts without clients."""
 RATE = 1_000
 LATENCY_BATCH = 10
 LATENCY_SECONDS = 7.0
@@ -30,14 +34,19 @@ WARM_SECONDS = 1.0
 
 @dataclass
 class Result:
-    """One peer's figures. `memory` in bytes per connection, latencies in seconds."""
+    """One peer's figures. `base` in bytes, `memory` in bytes per connection, latencies in seconds.
 
+    `unmatched`: changes that are for nobody who is connected, where these reach the server.
+    """
+
+    base: float
     memory: float
     upgrades: Rate
     one: Rate
     distinct: Rate
     latency: Rate
     latencies: list[float] = field(repr=False)
+    unmatched: Rate | None = None
 
     def percentile(self, share: float) -> float:
         """A latency that this share of the changes did not exceed."""
@@ -54,19 +63,35 @@ FAN_ACCOUNT = account(10_000_000)
 
 def measure(peer: Peer) -> Result:
     """Start a peer on one core and measure it from the other."""
+    with started(peer) as (server, crowd):
+        base = resident(server.pids)
+        memory, upgrades = crowded(server, crowd, FEW, MANY)
+        # Only now: some close a connection that says nothing for ten seconds.
+        crowd.publisher(server.publishing, server.hello)
+        distinct = told_distinct(server, crowd, MANY)
+        latency, latencies = at_rate(server, crowd, MANY)
+        unmatched = told_nobody(server, crowd) if server.beside else None
+        one = told_one(server, crowd)
+    return Result(base, memory, upgrades, one, distinct, latency, latencies, unmatched)
+
+
+def one_account(peer: Peer) -> Rate:
+    """Start a peer and tell only the account that has many connections."""
+    with started(peer) as (server, crowd):
+        crowd.publisher(server.publishing, server.hello)
+        return told_one(server, crowd)
+
+
+@contextmanager
+def started(peer: Peer) -> Iterator[tuple[Server, Crowd]]:
+    """A peer on one core, and on the other this thread, with a crowd that has no connections yet."""
     server_core, load_core = cores()
     with ExitStack() as stack:
         with on_core(server_core):
             server = stack.enter_context(peer.running())
         stack.enter_context(on_core(load_core))
         stack.enter_context(without_collector())
-        crowd = stack.enter_context(closing(Crowd(server.port, server.opened)))
-        crowd.publisher(server.publishing, server.hello)
-        memory, upgrades = crowded(server, crowd, peer.few, peer.many)
-        distinct = told_distinct(server, crowd, peer.many)
-        latency, latencies = at_rate(server, crowd, peer.many)
-        one = told_one(server, crowd)
-    return Result(memory, upgrades, one, distinct, latency, latencies)
+        yield server, stack.enter_context(closing(Crowd(server.port, server.opened, server.heartbeat)))
 
 
 @contextmanager
@@ -99,7 +124,7 @@ def told_distinct(server: Server, crowd: Crowd, accounts: int) -> Rate:
     order = random.Random(0).sample(range(accounts), accounts)
     batches = [[account(number) for number in order[at : at + BATCH]] for at in range(0, accounts, BATCH)]
     due = crowd.told
-    with timed(server.pids) as rate:
+    with timed(server.pids, server.beside) as rate:
         end, turn = time.monotonic() + PUSH_SECONDS, 0
         while time.monotonic() < end:
             batch = batches[turn % len(batches)]
@@ -108,6 +133,19 @@ def told_distinct(server: Server, crowd: Crowd, accounts: int) -> Rate:
             rate.count += len(batch)
             limit = due - AHEAD
             crowd.run(lambda: crowd.told >= limit)  # noqa: B023 - called at once
+        crowd.run(lambda: crowd.told >= due)
+    return rate
+
+
+def told_nobody(server: Server, crowd: Crowd) -> Rate:
+    """Change accounts that nobody is connected for, then some that clients are: by then the others have been read."""
+    due = crowd.told + BATCH
+    with timed(server.pids, server.beside) as rate:
+        for turn in range(NOBODYS_BATCHES):
+            first = MANY + turn * BATCH
+            crowd.publish(server.changes([account(first + number) for number in range(BATCH)], now_state()))
+        crowd.publish(server.changes([account(number) for number in range(BATCH)], now_state()))
+        rate.count = NOBODYS_BATCHES * BATCH
         crowd.run(lambda: crowd.told >= due)
     return rate
 

@@ -38,14 +38,17 @@ def cpu_seconds(pids: Iterable[int]) -> float:
 
 def resident(pids: Iterable[int]) -> int:
     """Bytes of these processes that are in memory, their own and shared; none of the kernel's."""
-    return sum(_resident(pid) for pid in pids)
+    return sum(_rollup(pid, "Rss:") for pid in pids)
 
 
-def _resident(pid: int) -> int:
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Rss:"):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f"no Rss of process {pid}")
+def own(pids: Iterable[int]) -> int:
+    """Bytes of these processes that are in memory and that no other process has."""
+    return sum(_rollup(pid, "Private_Clean:", "Private_Dirty:") for pid in pids)
+
+
+def _rollup(pid: int, *names: str) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(names))
 
 
 def children(pid: int) -> list[int]:

@@ -5,32 +5,27 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 
+from tests.support.frames import ZEROS, masked
+
 _HEAD = (
-    "GET /jmap/ws?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "GET {path}?{query} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Protocol: jmap\r\n\r\n"
 )
 
 
-def masked(opcode: int, payload: bytes) -> bytes:
-    """A client's frame of at most 65,535 bytes; masked with zeros, which leaves the payload as it is."""
-    size = len(payload)
-    length = bytes((0x80 | size,)) if size < 126 else b"\xfe" + size.to_bytes(2, "big")
-    return bytes((0x80 | opcode,)) + length + b"\0\0\0\0" + payload
-
-
-SUBSCRIBE = masked(1, b'{"@type":"WebSocketPushEnable","dataTypes":null}')
-PONG = masked(10, b"")
+SUBSCRIBE = masked(1, b'{"@type":"WebSocketPushEnable","dataTypes":null}', mask=ZEROS)
+PONG = masked(10, mask=ZEROS)
 
 
 def pong(payload: bytes) -> bytes:
     """The answer to a ping."""
-    return masked(10, payload)
+    return masked(10, payload, mask=ZEROS)
 
 
-def request(query: str) -> bytes:
+def request(query: str, path: str = "/jmap/ws") -> bytes:
     """An upgrade."""
-    return _HEAD.format(query=query).encode()
+    return _HEAD.format(path=path, query=query).encode()
 
 
 def connect(port: int, query: str, source: str = "127.0.0.1") -> socket.socket:

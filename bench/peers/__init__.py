@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from bench.installing import InstallError
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,8 @@ class Server:
     publishing where changes are published
     admin      its admin port, where it has one
     hello      what the connection that publishes begins with
+    heartbeat  a message that clients have to answer, and the answer: a ping of its own beside that of WebSockets
+    beside     what takes part in a push and is no server of clients: its processes by name, on the load's core
     changes    what it sends to publish one change to each of these accounts, all with one state
     """
 
@@ -31,20 +35,30 @@ class Server:
     changes: Callable[[Sequence[str], str], bytes]
     hello: bytes = b""
     admin: int = 0
+    heartbeat: tuple[bytes, bytes] | None = None
+    beside: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 class Peer(Protocol):
-    """Something that can push a change to clients. `few` and `many`: connections between which memory is measured."""
+    """Something that can push a change to clients. `does`: what of a push it does, and what it leaves out."""
 
     name: str
-    few: int
-    many: int
+    does: str
 
     def missing(self) -> str | None:
-        """What keeps it from running here, or None."""
+        """What keeps it from running here, or None. What can be installed is installed, into a cache."""
 
     def running(self) -> AbstractContextManager[Server]:
         """Start it on the cores this thread may use; it has ended afterwards, whatever happens."""
+
+
+def absent(install: Callable[[], object]) -> str | None:
+    """Why this cannot be installed, or None once it is."""
+    try:
+        install()
+    except InstallError as error:
+        return f"missing: {error}"
+    return None
 
 
 def upgrade(path: str, *fields: str) -> bytes:

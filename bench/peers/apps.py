@@ -17,7 +17,10 @@ from fastapi import (
     WebSocketDisconnect,
     WebSocketException,
 )
-from starlette.requests import HTTPConnection
+from starlette.applications import Starlette
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
 
 from bench.tokens import SECRET
 
@@ -80,3 +83,12 @@ async def polled(account: Account, response: Response, if_none_match: Annotated[
         return Response(status_code=304, headers={"ETag": tag})
     response.headers["ETag"] = tag
     return {"@type": "StateChange", "changed": {account: {"Email": STATE}}}
+
+
+async def taken(request: Request) -> JSONResponse:
+    """As little as an ingest endpoint can do: read the events, count them, check nothing and keep nothing."""
+    events = json.loads(await request.body())
+    return JSONResponse({"accepted": len(events) if isinstance(events, list) else 1}, 202)
+
+
+ingest = Starlette(routes=[Route("/v1/changes", taken, methods=["POST"])])

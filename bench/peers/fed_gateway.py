@@ -15,10 +15,12 @@ import structlog
 import tidings.gateway.service
 from tidings.bus.log import ChangeLog
 from tidings.bus.memory import MemoryLog
-from tidings.cli import LogService
+from tidings.bus.service import LogService
 from tidings.gateway.settings import GatewaySettings
-from tidings.ops.lifecycle import Runtime, Service, run
-from tidings.ops.settings import parse
+from tidings.ops.process.lifecycle import run
+from tidings.ops.process.runtime import Runtime
+from tidings.ops.service import Service
+from tidings.ops.settings.common import parse
 
 READ_BYTES = 256 * 1024
 

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from bench.peers import Server, post, state_change, upgrade
 from bench.peers.process import serving
 from bench.usage import children
-from tests.support.broker import free_ports
+from tests.support.ports import free_ports
 
 MODULE = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
 _CONFIGURATION = """
@@ -58,13 +58,11 @@ class Nchan:
     """One nginx worker; a channel per account that keeps the newest message. It checks no token."""
 
     name = "Nchan"
-    few, many = 1_000, 15_000
+    does = "no token; keeps the newest message; publishing is an HTTP request for each account"
 
     def missing(self) -> str | None:
         """The Debian package."""
-        return (
-            None if MODULE.exists() and shutil.which("nginx") else "not installed: apt-get install libnginx-mod-nchan"
-        )
+        return None if MODULE.exists() and shutil.which("nginx") else "missing: apt-get install libnginx-mod-nchan"
 
     @contextmanager
     def running(self) -> Iterator[Server]:
