@@ -1,4 +1,4 @@
-"""`python -m monitoring` writes what the chart ships: charts/tidings/files/{dashboards/*.json,rules.yaml}."""
+"""`python -m monitoring` writes what the chart ships below charts/tidings/files: dashboards, alerts and conditions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from grafana_foundation_sdk.builders.dashboard import Dashboard as Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.dashboard import Dashboard
 
-from monitoring.alerts import rule_file
+from monitoring.alerts import conditions, rule_file
 from monitoring.dashboards import broker, gateway, overview, publisher
 
 FILES = Path(__file__).resolve().parent.parent / "charts" / "tidings" / "files"
@@ -24,8 +24,12 @@ def generated() -> dict[str, str]:
         f"dashboards/{dashboard.uid}.json": json.dumps(dashboard, cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
         for dashboard in dashboards
     }
-    rules = yaml.safe_dump(rule_file(), sort_keys=False, width=120, allow_unicode=True)
-    return {**files, "rules.yaml": HEADER + rules}
+    rules = {"rules.yaml": rule_file(), "conditions.yaml": conditions()}
+    return files | {name: HEADER + _yaml(content) for name, content in rules.items()}
+
+
+def _yaml(content: object) -> str:
+    return str(yaml.safe_dump(content, sort_keys=False, width=120, allow_unicode=True))
 
 
 def _numbered(builder: Builder) -> Dashboard:
@@ -39,7 +43,7 @@ def _numbered(builder: Builder) -> Dashboard:
 def main() -> None:
     """Write them, and remove what is not made any more."""
     files = generated()
-    for path in (*FILES.glob("dashboards/*.json"), FILES / "rules.yaml"):
+    for path in (*FILES.glob("dashboards/*.json"), *FILES.glob("*.yaml")):
         if str(path.relative_to(FILES)) not in files:
             path.unlink()
     for name, text in files.items():

@@ -8,49 +8,23 @@ there are no namespaces that is one installation.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
-RUNBOOKS: Final = "docs/operations.md"
+from monitoring.alert import THRESHOLD, Alert, Group
+from monitoring.promises import PROMISES
 
-
-@dataclass(frozen=True, slots=True)
-class Alert:
-    """A condition in PromQL that must hold for `hold`, and what it means; `description` is a Prometheus template."""
-
-    name: str
-    expr: str
-    hold: str
-    severity: Literal["critical", "warning"]
-    summary: str
-    description: str
-
-    def rule(self) -> dict[str, object]:
-        """The alert as an element of a rule file."""
-        return {
-            "alert": self.name,
-            "expr": self.expr,
-            "for": self.hold,
-            "labels": {"severity": self.severity},
-            "annotations": {
-                "summary": self.summary,
-                "description": self.description,
-                "runbook": f"{RUNBOOKS}#{self.name.lower()}",
-            },
-        }
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Alerts that are evaluated together."""
-
-    name: str
-    alerts: tuple[Alert, ...]
+GROUPED: Final = 'tidings_group!=""'
+"""Targets that are in a group of gateways: the chart's ServiceMonitor gives them that label."""
 
 
 def rule_file() -> dict[str, object]:
     """What Prometheus loads, and what a PrometheusRule has below `spec`."""
     return {"groups": [{"name": group.name, "rules": [alert.rule() for alert in group.alerts]} for group in GROUPS]}
+
+
+def conditions() -> dict[str, str]:
+    """By alert, the conditions that have a threshold, with THRESHOLD in its place: for the chart."""
+    return {alert.name: alert.condition for alert in all_alerts() if alert.threshold is not None}
 
 
 def all_alerts() -> Iterator[Alert]:
@@ -102,6 +76,15 @@ OPENED: Final = 'tidings_connections_opened_total{format!="poll"}'
 OPEN: Final = 'tidings_connections_open{format!="poll"}'
 REQUESTS: Final = "tidings_publisher_requests_total"
 REFUSED: Final = 'tidings_publisher_requests_total{status="503"}'
+UNKNOWN: Final = 'tidings_publisher_requests_total{status=~"401|403"}'
+NOT_LET_IN: Final = (
+    'tidings_rejections_total{reason=~"no_token|bad_token|expired_token|unknown_key|foreign_account|no_account|'
+    'bad_account|foreign_origin|no_origin|foreign_host"}'
+)
+"""Requests of clients that were answered 401 or 403."""
+UPSTREAM: Final = "tidings_jmap_upstream_requests_total"
+UPSTREAM_FAILED: Final = f'{UPSTREAM}{{outcome=~"5xx|failed|late|refused|unusable"}}'
+"""Requests to the JMAP server that a client got no answer to, or an error of the server."""
 FULL: Final = 'tidings_rejections_total{reason="full"}'
 OBSERVED: Final = ("tidings_append_to_consume_seconds_count", "tidings_change_to_write_seconds_count")
 RESYNCS: Final = f"({increase('tidings_resyncs_total', '10m')} + {total('tidings_resyncs_waiting')})"
@@ -120,27 +103,39 @@ PUBLISHER: Final = Group(
         ),
         Alert(
             "TidingsPublisherRefuses",
-            f"{rate(REFUSED)} / {rate(REQUESTS)} > 0.01",
+            f"{rate(REFUSED)} / {rate(REQUESTS)} > {THRESHOLD}",
             "2m",
             "critical",
             "The publisher refuses changes (503)",
             "{{ $value | humanizePercentage }} of the requests are refused: neither log nor spool takes them.",
+            threshold=0.01,
+        ),
+        Alert(
+            "TidingsSendersNotLetIn",
+            f"{rate(UNKNOWN)} / {rate(REQUESTS)} > {THRESHOLD}",
+            "5m",
+            "critical",
+            "The publisher does not let a sender in (401, 403)",
+            "{{ $value | humanizePercentage }} of the requests show no token that is known: nothing is taken of them.",
+            threshold=0.05,
         ),
         Alert(
             "TidingsChangesWait",
-            "max by (namespace, instance) (tidings_spool_oldest_seconds) > 60",
+            f"max by (namespace, instance) (tidings_spool_oldest_seconds) > {THRESHOLD}",
             "1m",
             "critical",
             "Changes wait for the log",
             "A change has waited {{ $value | humanizeDuration }} in the spool: its clients are not told.",
+            threshold=60,
         ),
         Alert(
             "TidingsSpoolFilling",
-            "max by (namespace, instance) (tidings_spool_bytes / tidings_spool_capacity_bytes) > 0.5",
+            f"max by (namespace, instance) (tidings_spool_bytes / tidings_spool_capacity_bytes) > {THRESHOLD}",
             "0m",
             "critical",
             "A spool fills up",
             "The spool is {{ $value | humanizePercentage }} full. Once it is, storages are refused.",
+            threshold=0.5,
         ),
         Alert(
             "TidingsSpoolFails",
@@ -149,6 +144,61 @@ PUBLISHER: Final = Group(
             "critical",
             "A spool cannot be written or read",
             "The disk failed the spool {{ $value | humanize }} times. Without the log, storages are now refused.",
+        ),
+    ),
+)
+
+SOURCES: Final = Group(
+    "tidings-sources",
+    (
+        Alert(
+            "TidingsSourceAway",
+            "max by (namespace, source) (tidings_source_connected) == 0",
+            "2m",
+            "critical",
+            "A source does not reach what it watches",
+            "No publisher reaches the {{ $labels.source }} source: clients are not told of what changes there.",
+        ),
+        Alert(
+            "TidingsSourceBehind",
+            f"max by (namespace, source) (tidings_source_lag_seconds) > {THRESHOLD}",
+            "2m",
+            "critical",
+            "A source is behind",
+            "A change of the {{ $labels.source }} source has waited {{ $value | humanizeDuration }} to be told.",
+            threshold=60,
+        ),
+        Alert(
+            "TidingsSourceGaps",
+            "sum by (namespace, source) (increase(tidings_source_gaps_total[15m])) > 0",
+            "0m",
+            "warning",
+            "A source may have missed changes",
+            "The {{ $labels.source }} source had {{ $value | humanize }} gaps: clients were told to look.",
+        ),
+        Alert(
+            "TidingsLoginsUnmapped",
+            "sum by (namespace, source) (increase(tidings_source_unmapped_total[15m])) > 0",
+            "15m",
+            "warning",
+            "Logins have no account",
+            "{{ $value | humanize }} changes of the {{ $labels.source }} source name logins that --account-map lacks.",
+        ),
+        Alert(
+            "TidingsImapAccountsUnheard",
+            "sum by (namespace) (tidings_publisher_imap_accounts - tidings_publisher_imap_connections) > 0",
+            "15m",
+            "warning",
+            "Accounts are not listened to",
+            "{{ $value | humanize }} accounts of --imap-accounts have no connection: their clients are not told.",
+        ),
+        Alert(
+            "TidingsImapServerSilent",
+            "sum by (namespace) (increase(tidings_publisher_imap_untold_total[15m])) > 0",
+            "15m",
+            "warning",
+            "An IMAP server does not tell of changes",
+            "{{ $value | humanize }} changes were found by comparing only: clients are told late.",
         ),
     ),
 )
@@ -165,6 +215,15 @@ GATEWAY: Final = Group(
             "Clients cannot connect, and those that were connected are told nothing.",
         ),
         Alert(
+            "TidingsGroupNotReady",
+            f"count by (namespace, tidings_group) (up{{{GROUPED}}})"
+            f" unless max by (namespace, tidings_group) (tidings_ready{{{GROUPED}}}) > 0",
+            "2m",
+            "critical",
+            "No gateway of a group is ready",
+            "Clients that are led to group {{ $labels.tidings_group }} cannot connect, unless they are sent elsewhere.",
+        ),
+        Alert(
             "TidingsFeedsNotLive",
             f"{total('tidings_feeds - tidings_feeds_live')} > 0",
             "2m",
@@ -174,35 +233,40 @@ GATEWAY: Final = Group(
         ),
         Alert(
             "TidingsPushesLate",
-            f"{p99('tidings_append_to_consume_seconds')} > 1 or {p99('tidings_consume_to_write_seconds')} > 1",
+            f"{p99('tidings_append_to_consume_seconds')} > {THRESHOLD}"
+            f" or {p99('tidings_consume_to_write_seconds')} > {THRESHOLD}",
             "10m",
             "warning",
             "Changes reach clients late",
             "One in a hundred takes more than {{ $value | humanizeDuration }} through the log or through a gateway.",
+            threshold=1,
         ),
         Alert(
             "TidingsResyncStorm",
-            f"{RESYNCS} > 0.2 * {total('tidings_connections_open')} and {RESYNCS} > 1000",
+            f"{RESYNCS} > {THRESHOLD} * {total('tidings_connections_open')} and {RESYNCS} > 1000",
             "0m",
             "critical",
             "Many clients fetch everything again",
             "{{ $value | humanize }} clients resynchronise within 10 minutes or wait for it: work for the mail server.",
+            threshold=0.2,
         ),
         Alert(
             "TidingsReconnectStorm",
-            f"{rate(OPENED)} > 0.01 * {total(OPEN)} and {rate(OPENED)} > 20",
+            f"{rate(OPENED)} > {THRESHOLD} * {total(OPEN)} and {rate(OPENED)} > 20",
             "10m",
             "warning",
             "Clients keep reconnecting",
             "{{ $value | humanize }} connections are opened per second: more than 1% of those there are.",
+            threshold=0.01,
         ),
         Alert(
             "TidingsGatewaysNearlyFull",
-            f"{total('tidings_connections_open')} / {total('tidings_connections_max')} > 0.8",
+            f"{total('tidings_connections_open')} / {total('tidings_connections_max')} > {THRESHOLD}",
             "10m",
             "warning",
             "Gateways have little room left",
             "{{ $value | humanizePercentage }} of the connections that the gateways may park are open.",
+            threshold=0.8,
         ),
         Alert(
             "TidingsClientsTurnedAway",
@@ -213,21 +277,41 @@ GATEWAY: Final = Group(
             "{{ $value | humanize }} clients per second are turned away (503) for lack of room.",
         ),
         Alert(
+            "TidingsClientsNotLetIn",
+            f"{rate(NOT_LET_IN)} / ({rate(NOT_LET_IN)} + {rate('tidings_connections_opened_total')}) > {THRESHOLD}"
+            f" and {rate(NOT_LET_IN)} > 0.1",
+            "10m",
+            "warning",
+            "Many clients are not let in (401, 403)",
+            "{{ $value | humanizePercentage }} of the clients that come have no good token or a foreign origin.",
+            threshold=0.2,
+        ),
+        Alert(
             "TidingsKeysStale",
             f"{fetches('failed')} > 0 unless {fetches('good')} > 0",
             "15m",
             "warning",
             "The keys for tokens cannot be fetched",
-            "{{ $labels.instance }} has had no new keys for half an hour: tokens signed with newer ones are refused.",
+            "{{ $labels.instance }} has had no new keys for half an hour: clients whose tokens need newer ones wait.",
+        ),
+        Alert(
+            "TidingsJmapServerFails",
+            f"{rate(UPSTREAM_FAILED)} / {rate(UPSTREAM)} > {THRESHOLD}",
+            "10m",
+            "warning",
+            "The JMAP server in front of which gateways push fails",
+            "{{ $value | humanizePercentage }} of what gateways ask it fails: clients that come get no session.",
+            threshold=0.2,
         ),
         Alert(
             "TidingsClientsBlocked",
-            f"{total('tidings_connections_blocked')} / {total('tidings_sockets_open')} > 0.05"
+            f"{total('tidings_connections_blocked')} / {total('tidings_sockets_open')} > {THRESHOLD}"
             f" and {total('tidings_connections_blocked')} > 50",
             "10m",
             "warning",
             "Many clients do not take what is written to them",
             "{{ $value | humanizePercentage }} of the client sockets are blocked.",
+            threshold=0.05,
         ),
         Alert(
             "TidingsFeedGaps",
@@ -247,11 +331,21 @@ GATEWAY: Final = Group(
         ),
         Alert(
             "TidingsClockSkew",
-            f"{rate('tidings_clock_skew_total')} / ({' + '.join(map(rate, OBSERVED))}) > 0.05",
+            f"{rate('tidings_clock_skew_total')} / ({' + '.join(map(rate, OBSERVED))}) > {THRESHOLD}",
             "15m",
             "warning",
             "Clocks disagree",
-            "{{ $value | humanizePercentage }} of the latencies came out negative: latency metrics are wrong.",
+            "{{ $value | humanizePercentage }} of the latencies came out negative or absurd: do not believe them.",
+            threshold=0.05,
+        ),
+        Alert(
+            "TidingsClockWrong",
+            f"max by (namespace, instance) (abs(tidings_clock_skew_seconds)) > {THRESHOLD}",
+            "5m",
+            "warning",
+            "A gateway's clock and the broker's are apart",
+            "The clocks of {{ $labels.instance }} and of the RabbitMQ node differ by {{ $value | humanizeDuration }}.",
+            threshold=30,
         ),
     ),
 )
@@ -261,28 +355,40 @@ PROCESS: Final = Group(
     (
         Alert(
             "TidingsLoopStuck",
-            "max_over_time(tidings_beat_age_seconds[5m]) > 10"
-            " or max without (worker) (max_over_time(tidings_worker_beat_age_seconds[5m])) > 10",
+            f"max_over_time(tidings_beat_age_seconds[5m]) > {THRESHOLD}"
+            f" or max without (worker) (max_over_time(tidings_worker_beat_age_seconds[5m])) > {THRESHOLD}",
             "0m",
             "critical",
             "A main loop stood still",
             "{{ $labels.instance }} did nothing for {{ $value | humanizeDuration }}. After 30 s it is restarted.",
+            threshold=10,
         ),
         Alert(
             "TidingsRestarting",
-            ours("changes(process_start_time_seconds[30m]) > 2"),
+            ours(f"changes(process_start_time_seconds[30m]) > {THRESHOLD}"),
             "0m",
             "critical",
             "A process keeps ending",
             "{{ $labels.instance }} or one of its workers started {{ $value }} times within 30 minutes.",
+            threshold=2,
         ),
         Alert(
             "TidingsFilesRunOut",
-            ours("process_open_fds / process_max_fds > 0.9"),
+            ours(f"process_open_fds / process_max_fds > {THRESHOLD}"),
             "5m",
             "warning",
             "A process has few files left to open",
             "{{ $labels.instance }} uses {{ $value | humanizePercentage }} of the files that it may open.",
+            threshold=0.9,
+        ),
+        Alert(
+            "TidingsMemoryPressure",
+            "max by (namespace, instance) (tidings_memory_pressure) > 0",
+            "2m",
+            "warning",
+            "A process is near the limit of its memory",
+            "{{ $labels.instance }} refuses new work, and at 2 closes the connections that hold most. It is at "
+            "{{ $value }}.",
         ),
     ),
 )
@@ -320,4 +426,4 @@ BROKER: Final = Group(
     ),
 )
 
-GROUPS: Final = (PUBLISHER, GATEWAY, PROCESS, BROKER)
+GROUPS: Final = (PROMISES, PUBLISHER, SOURCES, GATEWAY, PROCESS, BROKER)

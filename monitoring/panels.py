@@ -34,11 +34,13 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
+from monitoring.alert import RUNBOOK_BASE
 from monitoring.promql import Query
 
 SOURCE = DataSourceRef("prometheus", "${datasource}")
 TAG = "tidings"
 HEIGHT = 7
+RUNBOOKS_ANCHOR = "alerts-and-runbooks"
 THIRD, HALF, WHOLE = 8, 12, 24
 
 
@@ -129,6 +131,12 @@ def page(uid: str, title: str, description: str, variables: Sequence[QueryVariab
         .tooltip(DashboardCursorSync.CROSSHAIR)
         .link(
             DashboardLink("Tidings").type(DashboardLinkType.DASHBOARDS).tags([TAG]).keep_time(True).include_vars(True)
+        )
+        .link(
+            DashboardLink("Runbooks")
+            .type(DashboardLinkType.LINK)
+            .url(f"{RUNBOOK_BASE}#{RUNBOOKS_ANCHOR}")
+            .target_blank(True)
         )
         .with_variable(DatasourceVariable("datasource").label("Data source").type("prometheus"))
     )

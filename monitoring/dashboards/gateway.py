@@ -70,10 +70,11 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Sockets",
-                "Client sockets in whatever phase, those that do not take what is written to them, "
-                "requests handed over to the HTTP application, and those whose token is being verified.",
+                "Client sockets in whatever phase, those not parked, those that do not take what is written to "
+                "them, requests handed over to the HTTP application, and those whose token is being verified.",
                 "short",
                 Query(HERE.total("tidings_sockets_open"), "sockets"),
+                Query(HERE.total("tidings_lobby"), "not parked"),
                 Query(HERE.total("tidings_connections_blocked"), "blocked"),
                 Query(HERE.total("tidings_requests_open"), "handed over"),
                 Query(HERE.total("tidings_token_checks"), "token being verified"),
@@ -82,11 +83,14 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Turned away, by reason",
-                "Requests rejected instead of parked, times that accepting paused for lack of files, and faults of the "
-                "gateway's own with a connection, which it closed.",
+                "Requests of clients that were refused, sockets closed without an answer for lack of room, clients "
+                "whose proxy wrote no address of them, times that accepting paused for lack of files, and faults of "
+                "the gateway's own with a connection, which it closed.",
                 "reqps",
                 Query(HERE.rate("tidings_rejections_total", by="reason"), "{{reason}}"),
                 Query(HERE.rate("tidings_head_deadlines_total"), "no head in time"),
+                Query(HERE.rate("tidings_sockets_shed_total", by="reason"), "no room: {{reason}}"),
+                Query(HERE.rate("tidings_forwarded_unreadable_total"), "address not readable"),
                 Query(HERE.rate("tidings_accept_pauses_total"), "accepting paused"),
                 Query(HERE.rate("tidings_connection_faults_total"), "fault"),
             )
@@ -99,6 +103,16 @@ def _connections(dashboard: Dashboard) -> None:
                 "short",
                 Query(HERE.select("tidings_jwks_keys"), "{{instance}} keys"),
                 Query(HERE.rate("tidings_jwks_fetches_total", by="outcome"), "{{outcome}} fetches"),
+            )
+        )
+        .with_panel(
+            series(
+                "JMAP server",
+                "With --jmap-upstream: sessions and calls of the API that are asked of the JMAP server a second, by "
+                "what came of them, and those without an answer yet.",
+                "short",
+                Query(HERE.rate("tidings_jmap_upstream_requests_total", by="kind, outcome"), "{{kind}} {{outcome}}"),
+                Query(HERE.total("tidings_jmap_upstream_requests_open"), "waiting"),
             )
         )
         .with_panel(
@@ -165,11 +179,12 @@ def _pushes(dashboard: Dashboard) -> None:
             series(
                 "Waiting",
                 "Subscriptions not answered yet, clients whose turn to resynchronise has not come (--resync-rate), "
-                "and reads of the log for those who come back.",
+                "reads of the log for those who come back, and those whose account has cost too much lately.",
                 "short",
                 Query(HERE.total("tidings_resumes_waiting"), "subscriptions"),
                 Query(HERE.total("tidings_resyncs_waiting"), "resynchronisations"),
                 Query(HERE.total("tidings_stream_reads"), "reads"),
+                Query(HERE.total("tidings_resumes_paced"), "too costly"),
             )
         )
         .with_panel(
@@ -242,9 +257,26 @@ def _feeds(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Clock skew",
-                "Latencies that came out negative and were counted as 0.",
+                "Latencies that came out negative or beyond an hour: no two clocks that agree measure such.",
                 "ops",
                 Query(HERE.rate("tidings_clock_skew_total", by="instance"), "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Ahead of the log's clock",
+                "How far each gateway's clock is ahead of the broker's, right to 2 s.",
+                "s",
+                Query(f"max by (instance) ({HERE.select('tidings_clock_skew_seconds')})", "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Windows cut",
+                "Parts dropped before their time, for lack of room (--window-bytes). Who comes back from before them "
+                "is told from the log.",
+                "ops",
+                Query(HERE.rate("tidings_windows_cut_total", by="instance"), "{{instance}}"),
             )
         )
         .with_panel(broker_panel())

@@ -66,6 +66,30 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         )
         .with_panel(
             series(
+                "Held for others, by kind",
+                "Bytes that clients, sources and the log make the processes hold.",
+                "bytes",
+                Query(HERE.total("tidings_held_bytes", by="kind"), "{{kind}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Refused for want of room, by kind",
+                "How often something was refused because it did not fit.",
+                "ops",
+                Query(HERE.rate("tidings_held_refusals_total", by="kind"), "{{kind}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Memory pressure",
+                "0: none. 1: new work is refused. 2: the connections that hold most are closed, too.",
+                "short",
+                Query(HERE.select("tidings_memory_pressure"), "{{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
                 "Main loop silent for",
                 "Time since the main loop last ran, which it should every second. At 30 s the process is restarted.",
                 "s",

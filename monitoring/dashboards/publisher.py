@@ -16,10 +16,12 @@ ADMIN_PORT = 9190
 def build() -> Dashboard:
     """The dashboard."""
     dashboard = page(
-        "tidings-publisher", "Tidings / Publisher", "Ingest, batches, Maildirs.", [namespaces(), instances("publisher")]
+        "tidings-publisher", "Tidings / Publisher", "Ingest, batches, sources.", [namespaces(), instances("publisher")]
     )
     _ingest(dashboard)
     _spool(dashboard)
+    _sources(dashboard)
+    _imap(dashboard)
     _maildir(dashboard)
     return process_panels(dashboard, "publisher", ADMIN_PORT)
 
@@ -38,9 +40,10 @@ def _ingest(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Changes",
-                "Changes that the log confirmed.",
+                "Changes that the log confirmed; of those taken, the ones whose own time is over an hour off.",
                 "ops",
                 Query(HERE.rate("tidings_publisher_changes_total", by="instance"), "{{instance}}"),
+                Query(HERE.rate("tidings_publisher_far_times_total", by="instance"), "{{instance}}, wrong time"),
             )
         )
         .with_panel(
@@ -131,6 +134,80 @@ def _spool(dashboard: Dashboard) -> None:
             )
         )
         .with_panel(broker_panel(width=HALF))
+    )
+
+
+def _sources(dashboard: Dashboard) -> None:
+    (
+        dashboard.with_row(Row("Sources"))
+        .with_panel(
+            series(
+                "Changes, by source",
+                "Changes that were found, and are safe in log or spool.",
+                "ops",
+                Query(HERE.rate("tidings_source_events_total", by="source"), "{{source}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Connected",
+                "1: the source reaches what it watches. With several publishers, of each.",
+                "short",
+                Query(HERE.select("tidings_source_connected"), "{{source}}, {{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Behind by",
+                "How long the oldest change of each source has waited.",
+                "s",
+                Query(HERE.select("tidings_source_lag_seconds"), "{{source}}, {{instance}}"),
+            )
+        )
+        .with_panel(
+            series(
+                "Gaps",
+                "Times that a source may have missed something, and clients were told to look, by reason.",
+                "ops",
+                Query(HERE.rate("tidings_source_gaps_total", by="source, reason"), "{{source}}: {{reason}}"),
+                width=HALF,
+            )
+        )
+        .with_panel(
+            series(
+                "Logins without an account",
+                "Changes that --account-map has no account for: dropped by sources, refused over HTTP.",
+                "ops",
+                Query(HERE.rate("tidings_source_unmapped_total", by="source"), "{{source}}"),
+                width=HALF,
+            )
+        )
+    )
+
+
+def _imap(dashboard: Dashboard) -> None:
+    (
+        dashboard.with_row(Row("IMAP"))
+        .with_panel(
+            series(
+                "Accounts",
+                "Those that --imap-accounts names, and those that are listened to.",
+                "short",
+                Query(HERE.total("tidings_publisher_imap_accounts"), "named"),
+                Query(HERE.total("tidings_publisher_imap_connections"), "listened to"),
+                width=HALF,
+            )
+        )
+        .with_panel(
+            series(
+                "Failures",
+                "Connections that were not made or ended, by reason, and changes that the server did not tell of.",
+                "ops",
+                Query(HERE.rate("tidings_publisher_imap_failures_total", by="reason"), "{{reason}}"),
+                Query(HERE.rate("tidings_publisher_imap_untold_total"), "not told of"),
+                width=HALF,
+            )
+        )
     )
 
 

@@ -13,8 +13,8 @@ import httpx
 import yaml
 
 from tests.monitoring.promtool import RULES
-from tests.support.broker import free_ports
-from tests.support.waiting import eventually
+from tests.support.ports import free_ports
+from tests.support.waiting import eventually, patient
 
 SECONDS = 30.0
 
@@ -23,14 +23,18 @@ class Prometheus:
     """Answers queries."""
 
     def __init__(self, port: int) -> None:
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=SECONDS)
+        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=patient(SECONDS))
 
     def close(self) -> None:
         self._client.close()
 
     def get(self, path: str, **parameters: str) -> Any:
         """What it answers; fails for a query that is wrong."""
-        answer = self._client.get(path, params=parameters).json()
+        response = self._client.get(path, params=parameters)
+        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+            # It is starting, and says so in plain text.
+            response.raise_for_status()
+        answer = response.json()
         assert answer["status"] == "success", (parameters, answer)
         return answer["data"]
 
@@ -46,7 +50,7 @@ class Prometheus:
         def done() -> bool:
             try:
                 return len(self.query("count_over_time(up[1m]) > 3 and up == 1")) == targets
-            except httpx.TransportError:
+            except httpx.HTTPError:
                 return False
 
         await eventually(done, SECONDS)

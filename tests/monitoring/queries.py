@@ -14,8 +14,8 @@ import yaml
 from monitoring.__main__ import FILES
 
 VARIABLES = {"$__rate_interval": "1m", "$namespace": ".*", "$instance": ".*"}
-TARGET_LABELS = {"namespace", "instance", "job"}
-"""What Prometheus gives to every series."""
+TARGET_LABELS = {"namespace", "instance", "job", "tidings_group"}
+"""What Prometheus gives to every series, the last of them as the chart's ServiceMonitor tells it (podTargetLabels)."""
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,20 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
+import yaml
 
-from monitoring.alerts import RUNBOOKS, all_alerts
+from monitoring.alert import RUNBOOKS, THRESHOLD
+from monitoring.alerts import all_alerts
 from tests.monitoring.promtool import RULES, assert_firing, promtool
 
 ROOT = Path(__file__).resolve().parents[2]
 ALERTS = {alert.name: alert for alert in all_alerts()}
 TARGET = 'namespace="mail",instance="gw-0:9091",job="gateway"'
 OTHER = 'namespace="mail",instance="gw-1:9091",job="gateway"'
+THIRD = 'namespace="mail",instance="gw-2:9091",job="gateway"'
 ELSEWHERE = 'namespace="elsewhere",instance="x:9091",job="gateway"'
 
 
@@ -23,10 +27,13 @@ def of(metric: str, labels: str = "", target: str = TARGET) -> str:
     return f"{metric}{{{','.join(filter(None, (target, labels)))}}}"
 
 
+SOURCE = 'source="postgres"'
 GATEWAY, PUBLISHER = 'command="gateway"', 'command="publisher"'
+FIRST, SECOND = 'tidings_group="0"', 'tidings_group="1"'
 UP = "1x60"
 OPENED, OPEN = "tidings_connections_opened_total", "tidings_connections_open"
 FETCHES = "tidings_jwks_fetches_total"
+UPSTREAM = "tidings_jmap_upstream_requests_total"
 WEBSOCKET, POLL = 'format="websocket"', 'format="poll"'
 
 
@@ -62,9 +69,58 @@ NODES = [
     f'rabbitmq_identity_info{{rabbitmq_cluster="log",rabbitmq_node="rabbit@{n}",instance="{n}"}}' for n in (1, 2, 3)
 ]
 
+TOLD = "tidings_change_to_write_seconds"
+
+
+def writes(in_time: str, every: str) -> dict[str, str]:
+    return {**histogram(TOLD, in_time, every), of(f"{TOLD}_count"): every}
+
+
+def told(lost: str, pushed: str, reason: str = "gap") -> dict[str, str]:
+    return {of("tidings_resyncs_total", f'reason="{reason}"'): lost, of("tidings_pushes_total"): pushed}
+
+
 CASES: dict[str, Case] = {
+    "TidingsLateBurnsFast": Case(
+        fires=writes("0+800x120", "0+1000x120"),
+        # An hour of the bad sort is over: it does not go on.
+        quiet=writes("0+800x100 80000+1000x20", "0+1000x120"),
+        at="110m",
+    ),
+    "TidingsLateBurns": Case(
+        fires=writes("0+920x400", "0+1000x400"),
+        quiet=writes("0+950x400", "0+1000x400"),
+        at="390m",
+    ),
+    "TidingsLostBurnsFast": Case(
+        fires=told("0+20x120", "0+980x120"),
+        quiet=told("0+20x120", "0+980x120", "expired"),
+        at="110m",
+    ),
+    "TidingsLostBurns": Case(
+        fires=told("0+8x400", "0+992x400", "mismatch"),
+        # A wave that is over.
+        quiet=told("0+20x340 6800x60", "0+980x400"),
+        at="390m",
+    ),
     "TidingsNoReadyGateway": readiness(GATEWAY),
     "TidingsNoReadyPublisher": readiness(PUBLISHER),
+    "TidingsGroupNotReady": Case(
+        fires={
+            **{of("up", FIRST, target): UP for target in (TARGET, OTHER)},
+            of("up", SECOND, THIRD): "0x60",
+            **{of("tidings_ready", FIRST, target): UP for target in (TARGET, OTHER)},
+        },
+        # One of two is enough, and a group that is no more has no target.
+        quiet={
+            of("up", FIRST): UP,
+            of("up", FIRST, OTHER): "0x60",
+            of("up", SECOND, THIRD): "1x20 _x40",
+            of("tidings_ready", FIRST): UP,
+            of("tidings_ready", SECOND, THIRD): "1x20 _x40",
+            of("up", "", ELSEWHERE): UP,
+        },
+    ),
     "TidingsPublisherRefuses": Case(
         fires={
             of("tidings_publisher_requests_total", 'status="202"'): "0+600x60",
@@ -76,9 +132,56 @@ CASES: dict[str, Case] = {
             of("tidings_publisher_requests_total", 'status="422"'): "0+600x60",
         },
     ),
+    "TidingsSendersNotLetIn": Case(
+        fires={
+            of("tidings_publisher_requests_total", 'status="202"'): "0+600x60",
+            of("tidings_publisher_requests_total", 'status="401"'): "0+60x60",
+        },
+        quiet={
+            of("tidings_publisher_requests_total", 'status="202"'): "0+600x60",
+            of("tidings_publisher_requests_total", 'status="401"'): "0+6x60",
+            of("tidings_publisher_requests_total", 'status="422"'): "0+600x60",
+        },
+    ),
     "TidingsChangesWait": Case(
         fires={of("tidings_spool_oldest_seconds"): "0x20 0+60x40"},
         quiet={of("tidings_spool_oldest_seconds"): "0x20 30 55 90 0x40"},
+    ),
+    "TidingsSourceAway": Case(
+        fires={
+            of("tidings_source_connected", SOURCE): "1x20 0x40",
+            of("tidings_source_connected", SOURCE, OTHER): "0x60",
+        },
+        quiet={of("tidings_source_connected", SOURCE): "1x20 0x40", of("tidings_source_connected", SOURCE, OTHER): UP},
+    ),
+    "TidingsSourceBehind": Case(
+        fires={of("tidings_source_lag_seconds", SOURCE): "0x20 0+60x40"},
+        quiet={of("tidings_source_lag_seconds", SOURCE): "0x20 30 55 90 0x40"},
+    ),
+    "TidingsSourceGaps": Case(
+        fires={of("tidings_source_gaps_total", f'{SOURCE},reason="full"'): "0x28 2x40"},
+        quiet={of("tidings_source_gaps_total", f'{SOURCE},reason="full"'): "2x60"},
+    ),
+    "TidingsLoginsUnmapped": Case(
+        fires={of("tidings_source_unmapped_total", SOURCE): "0+1x60"},
+        quiet={of("tidings_source_unmapped_total", SOURCE): "0x14 1x46"},
+        at="40m",
+    ),
+    "TidingsImapAccountsUnheard": Case(
+        fires={
+            of("tidings_publisher_imap_accounts"): "200x60",
+            of("tidings_publisher_imap_connections"): "200x14 199x46",
+        },
+        quiet={
+            of("tidings_publisher_imap_accounts"): "200x60",
+            of("tidings_publisher_imap_connections"): "200x14 199x10 200x36",
+        },
+        at="40m",
+    ),
+    "TidingsImapServerSilent": Case(
+        fires={of("tidings_publisher_imap_untold_total"): "0+1x60"},
+        quiet={of("tidings_publisher_imap_untold_total"): "0x14 1x46"},
+        at="40m",
     ),
     "TidingsSpoolFilling": Case(
         fires={of("tidings_spool_bytes"): "0+2x60", of("tidings_spool_capacity_bytes"): "100x60"},
@@ -131,6 +234,22 @@ CASES: dict[str, Case] = {
         fires={of("tidings_rejections_total", 'reason="full"'): "0+10x60"},
         quiet={of("tidings_rejections_total", 'reason="origin"'): "0+10x60"},
     ),
+    "TidingsClientsNotLetIn": Case(
+        fires={
+            of("tidings_rejections_total", 'reason="expired_token"'): "0+10x60",
+            of("tidings_rejections_total", 'reason="unknown_key"'): "0+10x60",
+            of(OPENED, WEBSOCKET): "0+20x60",
+            of(OPENED, POLL): "0+30x60",
+        },
+        quiet={
+            of("tidings_rejections_total", 'reason="bad_token"'): "0+10x60",
+            of("tidings_rejections_total", 'reason="full"'): "0+1000x60",
+            of(OPENED, POLL): "0+50x60",
+            # Few of few.
+            f'tidings_rejections_total{{{ELSEWHERE},reason="no_token"}}': "0+5x60",
+            f"{OPENED}{{{ELSEWHERE},{WEBSOCKET}}}": "0+1x60",
+        },
+    ),
     "TidingsKeysStale": Case(
         fires={of(FETCHES, 'outcome="good"'): "5x60", of(FETCHES, 'outcome="failed"'): "0 0+1x60"},
         quiet={
@@ -138,6 +257,21 @@ CASES: dict[str, Case] = {
             of(FETCHES, 'outcome="good"'): "0x9 1x9 2x9 3x30",
             of(FETCHES, 'outcome="failed"'): "0+1x60",
             of(FETCHES, 'outcome="good"', OTHER): "0+1x60",
+        },
+    ),
+    "TidingsJmapServerFails": Case(
+        fires={
+            of(UPSTREAM, 'kind="session",outcome="2xx"'): "0+60x60",
+            of(UPSTREAM, 'kind="session",outcome="late"'): "0+10x60",
+            of(UPSTREAM, 'kind="api",outcome="failed"'): "0+10x60",
+        },
+        quiet={
+            of(UPSTREAM, 'kind="session",outcome="2xx"'): "0+60x60",
+            # Who shows a wrong password is answered.
+            of(UPSTREAM, 'kind="session",outcome="4xx"'): "0+60x60",
+            of(UPSTREAM, 'kind="api",outcome="5xx"'): "0+10x60",
+            # One that failed, of one.
+            f'{UPSTREAM}{{{ELSEWHERE},kind="session",outcome="failed"}}': "0x25 1x35",
         },
     ),
     "TidingsClientsBlocked": Case(
@@ -162,6 +296,13 @@ CASES: dict[str, Case] = {
             of("tidings_clock_skew_total"): "0+1x60",
             of("tidings_append_to_consume_seconds_count"): "0+50x60",
             of("tidings_change_to_write_seconds_count"): "0+50x60",
+        },
+    ),
+    "TidingsClockWrong": Case(
+        fires={of("tidings_clock_skew_seconds"): "-400x60", of("tidings_clock_skew_seconds", "", OTHER): "0x60"},
+        quiet={
+            of("tidings_clock_skew_seconds"): "0x10 3600x3 2x60",
+            of("tidings_clock_skew_seconds", "", OTHER): "-5x60",
         },
     ),
     "TidingsLoopStuck": Case(
@@ -189,6 +330,10 @@ CASES: dict[str, Case] = {
             'process_open_fds{job="node",instance="n:1"}': "99x60",
             'process_max_fds{job="node",instance="n:1"}': "100x60",
         },
+    ),
+    "TidingsMemoryPressure": Case(
+        fires={of("tidings_memory_pressure"): "0x20 1x40"},
+        quiet={of("tidings_memory_pressure"): "0x20 1x1 0x40"},
     ),
     "TidingsBrokerUnreachable": Case(
         fires={
@@ -244,8 +389,22 @@ def test_readiness_that_has_never_been_seen_is_told_of(command: str, tmp_path: P
     assert_firing(tmp_path, f"TidingsNoReady{command.title()}", {of("other"): UP}, "30m", 1)
 
 
+def test_thresholds_stand_where_their_conditions_name_them() -> None:
+    for alert in ALERTS.values():
+        assert (THRESHOLD in alert.condition) == (alert.threshold is not None)
+        assert THRESHOLD not in alert.expr
+
+
 def test_prometheus_takes_the_rules_and_their_templates() -> None:
     promtool("check", "rules", str(RULES))
+
+
+def test_every_alert_says_where_its_runbook_is() -> None:
+    rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    for rule in rules:
+        address = urlsplit(rule["annotations"]["runbook_url"])
+        assert (address.scheme, address.fragment) == ("https", rule["alert"].lower())
+        assert address.path.endswith(f"/{RUNBOOKS}")
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import mailbox
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,16 +19,27 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitoring.alerts import all_alerts
 from tests.monitoring.prometheus import SECONDS, Prometheus, prometheus
 from tests.monitoring.queries import Written, selected, written
-from tests.support.broker import Broker, free_ports
+from tests.support.broker import Broker
 from tests.support.clients import jmap_client
+from tests.support.jmap_server import basic, jmap_server
 from tests.support.keys import jwk, key_server, private_key
+from tests.support.ports import free_ports
 from tests.support.processes import Tidings, tidings
 from tests.support.tls import make_certificate
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient
 
-TOKEN = "ingest-token"
-NEVER_IN_HEALTH = {"tidings_publisher_failures_total", "tidings_spool_refused_changes_total"}
+TOKEN = "ingest-token-of-tests"
+ENVIRONMENT = {"TIDINGS_INGEST_TOKENS": TOKEN, "TIDINGS_INGEST_TOKEN": TOKEN}
+SECRET = {"TIDINGS_JWT_SECRET": "a secret of thirty-two bytes or more"}
+NEVER_IN_HEALTH = {
+    "tidings_publisher_failures_total",
+    "tidings_publisher_imap_failures_total",
+    "tidings_source_gaps_total",
+    "tidings_spool_refused_changes_total",
+}
 """What has no series before something fails."""
+OF_PROMETHEUS = {"up"}
+"""What whoever scrapes makes itself."""
 SUFFIXES = {
     "counter": ("_total",),
     "gauge": ("",),
@@ -45,11 +57,14 @@ def samples_of(text: str) -> set[str]:
 
 @dataclass
 class Suite:
-    """Publisher, gateway, webmail and RabbitMQ, each with its metrics, and a gateway that fetches keys."""
+    """Publisher, gateway, webmail and RabbitMQ, each with its metrics; a gateway that fetches keys, and one in `front`
+    of a JMAP server.
+    """
 
     publisher: Tidings
     gateway: Tidings
     webmail: Tidings
+    front: Tidings
     maildir: Path
     metrics_ports: dict[str, int]
 
@@ -80,10 +95,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
     settings = ("prometheus.tcp.ip = 127.0.0.1", f"prometheus.tcp.port = {metrics_port}")
     with Broker(plugins=("rabbitmq_prometheus",), settings=settings) as broker, ExitStack() as stack:
 
-        def start(command: str, *flags: str) -> Tidings:
-            return stack.enter_context(
-                tidings(command, *flags, env={"TIDINGS_INGEST_TOKENS": TOKEN, "TIDINGS_INGEST_TOKEN": TOKEN})
-            )
+        def start(command: str, *flags: str, **environment: str) -> Tidings:
+            return stack.enter_context(tidings(command, *flags, env={**ENVIRONMENT, **environment}))
 
         state = ("--state-dir", str(directory / "state"))
         publisher = start("publisher", "--bus", broker.url, "--maildir", str(root), *state)
@@ -92,11 +105,14 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
         keys = start(
             "gateway", "--bus", broker.url, "--auth", "jwt", "--jwks-url", stack.enter_context(key_set(directory))
         )
+        elsewhere = stack.enter_context(start_blocking_portal())
+        server = stack.enter_context(elsewhere.wrap_async_context_manager(jmap_server()))
+        front = start("gateway", "--bus", broker.url, "--auth", "jwt", "--jmap-upstream", server.url, **SECRET)
         publisher.wait_connected()
         gateway.wait_connected()
-        ours = {"publisher": publisher, "gateway": gateway, "webmail": webmail, "keys": keys}
+        ours = {"publisher": publisher, "gateway": gateway, "webmail": webmail, "keys": keys, "front": front}
         ports = {name: service.ports["probe"] for name, service in ours.items()}
-        yield Suite(publisher, gateway, webmail, root / "alice", {**ports, "rabbitmq": metrics_port})
+        yield Suite(publisher, gateway, webmail, front, root / "alice", {**ports, "rabbitmq": metrics_port})
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +128,7 @@ def post(suite: Suite, token: str) -> int:
 
 
 def test_every_metric_that_is_named_is_exposed(suite: Suite) -> None:
-    exposed = suite.names()
+    exposed = suite.names() | OF_PROMETHEUS
     named = {(query.where, each.metric) for query in written() for each in selected(query.expr)}
     assert {(where, metric) for where, metric in named if metric not in exposed} == set()
 
@@ -123,7 +139,8 @@ async def test_a_prometheus_that_scrapes_them_answers_every_query(suite: Suite, 
         await client.subscribe()
         await scraping.scraped(len(suite.metrics_ports))
         shown = [query for query in written() if query.alert is None]
-        await eventually(lambda: unanswered(scraping, shown) <= NEVER_IN_HEALTH, SECONDS)
+        missing = await never_answered(scraping, shown)
+    assert missing == set()
     for query in written():
         scraping.query(query.expr)
         for each in selected(query.expr):
@@ -144,10 +161,22 @@ async def use(suite: Suite) -> None:
             await http.get("/jmap/changes?account=alice", headers={"Origin": "https://evil.example"})
         ).status_code == 403
     assert await asyncio.to_thread(post, suite, TOKEN) == 202
+    async with httpx.AsyncClient(
+        base_url=suite.front.url("gateway"), headers={"Authorization": basic("alice")}
+    ) as http:
+        assert (await http.get("/.well-known/jmap")).status_code == 200
     page = suite.webmail.url("webmail")
     async with httpx.AsyncClient(base_url=page, headers={"Origin": page}) as http:
         mail = {"to": "alice", "subject": "Hello", "text": "Hello."}
         assert (await http.post("/api/messages?account=alice", json=mail)).status_code == 201
+
+
+async def never_answered(scraping: Prometheus, queries: Sequence[Written]) -> set[str]:
+    """The metrics of queries that have no answer however long they are asked, though they should have one."""
+    deadline = time.monotonic() + patient(SECONDS)
+    while (missing := unanswered(scraping, queries) - NEVER_IN_HEALTH) and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+    return missing
 
 
 def unanswered(scraping: Prometheus, queries: Sequence[Written]) -> set[str]:
