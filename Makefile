@@ -1,47 +1,62 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test image-test soak check dashboards image sbom bench bench-million charts lock clean
+.PHONY: help run test test-fast test-integrations image-test soak fuzz check dashboards image package dovecot-package roundcube-package sbom bench bench-peers bench-million charts client lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 ARGS ?=
 SECONDS ?= 600
+# Most tests wait, so two of them share a processor. What is asked for with ARGS runs in one process, unless WORKERS says more.
+WORKERS ?= $(if $(ARGS),0,$(shell echo $$((2 * $$(nproc)))))
+PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
+# What measures how an honest client fares runs beside nothing else.
+ALONE := tests/hostile/test_attacks.py tests/hostile/test_container.py
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
-# A lock file names everything. Left to resolve, pip may want a version that came out since for what is asked for twice,
-# once with an extra (coverage[toml]), and then refuses it for lack of a hash.
-INSTALL := $(PIP) install --require-hashes --no-deps
-LOCKS := requirements/run.txt requirements/build.txt requirements/dev.txt
+LOCKS := $(addprefix requirements/,installer.txt run.txt build.txt dev.txt fuzz.txt)
 CODE := services tests bench monitoring
-JAM := tests/integration/jmap-jam
-NPM := npm --prefix $(JAM) --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
+# Each folder of tests with clients of others from npm.
+NODE := $(patsubst %/package-lock.json,%,$(wildcard tests/*/package-lock.json tests/*/*/package-lock.json))
+NPM := npm --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
-	@echo "  ARGS=... passes arguments on, PYTHON=... chooses the interpreter (3.11 or newer)."
+	@echo "  ARGS=... passes arguments on, PYTHON=... chooses the interpreter (3.11 or newer),"
+	@echo "  WORKERS=... is how many processes run tests (two for each processor unless said)."
 
-run: .venv/package.stamp ## Run everything in one process: http://127.0.0.1:8080, mail in var/mail
+run: .venv/package.stamp ## Run everything in one process, mail in var/mail; prints the URL to open
 	@exec $(BIN)/tidings up --maildir var/mail --state-dir var/state $(ARGS)
 
-test: .venv/package.stamp .venv/dev.stamp $(JAM)/node_modules/.package-lock.json ## Install what the tests need, run all of them, check coverage
-	@scripts/apt-install rabbitmq-server chromium openssl maildrop prometheus iproute2 docker-registry
+test: .venv/package.stamp .venv/dev.stamp $(NODE:=/node_modules/.package-lock.json) ## Install what the tests need, run all of them, check coverage
+	@scripts/apt-install rabbitmq-server libfaketime chromium firefox-esr openssl maildrop prometheus iproute2 docker-registry postgresql php-cli
 	@command -v go >/dev/null || scripts/apt-install golang-go
-	@$(BIN)/python -m pytest --ignore=tests/image --cov --cov-report= $(ARGS)
+	@$(PYTEST) --ignore=tests/image --ignore=tests/integrations $(if $(ARGS),,$(ALONE:%=--ignore=%) --cov --cov-report=) --durations=20 $(ARGS)
+	$(if $(ARGS),,@$(BIN)/python -m pytest $(ALONE))
 	$(if $(ARGS),,@echo "Coverage of the pure modules, branches included:")
 	$(if $(ARGS),,@pure=$$($(BIN)/python scripts/pure_modules.py) && \
 		$(BIN)/python -m coverage report --include="$$pure" --skip-covered --show-missing --fail-under=100)
 
+test-fast: .venv/package.stamp .venv/dev.stamp ## Run the tests that need nothing installed: unit (both packages) and conformance
+	@$(PYTEST) tests/unit tests/asyncio_pprof/memory tests/asyncio_pprof/pprof tests/asyncio_pprof/traces tests/conformance $(ARGS)
+
+test-integrations: .venv/package.stamp .venv/dev.stamp $(NODE:=/node_modules/.package-lock.json) ## Run the tests on stock mail servers and webmails, and of the Debian package (root)
+	@scripts/apt-install rabbitmq-server postgresql debootstrap chromium php-cli
+	@$(PYTEST) --durations=20 $(or $(ARGS),tests/integrations)
+
 soak: .venv/package.stamp .venv/dev.stamp ## Count that nothing is lost under faults: make soak SECONDS=3600 [ARGS='--seed 7']
-	@scripts/apt-install rabbitmq-server
+	@scripts/apt-install rabbitmq-server postgresql
 	@$(BIN)/python -m tests.faults --seconds $(SECONDS) $(ARGS)
+
+fuzz: .venv/package.stamp .venv/dev.stamp .venv/fuzz.stamp ## Feed the parsers what nobody thought of, SECONDS for each: make fuzz SECONDS=600 [ARGS='frames mail']
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 check: .venv/package.stamp .venv/dev.stamp ## Check format, lint, types, import contracts, spelling, dependencies
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python scripts/pure_modules.py --check
 	@$(BIN)/typos
 	@$(BIN)/hadolint docker/Dockerfile
 	@$(BIN)/python scripts/audit.py requirements/run.txt; case $$?$$AUDIT in \
@@ -58,10 +73,19 @@ image-test: .venv/package.stamp .venv/dev.stamp ## Build the image and run the p
 	@scripts/apt-install rabbitmq-server docker.io debootstrap
 	@$(BIN)/python -m pytest tests/image $(ARGS)
 
+package: .venv/package.stamp .venv/dev.stamp ## Write build/tidings_VERSION_ARCHITECTURE.deb: the services with their systemd units
+	@scripts/package
+
+dovecot-package: ## Write build/tidings-dovecot_VERSION_all.deb: what mail servers with Dovecot install
+	@scripts/dovecot-package
+
+roundcube-package: ## Write build/tidings-roundcube_VERSION_all.deb, and a zip for composer: Roundcube's plugin with clients/js in it
+	@scripts/roundcube-package
+
 # Of an environment that has what the image has, and nothing else.
 sbom: .venv/package.stamp .venv/dev.stamp ## Write build/sbom.cdx.json (CycloneDX) and build/licenses.md: what ships, and under which licenses
 	@mkdir -p build && $(PYTHON) -m venv --clear --without-pip build/ships
-	@$(PIP) --python build/ships/bin/python install --require-hashes --no-deps --requirement requirements/run.txt
+	@$(BIN)/python -m pip --quiet --disable-pip-version-check --no-input --python build/ships/bin/python install --require-hashes --no-deps --requirement requirements/run.txt
 	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 		--output-file build/sbom.cdx.json build/ships/bin/python
 	@$(BIN)/python scripts/licenses.py build/sbom.cdx.json >build/licenses.md
@@ -69,18 +93,31 @@ sbom: .venv/package.stamp .venv/dev.stamp ## Write build/sbom.cdx.json (CycloneD
 
 dashboards: .venv/package.stamp .venv/dev.stamp ## Write the Grafana dashboards and Prometheus rules that the chart ships
 	@$(BIN)/python -m monitoring
+	@$(BIN)/python scripts/chart_vendor.py
 
-bench: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its references and its peers; prints tables
-	@scripts/apt-install rabbitmq-server
-	@scripts/apt-install libnginx-mod-nchan || echo "Going on: the comparison will list Nchan as missing." >&2
+bench: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its references; prints a table
+	@scripts/apt-install rabbitmq-server postgresql chromium
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-peers: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its peers (10 minutes, and what installing takes); prints tables
+	@scripts/apt-install rabbitmq-server
+	@for package in gcc libnginx-mod-nchan $$(command -v go >/dev/null || echo golang-go); do \
+		scripts/apt-install $$package || echo "Going on: the comparison lists what needs $$package as missing." >&2; \
+	done
+	@$(BIN)/python -m bench --compare $(ARGS)
 
 bench-million: .venv/package.stamp .venv/dev.stamp ## Hold a million connections on this machine (24 GiB, 10 minutes)
 	@scripts/apt-install rabbitmq-server
 	@$(BIN)/python -m bench.million $(ARGS)
 
-charts: .venv/package.stamp .venv/dev.stamp ## Write the schemas and tables of the charts' values
+charts: .venv/package.stamp .venv/dev.stamp ## Write the schemas and tables of the charts' values, and pack charts into those that they are part of
 	@$(BIN)/python scripts/chart_values.py
+	@$(BIN)/python scripts/chart_vendor.py
+
+client: .venv/package.stamp tests/client/npm/node_modules/.package-lock.json ## Write the API reference of clients/js, and pack it for npm: build/tidings-client-VERSION.tgz
+	@$(BIN)/python scripts/client_reference.py
+	@mkdir -p build && PATH="$$PWD/tests/client/npm/node_modules/.bin:$$PATH" npm pack --silent --pack-destination build ./clients/js >/dev/null
+	@ls build/tidings-client-*.tgz
 
 # uv resolves for every platform at once and writes no index host. It keeps the versions it finds locked;
 # `make lock ARGS=--upgrade` takes the newest.
@@ -92,14 +129,17 @@ lock: ## Resolve the dependencies of pyproject.toml into requirements/*.txt
 	$(PYTHON) -m venv "$$uv"; \
 	"$$uv/bin/python" -m pip --quiet --disable-pip-version-check install 'uv>=0.13'; \
 	$(UV_COMPILE) pyproject.toml --output-file requirements/run.txt; \
-	for group in build dev; do \
+	for group in installer build dev fuzz peers; do \
 		$(UV_COMPILE) --group $$group --constraint requirements/run.txt --output-file requirements/$$group.txt; \
 	done
 	@scripts/apt-install nodejs npm
-	@$(NPM) $(if $(filter --upgrade,$(ARGS)),update,install) --package-lock-only --omit-lockfile-registry-resolved >/dev/null
+	@set -e; for folder in $(NODE); do \
+		$(NPM) --prefix $$folder $(if $(filter --upgrade,$(ARGS)),update,install) \
+			--package-lock-only --omit-lockfile-registry-resolved >/dev/null; \
+	done
 
 clean: ## Remove .venv, caches and build results; the mail in var/ stays
-	@rm -rf .venv build dist $(JAM)/node_modules .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	@rm -rf .venv build dist clients/js/types clients/js/LICENSE $(NODE:=/node_modules) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find $(wildcard $(CODE) scripts) -name __pycache__ -type d -prune -exec rm -rf {} +
 	@if [ -e var ]; then echo "Kept var/ (mail and state of make run). To forget it: rm -r var"; fi
 
@@ -107,25 +147,24 @@ clean: ## Remove .venv, caches and build results; the mail in var/ stays
 .venv/run.stamp: $(LOCKS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "Tidings needs Python 3.11 or newer. Name one with: make PYTHON=python3.12 ..." >&2; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
-		echo "Python cannot make virtual environments. Install: apt-get install python3-venv" >&2; exit 1; }
-	@echo "Installing dependencies into .venv ..."
-	@$(PYTHON) -m venv --clear .venv
-	@$(INSTALL) --requirement requirements/run.txt --requirement requirements/build.txt
+	@scripts/install new $(PYTHON) run build
 	@touch $@
 
 .venv/package.stamp: .venv/run.stamp pyproject.toml
-	@$(PIP) install --no-index --no-deps --no-build-isolation --editable .
+	@scripts/install package
 	@touch $@
 
 .venv/dev.stamp: .venv/run.stamp | .venv/package.stamp
-	@echo "Installing development tools into .venv ..."
-	@$(INSTALL) --requirement requirements/dev.txt
+	@scripts/install locked dev
+	@touch $@
+
+.venv/fuzz.stamp: .venv/run.stamp | .venv/package.stamp
+	@scripts/install locked fuzz
 	@touch $@
 
 # npm writes this file last.
-$(JAM)/node_modules/.package-lock.json: $(JAM)/package.json $(JAM)/package-lock.json
+%/node_modules/.package-lock.json: %/package.json %/package-lock.json
 	@scripts/apt-install nodejs npm
-	@echo "Installing $(JAM) ..."
-	@$(NPM) ci >/dev/null
+	@echo "Installing $* ..."
+	@$(NPM) --prefix $* ci >/dev/null
 	@touch $@

@@ -14,7 +14,8 @@ from license_expression import get_spdx_licensing
 
 ALLOWED: Final = frozenset(
     {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib"}
-)
+) | {"LGPL-3.0-only"}
+"""The last is of a library that is installed beside, unchanged, and that anybody can replace: psycopg."""
 _SPDX = get_spdx_licensing()
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.waiting import patient
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -19,7 +21,7 @@ def echo_server() -> Iterator[subprocess.Popen[str]]:
             yield process
         finally:
             process.terminate()
-        assert process.wait(30) == 0
+        assert process.wait(patient(30)) == 0
 
 
 @pytest.fixture(scope="session")

@@ -11,18 +11,23 @@ import asyncio
 import signal
 import socket
 import sys
+import time
 from typing import Final
 
 import uvloop
 
 from tidings.errors import RequestRejected
-from tidings.gateway import http1, websocket
-from tidings.gateway.closing import Closing
-from tidings.gateway.connection import Connection
-from tidings.gateway.endpoint import Endpoint
-from tidings.gateway.listener import listen
-from tidings.gateway.reactor import READ_BYTES, Reactor
-from tidings.gateway.websocket import Message, Opcode
+from tidings.gateway.codecs import http1, websocket
+from tidings.gateway.codecs.websocket import Message, Opcode
+from tidings.gateway.formats.endpoint import Endpoint
+from tidings.gateway.limits.lobby import Lobby
+from tidings.gateway.limits.talk import Talk
+from tidings.gateway.model.connection import Connection, Handler
+from tidings.gateway.net.closing import Closing
+from tidings.gateway.net.listener import listen
+from tidings.gateway.net.reactor import READ_BYTES, Reactor
+from tidings.ops.budget import Budget
+from tidings.ops.http.dates import http_date
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 MAX_UNSENT_BYTES: Final = MAX_MESSAGE_BYTES + READ_BYTES
@@ -32,13 +37,21 @@ SEND_BUFFER_BYTES: Final = 256 * 1024
 """More than a segment on loopback holds (64 KiB): with less, a long message goes out at the pace of delayed ACKs."""
 
 
-class Echo:
+class Echo(Handler):
     """Says what it hears."""
 
     def __init__(self, reactor: Reactor, closing: Closing) -> None:
         self._reactor = reactor
         self._closing = closing
-        self._endpoint = Endpoint(reactor.send, MAX_MESSAGE_BYTES, self._hear, self._end)
+        self._endpoint = Endpoint(
+            reactor.send,
+            MAX_MESSAGE_BYTES,
+            self._hear,
+            self._end,
+            count=lambda connection: None,
+            kept=Budget().account("messages"),
+            clock=time.monotonic,
+        )
 
     def received(self, connection: Connection, data: memoryview) -> None:
         self._endpoint.received(connection, data)
@@ -51,22 +64,19 @@ class Echo:
         self.closed(connection, reason)
         self._closing.finish(connection, last)
 
-    def timed(self, connection: Connection, now: float) -> float | None:
-        return None
-
-    def unblocked(self, connection: Connection) -> None:
-        """The reactor reads on by itself."""
+    def half_closed(self, connection: Connection) -> None:
+        self._reactor.close(connection, "eof")
 
     def closed(self, connection: Connection, reason: str) -> None:
         self._endpoint.forget(connection)
 
 
-class Door:
+class Door(Handler):
     """Takes every upgrade that RFC 6455 allows."""
 
     def __init__(self, reactor: Reactor) -> None:
         self._reactor = reactor
-        self._closing = Closing(reactor)
+        self._closing = Closing(reactor, Lobby(Budget().account("heads")), Talk(0, MAX_MESSAGE_BYTES))
         self._echo = Echo(reactor, self._closing)
         self._heads: dict[Connection, bytes] = {}
 
@@ -78,20 +88,17 @@ class Door:
                 self._heads[connection] = head
                 return
             websocket.check_upgrade(request)
-            response = websocket.handshake(request, None)
+            response = websocket.handshake(request, None, http_date())
         except RequestRejected as error:
-            self._closing.finish(connection, http1.rejection(error))
+            self._closing.finish(connection, http1.rejection(error, date=http_date()))
             return
         connection.handler = self._echo
         self._reactor.send((connection,), response)
         if len(head) > request.size and connection.handler is self._echo:
             self._echo.received(connection, memoryview(head)[request.size :])
 
-    def timed(self, connection: Connection, now: float) -> float | None:
-        return None
-
-    def unblocked(self, connection: Connection) -> None:
-        """Nothing is written before the decision."""
+    def half_closed(self, connection: Connection) -> None:
+        self._reactor.close(connection, "eof")
 
     def closed(self, connection: Connection, reason: str) -> None:
         self._heads.pop(connection, None)

@@ -9,7 +9,9 @@ from typing import Final
 
 from websockets.frames import Frame
 from websockets.streams import StreamReader
-from websockets.utils import apply_mask
+
+from tests.support.frames import masked
+from tests.support.waiting import patient
 
 DEADLINE: Final = 60.0
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -20,29 +22,15 @@ UPGRADE: Final = (
 ).encode()
 
 
-def frame(
-    opcode: int, payload: bytes = b"", *, fin: bool = True, rsv: int = 0, mask: bytes = b"\x0f\xf0\x55\xaa"
-) -> bytes:
-    """A client's frame, or what should be one; an empty mask leaves it unmasked."""
-    first, bit, size = fin << 7 | rsv << 4 | opcode, 0x80 if mask else 0, len(payload)
-    if size < 126:
-        head = bytes((first, bit | size))
-    elif size < 65536:
-        head = bytes((first, bit | 126)) + size.to_bytes(2, "big")
-    else:
-        head = bytes((first, bit | 127)) + size.to_bytes(8, "big")
-    return head + mask + (apply_mask(payload, mask) if mask else payload)
-
-
 def fragments(opcode: int, payload: bytes, size: int) -> Iterator[bytes]:
     """A message in fragments of `size` bytes, the last with what is left."""
     for start in range(0, len(payload), size):
         last = start + size >= len(payload)
-        yield frame(opcode if start == 0 else CONTINUATION, payload[start : start + size], fin=last)
+        yield masked(opcode if start == 0 else CONTINUATION, payload[start : start + size], fin=last)
 
 
 def close(code: int, reason: bytes = b"") -> bytes:
-    return frame(CLOSE, code.to_bytes(2, "big") + reason)
+    return masked(CLOSE, code.to_bytes(2, "big") + reason)
 
 
 class Peer:
@@ -95,7 +83,7 @@ class Peer:
 
 @contextmanager
 def connected(port: int) -> Iterator[Peer]:
-    with socket.create_connection(("127.0.0.1", port), timeout=DEADLINE) as sock:
+    with socket.create_connection(("127.0.0.1", port), timeout=patient(DEADLINE)) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         yield Peer(sock)
 

@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from tests.conformance.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, fragments, frame, upgraded
+from tests.conformance.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, close, fragments, upgraded
+from tests.support.frames import masked
 
 HELLO = b"Hello, world!"
 GREETING = "Hello-µ@ßöäüàá-UTF-8!!".encode()
@@ -40,54 +41,54 @@ def framing() -> Iterator[tuple[str, Case]]:
     for opcode in (TEXT, BINARY):
         for size in (0, 1, 125, 126, 127, 128, 65535, 65536):
             payload = b"*" * size if opcode == TEXT else b"\xfe" * size
-            yield f"1-{opcode}-{size}", Case([frame(opcode, payload)], [(opcode, payload)], octets=size < 1000)
-        yield f"1-{opcode}-zero-mask", echoed(frame(opcode, HELLO, mask=bytes(4)), opcode=opcode, says=HELLO)
+            yield f"1-{opcode}-{size}", Case([masked(opcode, payload)], [(opcode, payload)], octets=size < 1000)
+        yield f"1-{opcode}-zero-mask", echoed(masked(opcode, HELLO, mask=bytes(4)), opcode=opcode, says=HELLO)
 
 
 def pings() -> Iterator[tuple[str, Case]]:
     for payload in (b"", HELLO, b"\x00\xff\xfe\xfd\xfc\xfb\x00\xff", b"\xfe" * 125):
-        yield f"2-ping-{len(payload)}", Case([frame(PING, payload)], [(PONG, payload)])
-    yield "2-ping-126", failing(frame(PING, b"\xfe" * 126))
-    yield "2-pong", Case([frame(PONG)])
-    yield "2-pong-unsolicited", Case([frame(PONG, HELLO), frame(PING, b"p")], [(PONG, b"p")])
+        yield f"2-ping-{len(payload)}", Case([masked(PING, payload)], [(PONG, payload)])
+    yield "2-ping-126", failing(masked(PING, b"\xfe" * 126))
+    yield "2-pong", Case([masked(PONG)])
+    yield "2-pong-unsolicited", Case([masked(PONG, HELLO), masked(PING, b"p")], [(PONG, b"p")])
     many = [b"payload-%d" % number for number in range(10)]
-    yield "2-ten-pings", Case([frame(PING, payload) for payload in many], [(PONG, payload) for payload in many])
+    yield "2-ten-pings", Case([masked(PING, payload) for payload in many], [(PONG, payload) for payload in many])
 
 
 def reserved() -> Iterator[tuple[str, Case]]:
-    first, answer = frame(TEXT, HELLO), [(TEXT, HELLO)]
+    first, answer = masked(TEXT, HELLO), [(TEXT, HELLO)]
     for rsv in range(1, 8):
         for opcode in (TEXT, BINARY, PING, PONG, CLOSE):
-            yield f"3-rsv{rsv}-{opcode}", failing(first, frame(opcode, b"", rsv=rsv), frame(PING), answers=answer)
-        tail = frame(CONTINUATION, b"x", rsv=rsv)
-        yield f"3-rsv{rsv}-continuation", failing(frame(TEXT, b"x", fin=False), tail)
+            yield f"3-rsv{rsv}-{opcode}", failing(first, masked(opcode, b"", rsv=rsv), masked(PING), answers=answer)
+        tail = masked(CONTINUATION, b"x", rsv=rsv)
+        yield f"3-rsv{rsv}-continuation", failing(masked(TEXT, b"x", fin=False), tail)
     for opcode in (3, 4, 5, 6, 7, 11, 12, 13, 14, 15):
-        yield f"4-opcode-{opcode}", failing(first, frame(opcode), frame(PING), answers=answer)
-        yield f"4-opcode-{opcode}-payload", failing(first, frame(opcode, HELLO), frame(PING), answers=answer)
-        yield f"4-opcode-{opcode}-inside", failing(frame(TEXT, HELLO, fin=False), frame(opcode), frame(0))
+        yield f"4-opcode-{opcode}", failing(first, masked(opcode), masked(PING), answers=answer)
+        yield f"4-opcode-{opcode}-payload", failing(first, masked(opcode, HELLO), masked(PING), answers=answer)
+        yield f"4-opcode-{opcode}-inside", failing(masked(TEXT, HELLO, fin=False), masked(opcode), masked(0))
 
 
 def fragmentation() -> Iterator[tuple[str, Case]]:
-    begin, middle = frame(TEXT, b"fragment1", fin=False), frame(CONTINUATION, b"fragment2", fin=False)
-    end = frame(CONTINUATION, b"fragment2")
-    whole, ping, pong = [(TEXT, b"fragment1fragment2")], frame(PING, b"ping"), [(PONG, b"ping")]
-    yield "5-ping-in-fragments", failing(frame(PING, b"a", fin=False), end)
-    yield "5-pong-in-fragments", failing(frame(PONG, b"a", fin=False), end)
-    yield "5-close-in-fragments", failing(frame(CLOSE, b"\x03\xe8", fin=False), end)
+    begin, middle = masked(TEXT, b"fragment1", fin=False), masked(CONTINUATION, b"fragment2", fin=False)
+    end = masked(CONTINUATION, b"fragment2")
+    whole, ping, pong = [(TEXT, b"fragment1fragment2")], masked(PING, b"ping"), [(PONG, b"ping")]
+    yield "5-ping-in-fragments", failing(masked(PING, b"a", fin=False), end)
+    yield "5-pong-in-fragments", failing(masked(PONG, b"a", fin=False), end)
+    yield "5-close-in-fragments", failing(masked(CLOSE, b"\x03\xe8", fin=False), end)
     yield "5-two-fragments", Case([begin, end], whole)
-    yield "5-empty-fragments", echoed(frame(2, fin=False), *[frame(0, fin=False)] * 3, frame(0), opcode=2, says=b"")
+    yield "5-empty-fragments", echoed(masked(2, fin=False), *[masked(0, fin=False)] * 3, masked(0), opcode=2, says=b"")
     yield "5-ping-between", Case([begin, ping, end], [*pong, *whole])
-    yield "5-pong-between", Case([begin, frame(PONG, b"pong"), end], whole)
+    yield "5-pong-between", Case([begin, masked(PONG, b"pong"), end], whole)
     yield "5-close-between", Case([begin, close(1000)], [(CLOSE, b"\x03\xe8")])
     for fin in (True, False):
-        stray = frame(CONTINUATION, b"stray", fin=fin)
-        yield f"5-continuation-of-nothing-{fin}", failing(stray, frame(TEXT, HELLO))
-        yield f"5-continuation-after-the-end-{fin}", failing(begin, end, stray, frame(TEXT, HELLO), answers=whole)
-        yield f"5-continuation-after-a-whole-{fin}", failing(frame(TEXT, b"a"), stray, answers=[(TEXT, b"a")])
+        stray = masked(CONTINUATION, b"stray", fin=fin)
+        yield f"5-continuation-of-nothing-{fin}", failing(stray, masked(TEXT, HELLO))
+        yield f"5-continuation-after-the-end-{fin}", failing(begin, end, stray, masked(TEXT, HELLO), answers=whole)
+        yield f"5-continuation-after-a-whole-{fin}", failing(masked(TEXT, b"a"), stray, answers=[(TEXT, b"a")])
     for opcode in (TEXT, BINARY):
-        yield f"5-data-{opcode}-within", failing(begin, frame(opcode, b"new"), end)
-        yield f"5-data-{opcode}-within-fragmented", failing(begin, frame(opcode, b"new", fin=False), end)
-    five = [begin, middle, ping, middle, middle, ping, frame(CONTINUATION, b"5")]
+        yield f"5-data-{opcode}-within", failing(begin, masked(opcode, b"new"), end)
+        yield f"5-data-{opcode}-within-fragmented", failing(begin, masked(opcode, b"new", fin=False), end)
+    five = [begin, middle, ping, middle, middle, ping, masked(CONTINUATION, b"5")]
     yield "5-five-fragments", Case(five, [*pong, *pong, (TEXT, b"fragment1" + b"fragment2" * 3 + b"5")])
     yield "5-every-byte", echoed(*fragments(TEXT, GREETING, 1), says=GREETING)
 
@@ -129,18 +130,18 @@ INVALID = {
 
 
 def utf8() -> Iterator[tuple[str, Case]]:
-    yield "6-empty", echoed(frame(TEXT), says=b"")
-    yield "6-empty-fragments", echoed(frame(TEXT, fin=False), frame(0, fin=False), frame(0), says=b"")
+    yield "6-empty", echoed(masked(TEXT), says=b"")
+    yield "6-empty-fragments", echoed(masked(TEXT, fin=False), masked(0, fin=False), masked(0), says=b"")
     for name, text in VALID.items():
         data = text.encode()
-        yield f"6-valid-{name}", echoed(frame(TEXT, data), says=data)
+        yield f"6-valid-{name}", echoed(masked(TEXT, data), says=data)
         yield f"6-valid-{name}-fragments", echoed(*fragments(TEXT, data, 1), says=data)
         yield (
             f"6-valid-{name}-with-pings",
-            Case([part for piece in fragments(TEXT, data, 1) for part in (piece, frame(PONG))], [(TEXT, data)]),
+            Case([part for piece in fragments(TEXT, data, 1) for part in (piece, masked(PONG))], [(TEXT, data)]),
         )
     for name, data in INVALID.items():
-        yield f"6-invalid-{name}", failing(frame(TEXT, data), code=INVALID_PAYLOAD)
+        yield f"6-invalid-{name}", failing(masked(TEXT, data), code=INVALID_PAYLOAD)
         yield f"6-invalid-{name}-fragments", failing(*fragments(TEXT, data, 1), code=INVALID_PAYLOAD)
         yield f"6-binary-{name}", echoed(*fragments(BINARY, data, 1), opcode=BINARY, says=data)
 
@@ -148,12 +149,12 @@ def utf8() -> Iterator[tuple[str, Case]]:
 def closing() -> Iterator[tuple[str, Case]]:
     answered = [(CLOSE, b"\x03\xe8")]
     yield "7-close-twice", Case([close(1000), close(1000)], answered)
-    yield "7-ping-after", Case([close(1000), frame(PING)], answered)
-    yield "7-text-after", Case([close(1000), frame(TEXT, b"late")], answered)
+    yield "7-ping-after", Case([close(1000), masked(PING)], answered)
+    yield "7-text-after", Case([close(1000), masked(TEXT, b"late")], answered)
     yield "7-garbage-after", Case([close(1000), b"\xff" * 20], answered)
-    yield "7-after-text", Case([frame(TEXT, HELLO), close(1000)], [(TEXT, HELLO), *answered])
-    yield "7-without-code", Case([frame(CLOSE)], [(CLOSE, b"")])
-    yield "7-one-byte", failing(frame(CLOSE, b"\x03"))
+    yield "7-after-text", Case([masked(TEXT, HELLO), close(1000)], [(TEXT, HELLO), *answered])
+    yield "7-without-code", Case([masked(CLOSE)], [(CLOSE, b"")])
+    yield "7-one-byte", failing(masked(CLOSE, b"\x03"))
     yield "7-reason", Case([close(1000, HELLO)], answered)
     yield "7-longest-reason", Case([close(1000, b"*" * 123)], answered)
     yield "7-too-long-a-reason", failing(close(1000, b"*" * 124))
@@ -161,7 +162,7 @@ def closing() -> Iterator[tuple[str, Case]]:
     long = b"*" * (1 << 20)
     yield (
         "7-text-after-while-an-echo-waits",
-        Case([frame(BINARY, long) + close(1000) + frame(TEXT, b"late")], [(BINARY, long), *answered], octets=False),
+        Case([masked(BINARY, long) + close(1000) + masked(TEXT, b"late")], [(BINARY, long), *answered], octets=False),
     )
     for code in (1000, 1001, 1002, 1003, *range(1007, 1015), 3000, 3999, 4000, 4999):
         yield f"7-code-{code}", Case([close(code)], [(CLOSE, code.to_bytes(2, "big"))])
@@ -172,7 +173,7 @@ def closing() -> Iterator[tuple[str, Case]]:
 
 def heads() -> Iterator[tuple[str, Case]]:
     for opcode in (CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG):
-        yield f"unmasked-{opcode}", failing(frame(opcode, b"", mask=b""))
+        yield f"unmasked-{opcode}", failing(masked(opcode, b"", mask=b""))
     for size in (0, 1, 125):
         yield f"length-{size}-in-16-bits", failing(b"\x82\xfe" + size.to_bytes(2, "big"))
     for size in (0, 125, 126, 65535):
@@ -222,11 +223,11 @@ def test_text_fails_before_its_frame_or_message_is_complete(name: str, port: int
     valid, rest = "κόσμε".encode(), b"!edited, and more that never comes"
     bad = INVALID[name]
     with upgraded(port) as peer:
-        peer.send([frame(TEXT, valid, fin=False), frame(CONTINUATION, bad + rest)[: HEAD_BYTES + len(bad) + 1]])
+        peer.send([masked(TEXT, valid, fin=False), masked(CONTINUATION, bad + rest)[: HEAD_BYTES + len(bad) + 1]])
         peer.closes(INVALID_PAYLOAD)
 
 
 def test_a_surrogate_fails_at_its_second_byte(port: int) -> None:
     with upgraded(port) as peer:
-        peer.send([frame(TEXT, b"\xed\xa0\x80")[: HEAD_BYTES + 2]])
+        peer.send([masked(TEXT, b"\xed\xa0\x80")[: HEAD_BYTES + 2]])
         peer.closes(INVALID_PAYLOAD)

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conformance.echo import MAX_MESSAGE_BYTES
-from tests.conformance.peer import BINARY, CONTINUATION, PING, PONG, TEXT, Peer, close, fragments, frame, upgraded
+from tests.conformance.peer import BINARY, CONTINUATION, PING, PONG, TEXT, Peer, close, fragments, upgraded
+from tests.support.frames import masked
 
 KIB, MIB = 1024, 1024 * 1024
 STALLED_SECONDS = 1.0
@@ -54,21 +55,21 @@ def test_long_messages_in_few_or_many_fragments(opcode: int, size: int, fragment
 def test_a_message_in_pieces_of_any_size(chop: int, port: int) -> None:
     payload = bytes(range(256)) * 256
     with upgraded(port) as peer:
-        assert exchange(peer, frame(BINARY, payload), chop) == [(BINARY, payload)]
+        assert exchange(peer, masked(BINARY, payload), chop) == [(BINARY, payload)]
 
 
 @pytest.mark.parametrize("size", [0, 16, 125, 126, 4096])
 def test_a_thousand_messages_at_once(size: int, port: int) -> None:
     payload = b"x" * size
     with upgraded(port) as peer:
-        stream = frame(TEXT, payload) * 1000 + frame(PING, b"end")
+        stream = masked(TEXT, payload) * 1000 + masked(PING, b"end")
         assert exchange(peer, stream, MIB, 1001) == [*[(TEXT, payload)] * 1000, (PONG, b"end")]
 
 
 @pytest.mark.parametrize("opcode", [TEXT, BINARY])
 def test_one_byte_too_many_fails(opcode: int, port: int) -> None:
     payload = b"x" * MAX_MESSAGE_BYTES
-    too_many = [frame(opcode, payload, fin=False), frame(CONTINUATION, b"x")]
+    too_many = [masked(opcode, payload, fin=False), masked(CONTINUATION, b"x")]
     with upgraded(port) as peer:
         peer.send(too_many)
         peer.closes(1009)
@@ -85,7 +86,7 @@ def test_who_sends_and_does_not_read_is_not_read_either(
     size: int, port: int, echo_server: subprocess.Popen[str]
 ) -> None:
     payload = b"x" * size
-    message = frame(BINARY, payload)
+    message = masked(BINARY, payload)
     stream = message * (128 * MIB // len(message))
     before = resident(echo_server.pid)
     with upgraded(port) as peer:

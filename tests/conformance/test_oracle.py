@@ -26,12 +26,13 @@ from websockets.frames import Frame
 from websockets.protocol import Protocol, Side
 from websockets.streams import StreamReader
 
-from tests.conformance.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, frame
+from tests.conformance.peer import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT
+from tests.support.frames import masked
 from tests.support.utf8 import can_become_text
 from tidings.errors import ConnectionFailed
-from tidings.gateway import websocket
-from tidings.gateway.decoder import Decoder
-from tidings.gateway.websocket import Message, Opcode
+from tidings.gateway.codecs import websocket
+from tidings.gateway.codecs.frames import Decoder
+from tidings.gateway.codecs.websocket import Message, Opcode
 
 MAX_MESSAGE: Final = 300
 
@@ -140,7 +141,7 @@ def ours(pieces: Sequence[bytes]) -> Outcome:
     decoder = Decoder(MAX_MESSAGE)
     try:
         for piece in pieces:
-            for message in decoder.feed(piece):
+            for message in filter(None, decoder.feed(piece)):
                 if message.opcode == Opcode.CLOSE:
                     return Outcome(heard, closed=websocket.close_reply(message.payload)[0])
                 heard.append(message)
@@ -188,7 +189,7 @@ def exchanges(draw: st.DrawFn) -> tuple[bytes, Outcome]:
     def control() -> Iterator[bytes]:
         for opcode, payload in draw(st.lists(CONTROLS, max_size=2)):
             heard.append(Message(Opcode(opcode), payload))
-            yield frame(opcode, payload, mask=draw(MASKS))
+            yield masked(opcode, payload, mask=draw(MASKS))
 
     for _ in range(draw(st.integers(0, 4))):
         is_text = draw(st.booleans())
@@ -198,12 +199,12 @@ def exchanges(draw: st.DrawFn) -> tuple[bytes, Outcome]:
         for number, (start, end) in enumerate(pairwise([0, *cuts, len(payload)])):
             stream += b"".join(control())
             part = payload[start:end]
-            stream += frame(CONTINUATION if number else opcode, part, fin=number == len(cuts), mask=draw(MASKS))
+            stream += masked(CONTINUATION if number else opcode, part, fin=number == len(cuts), mask=draw(MASKS))
         heard.append(Message(opcode, payload))
     stream += b"".join(control())
     if draw(st.booleans()):
         code = draw(st.sampled_from([1000, 1001, 1003, 1007, 1014, 3000, 4999]))
-        stream += frame(CLOSE, code.to_bytes(2, "big") + draw(st.text(max_size=20)).encode(), mask=draw(MASKS))
+        stream += masked(CLOSE, code.to_bytes(2, "big") + draw(st.text(max_size=20)).encode(), mask=draw(MASKS))
         return stream + draw(st.binary(max_size=30)), Outcome(heard, closed=code)
     return stream, Outcome(heard)
 
@@ -244,7 +245,9 @@ def frames(draw: st.DrawFn) -> bytes:
     opcode = draw(st.sampled_from([CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG]) if usual else st.integers(0, 15))
     payload = draw(CLOSES if opcode == CLOSE else PIECES | st.binary(max_size=130))
     rsv = 0 if usual else draw(st.integers(0, 7))
-    data = frame(opcode, payload, fin=draw(st.booleans()), rsv=rsv, mask=draw(MASKS if usual else MASKS | st.just(b"")))
+    data = masked(
+        opcode, payload, fin=draw(st.booleans()), rsv=rsv, mask=draw(MASKS if usual else MASKS | st.just(b""))
+    )
     if draw(st.integers(0, 5)) == 0:
         size = draw(st.sampled_from([0, 125, 126, 300, 301, 65535, 65536, 1 << 63]) | st.integers(0, 2**64 - 1))
         coded, width = draw(st.sampled_from([(126, 2), (127, 8)]))
@@ -265,8 +268,8 @@ def long_messages(draw: st.DrawFn) -> bytes:
     opcode = draw(st.sampled_from([TEXT, BINARY]))
     stream = b""
     for number, size in enumerate(sizes):
-        stream += frame(CONTINUATION if number else opcode, b"x" * size, fin=number == len(sizes) - 1)
-        stream += frame(PING, b"p" * draw(st.sampled_from([0, 1, 125])))
+        stream += masked(CONTINUATION if number else opcode, b"x" * size, fin=number == len(sizes) - 1)
+        stream += masked(PING, b"p" * draw(st.sampled_from([0, 1, 125])))
     return stream
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 import pytest
 
-from tests.conformance.peer import KEY, TEXT, UPGRADE, connected, frame
+from tests.conformance.peer import KEY, TEXT, UPGRADE, connected
+from tests.support.frames import masked
 
 ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 
@@ -49,14 +52,17 @@ def with_line(line: str) -> bytes:
             id="spaces",
         ),
         pytest.param(b"\r\n" + UPGRADE, id="empty line before"),
+        pytest.param(changed(Transfer_Encoding="chunked") + b"0\r\n\r\n", id="empty chunked body"),
     ],
 )
 def test_is_accepted(request_: bytes, port: int) -> None:
     with connected(port) as peer:
-        peer.send([request_, frame(TEXT, b"at once")])
+        peer.send([request_, masked(TEXT, b"at once")])
         head = peer.head()
         assert head.startswith("HTTP/1.1 101 Switching Protocols\r\n")
         fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in head.split("\r\n")[1:-2])}
+        # Every answer has a date (RFC 9110 section 6.6.1).
+        assert parsedate_to_datetime(fields.pop("date"))
         # No extension and no subprotocol that was not asked for, whatever was offered.
         assert fields == {"upgrade": "websocket", "connection": "Upgrade", "sec-websocket-accept": ACCEPT}
         assert peer.frame() == (TEXT, b"at once")
@@ -89,7 +95,7 @@ def test_is_accepted(request_: bytes, port: int) -> None:
         pytest.param(changed(Sec_WebSocket_Protocol="a b"), 400, id="no token"),
         pytest.param(changed(Sec_WebSocket_Extensions="a; b=c d"), 400, id="no extension"),
         pytest.param(changed(Content_Length="1"), 400, id="body"),
-        pytest.param(changed(Transfer_Encoding="chunked"), 400, id="chunked body"),
+        pytest.param(changed(Transfer_Encoding="chunked") + b"1\r\na\r\n0\r\n\r\n", 400, id="chunked body"),
         pytest.param(with_line("X: folded\r\n value"), 400, id="folded"),
         pytest.param(with_line("X : y"), 400, id="space before the colon"),
         pytest.param(with_line(": y"), 400, id="no name"),

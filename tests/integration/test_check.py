@@ -13,11 +13,13 @@ from pathlib import Path
 import jwt
 import pytest
 
-from tests.support.broker import Broker, free_ports
 from tests.support.gateway import SECRET
+from tests.support.ports import free_ports
 from tests.support.processes import Tidings, tidings
+from tests.support.rabbitmq import Node
+from tests.support.waiting import patient
 
-TOKEN = "ingest-token"
+TOKEN = "ingest-token-of-tests"
 KEYS = {"TIDINGS_INGEST_TOKEN": TOKEN, "TIDINGS_JWT_SECRET": SECRET}
 
 
@@ -25,7 +27,9 @@ def check(*flags: str, env: Mapping[str, str] = {}) -> subprocess.CompletedProce
     """Run it as an operator would."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("TIDINGS_")}
     command = [sys.executable, "-m", "tidings", "check", *flags]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=100, env={**inherited, **env})
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, timeout=patient(100), env={**inherited, **env}
+    )
 
 
 def urls(up: Tidings) -> tuple[str, ...]:
@@ -68,7 +72,7 @@ def test_tokens_are_made_of_a_secret_or_given(closed_up: Tidings) -> None:
     [
         ({}, "answers 401: a token is required"),
         ({"TIDINGS_JWT_SECRET": SECRET}, "answers 401: a token is required, as Bearer"),
-        ({**KEYS, "TIDINGS_INGEST_TOKEN": "wrong-token"}, "answers 401: a token is required, as Bearer"),
+        ({**KEYS, "TIDINGS_INGEST_TOKEN": "wrong-token-of-tests"}, "answers 401: a token is required, as Bearer"),
         ({**KEYS, "TIDINGS_JWT_SECRET": SECRET[::-1]}, "answers 401: the token is not valid here"),
     ],
 )
@@ -78,7 +82,11 @@ def test_who_is_not_let_in_is_told_by_whom_and_why(closed_up: Tidings, env: dict
     (line,) = done.stderr.splitlines()
     assert line.startswith("tidings check: the ")
     assert said in line
-    assert "wrong-token" not in line
+    assert "wrong-token-of-tests" not in line
+
+
+def tls(url: str) -> str:
+    return url.replace("http:", "https:")
 
 
 def test_nobody_there_is_one_line(open_up: Tidings) -> None:
@@ -87,14 +95,26 @@ def test_nobody_there_is_one_line(open_up: Tidings) -> None:
     for flags, said in (
         (
             ("--ingest-url", nobody, "--gateway-url", open_up.url("gateway")),
-            f"the publisher at {nobody} does not answer",
+            f"the publisher at {nobody} does not answer: nothing listens there",
         ),
         (
             ("--ingest-url", open_up.url("ingest"), "--gateway-url", nobody),
-            f"the gateway at {nobody} opens no WebSocket",
+            f"the gateway at {nobody} opens no WebSocket: nothing listens there",
         ),
-        (("--ingest-url", open_up.url("gateway"), "--gateway-url", open_up.url("gateway")), "answers 404"),
-        (("--ingest-url", open_up.url("ingest"), "--gateway-url", open_up.url("ingest")), "answers 404"),
+        (("--ingest-url", open_up.url("gateway"), "--gateway-url", open_up.url("gateway")), "publisher?)"),
+        (("--ingest-url", open_up.url("ingest"), "--gateway-url", open_up.url("ingest")), "gateway?)"),
+        (
+            ("--ingest-url", tls(open_up.url("ingest")), "--gateway-url", open_up.url("gateway")),
+            "does not answer: no TLS is spoken there: is it http://?",
+        ),
+        (
+            ("--ingest-url", open_up.url("ingest"), "--gateway-url", tls(open_up.url("gateway"))),
+            "opens no WebSocket: no TLS is spoken there: is it http://?",
+        ),
+        (
+            ("--ingest-url", open_up.url("ingest"), "--gateway-url", "http://nowhere.invalid"),
+            "opens no WebSocket: there is no host of this name",
+        ),
     ):
         done = check(*flags)
         assert done.returncode == 1
@@ -102,7 +122,7 @@ def test_nobody_there_is_one_line(open_up: Tidings) -> None:
         assert said in line
 
 
-def test_two_halves_of_different_installations(broker: Broker, open_up: Tidings, tmp_path: Path) -> None:
+def test_two_halves_of_different_installations(broker: Node, open_up: Tidings, tmp_path: Path) -> None:
     flags = ("--bus", broker.fresh_url(), "--state-dir", str(tmp_path / "state"))
     with tidings("publisher", *flags) as publisher:
         publisher.wait_connected()
@@ -130,7 +150,7 @@ def test_a_gateway_without_its_log_is_said_to_be(open_up: Tidings) -> None:
         (["--account", "a/b"], {}, "--account (TIDINGS_ACCOUNT): must not contain '/'"),
         (["--accounts", "0"], {}, "--accounts (TIDINGS_ACCOUNTS)"),
         ([], {"TIDINGS_CLIENT_TOKEN": "x"}, "TIDINGS_CLIENT_TOKEN is not a JWT"),
-        ([], {"TIDINGS_CLIENT_TOKEN": "x", "TIDINGS_JWT_SECRET": "y"}, "give one of them"),
+        ([], {"TIDINGS_CLIENT_TOKEN": "x", "TIDINGS_JWT_SECRET": SECRET}, "give one of them"),
         (["--jwt-secret", "x"], {}, "would show in the process list"),
     ],
 )

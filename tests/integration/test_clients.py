@@ -1,65 +1,42 @@
-"""JMAP clients of others, as their users install them: PyPI's jmapc and npm's jmap-jam receive state changes."""
+"""Clients of others, as their users install them: JMAP's (PyPI's jmapc, npm's jmap-jam) and npm's of event streams."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import shutil
 import sys
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any
 
 import httpx
 import jwt
 import pytest
 
-from tests.support.broker import free_ports
 from tests.support.gateway import SECRET, RunningGateway, running_gateway
+from tests.support.node import DEADLINE, Receiver, running, script
+from tests.support.ports import free_ports
 from tests.support.tls import CERTIFICATE, make_certificate, terminated
+from tests.support.waiting import eventually, patient, within
+from tidings.bus.memory import MemoryLog
+from tidings.wire import batch
+from tidings.wire.change import Change
+from tidings.wire.shard import shard_of
 
-JAM = Path(__file__).parent / "jmap-jam"
-DEADLINE = 30.0
-"""Seconds that a client may take to start, or to come back after an end that it did not expect."""
+JAM = Path(__file__).parent / "jmap-jam" / "receive.mjs"
+SSE = Path(__file__).parent / "sse-clients" / "listen.mjs"
 
 
 def token(*accounts: str) -> str:
     return jwt.encode({"sub": accounts[0], "accounts": accounts[1:], "exp": time.time() + 600}, SECRET, "HS256")
 
 
-class Receiver:
-    """A client in a process of its own."""
-
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
-        assert process.stdout is not None
-        self._lines = process.stdout
-
-    async def receive(self) -> Any:
-        """The next thing that it was told."""
-        async with asyncio.timeout(DEADLINE):
-            # What is no JSON are remarks of its libraries.
-            while not (line := await self._lines.readline()).startswith(b"{"):
-                assert line, "the client has ended"
-        return json.loads(line)
-
-
-@asynccontextmanager
-async def running(
-    *command: str, cwd: Path | None = None, env: Mapping[str, str] | None = None
-) -> AsyncIterator[Receiver]:
-    process = await asyncio.create_subprocess_exec(*command, cwd=cwd, env=env, stdout=asyncio.subprocess.PIPE)
-    try:
-        yield Receiver(process)
-    finally:
-        process.kill()
-        await process.communicate()
-
-
 async def listened_to(gateway: RunningGateway) -> None:
     """Wait until an event stream has been opened."""
-    async with asyncio.timeout(DEADLINE):
+    async with within(DEADLINE):
         while not gateway.registry.get_sample_value("tidings_connections_opened_total", {"format": "eventsource"}):
             await asyncio.sleep(0.02)
 
@@ -69,16 +46,13 @@ async def opened(**settings: Any) -> AsyncIterator[RunningGateway]:
     """A gateway with tokens that follows alice's shard already: nothing published from here on is too early."""
     async with running_gateway(auth="jwt", jwt_secret=SECRET, **settings) as gateway, httpx.AsyncClient() as client:
         url = gateway.http_url("/jmap/changes", f"access_token={token('alice')}")
-        assert (await client.get(url, timeout=DEADLINE)).status_code == 200
+        assert (await client.get(url, timeout=patient(DEADLINE))).status_code == 200
         yield gateway
 
 
-def jam(gateway: RunningGateway, bearer: str, **options: object) -> Any:
-    node = shutil.which("node") or shutil.which("nodejs")
-    assert node, "node is needed: `make test` installs it"
-    assert (JAM / "node_modules").is_dir(), "jmap-jam is needed: `make test` installs it"
+def jam(gateway: RunningGateway, bearer: str, **options: object) -> AbstractAsyncContextManager[Receiver]:
     url = f"http://127.0.0.1:{gateway.port}/.well-known/jmap"
-    return running(node, "receive.mjs", url, bearer, json.dumps(options), cwd=JAM)
+    return script(JAM, url, bearer, json.dumps(options))
 
 
 async def test_jmap_jam_is_told_of_every_change() -> None:
@@ -95,7 +69,7 @@ async def test_jmap_jam_is_told_of_every_change() -> None:
 
 
 async def test_jmap_jam_is_told_of_the_types_it_asks_for_and_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.eventsource.MIN_PING_SECONDS", 1)
+    monkeypatch.setattr("tidings.gateway.codecs.eventsource.MIN_PING_SECONDS", 1)
     options = {"types": ["Email", "Mailbox"], "ping": 1}
     async with opened(head_seconds=0.5) as gateway, jam(gateway, token("alice"), **options) as client:
         await listened_to(gateway)
@@ -160,3 +134,39 @@ async def test_jmapc_misses_nothing_between_streams_that_close_after_one_state(t
 def states(**known: str) -> dict[str, str | None]:
     """The states of an account as jmapc has them."""
     return {**dict.fromkeys(("calendar_event", "mailbox", "email", "email_delivery", "thread")), **known}
+
+
+@pytest.mark.parametrize(
+    "client", ["eventsource", "undici", "polyfill", "polyfill-query", "launchdarkly", "fetch-event-source"]
+)
+async def test_an_event_stream_client_misses_nothing_that_happens_before_its_first_event(client: str) -> None:
+    """It was told where it is and of no change yet; then its gateway goes, something happens, and another one comes."""
+    (port,) = free_ports(1)
+    log = MemoryLog(shards=8)
+    await log.open()
+    settings: dict[str, Any] = {"auth": "jwt", "jwt_secret": SECRET, "port": port, "log": log}
+    url = f"http://127.0.0.1:{port}/jmap/eventsource/?types=*&closeafter=no&ping=0"
+    async with AsyncExitStack() as stack:
+        async with running_gateway(**settings) as gateway:
+            source = await stack.enter_async_context(script(SSE, client, url, token("alice")))
+            assert await source.receive() == {"type": "open"}
+            await eventually(lambda: gateway.value("tidings_resumes_total", outcome="fresh") == 1)
+        # Nobody listens meanwhile.
+        shard = shard_of("alice", log.shards)
+        change = Change("alice", {"Email": "s1"}, "FlagsSet", "1", "test")
+        await log.append(shard, batch.encode(token_bytes(16), time.time(), (change,)))
+        async with running_gateway(**settings) as gateway:
+            assert await told(source) == {"alice": {"Email": "s1"}}
+            await gateway.publish("alice", {"Email": "s2"})
+            assert await told(source) == {"alice": {"Email": "s2"}}
+            assert gateway.value("tidings_resumes_total", outcome="replayed_window") == 1
+    await log.close()
+
+
+async def told(source: Receiver) -> Any:
+    """What changed, by the next event that says so; to a listener of `state`, where the client has such."""
+    while True:
+        event = await source.receive()
+        assert event["type"] in ("open", "state", "message")
+        if event["type"] != "open" and event["data"]["changed"]:
+            return event["data"]["changed"]

@@ -15,6 +15,7 @@ from starlette.responses import PlainTextResponse
 from tests.support.clients import DEADLINE, eventually, jmap_client
 from tests.support.gateway import SECRET, RunningGateway, running_gateway
 from tidings.bus.memory import MemoryLog
+from tidings.gateway.codecs import jmap
 from tidings.wire.change import Change
 
 
@@ -77,9 +78,19 @@ async def test_changes_within_the_interval_are_coalesced_and_the_first_is_told_a
         await asyncio.sleep(0.25)
         for number in range(10):
             await gateway.publish("alice", {"Email": str(number), f"T{number}": "x"})
+            # A turn of the loop: what the gateway reads at once it tells at once.
+            await asyncio.sleep(0)
         assert await client.changed() == {"alice": {"Email": "0", "T0": "x"}}
         assert await client.changed() == {"alice": {"Email": "9", **{f"T{number}": "x" for number in range(1, 10)}}}
         assert gateway.value("tidings_changes_coalesced_total") == 8
+
+
+async def test_what_is_read_at_once_is_one_push() -> None:
+    async with running_gateway(coalesce_ms=200) as gateway, jmap_client(gateway.url()) as client:
+        await client.subscribe()
+        for number in range(10):
+            await gateway.publish("alice", {"Email": str(number), f"T{number}": "x"})
+        assert await client.changed() == {"alice": {"Email": "9", **{f"T{number}": "x" for number in range(10)}}}
 
 
 async def test_every_connection_of_an_account_is_told() -> None:
@@ -253,6 +264,7 @@ async def test_the_session_resource_leads_to_the_websocket() -> None:
         assert answer.headers["connection"] == "close"
         websocket = answer.json()["capabilities"]["urn:ietf:params:jmap:websocket"]
         assert websocket["supportsPush"] is True
+        assert set(answer.json()["capabilities"]) == jmap.CAPABILITIES
         async with jmap_client(websocket["url"]) as client:
             assert await client.subscribe() == {}
         refused = await http.get(f"{base}/.well-known/jmap")

@@ -16,7 +16,8 @@ import websockets
 from tests.support.clients import DEADLINE, event_stream, eventually, jmap_client
 from tests.support.gateway import SECRET, running_gateway
 from tests.support.processes import Tidings, tidings
-from tidings.gateway.drain import MIN_PER_SECOND
+from tests.support.waiting import patient
+from tidings.gateway.limits.goodbyes import MIN_PER_SECOND
 
 FOREVER = "300"
 
@@ -84,7 +85,7 @@ async def test_a_second_signal_means_now(gateway_that_delays: Tidings, number: s
 
 
 async def test_a_connection_of_the_maximum_age_is_sent_elsewhere_whatever_its_wire_format() -> None:
-    async with running_gateway(max_connection_age=1) as gateway, httpx.AsyncClient(timeout=DEADLINE) as http:
+    async with running_gateway(max_connection_age=1) as gateway, httpx.AsyncClient(timeout=patient(DEADLINE)) as http:
         url = gateway.http_url("/jmap/changes")
         cursor = (await http.get(url)).json()["pushState"]
         waiting = asyncio.create_task(http.get(url, params={"account": "alice", "since": cursor, "wait": "300"}))

@@ -1,4 +1,4 @@
-"""No files left: who is connected is served, probes are answered, and accepting goes on when files are freed."""
+"""No files left: who is parked is served, probes are answered, and accepting goes on when files are freed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.clients import jmap_client
+from tests.support.clients import jmap_client, upgrade
 from tests.support.processes import Tidings, tidings
 
 FILES = 64
@@ -23,9 +23,8 @@ EVENT = {"specversion": "1.0", "source": "test", "type": "mail.MessageNew"}
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Tidings]:
     flags = ("--maildir", f"{tmp_path}/mail", "--state-dir", f"{tmp_path}/state", "--coalesce-ms", "0")
-    with tidings("up", *flags, env={"TIDINGS_INGEST_TOKENS": "secret"}) as process:
+    with tidings("up", *flags, env={"TIDINGS_INGEST_TOKENS": "secret-token-of-tests"}) as process:
         yield process
-    assert process.events("accepting paused")
     assert not process.stray
     assert [event for event in process.logs if event.get("level") in ("error", "critical")] == []
 
@@ -35,12 +34,15 @@ def open_files(process: Tidings) -> int:
 
 
 @contextmanager
-def connections(port: int, count: int) -> Iterator[list[socket.socket]]:
-    """Connections that say nothing."""
+def connections(port: int, count: int, *, parked: bool) -> Iterator[list[socket.socket]]:
+    """Connections that say nothing, or are parked as soon as they are accepted."""
     socks: list[socket.socket] = []
     try:
         for _ in range(count):
-            socks.append(socket.create_connection(("127.0.0.1", port)))  # noqa: PERF401 - closed if one fails
+            sock = socket.create_connection(("127.0.0.1", port))
+            socks.append(sock)
+            if parked:
+                sock.sendall(upgrade("/jmap/ws?account=bob"))
         yield socks
     finally:
         for sock in socks:
@@ -49,7 +51,7 @@ def connections(port: int, count: int) -> Iterator[list[socket.socket]]:
 
 async def test_without_files_left_nobody_notices_but_newcomers(running: Tidings) -> None:
     port = running.ports["gateway"]
-    async with httpx.AsyncClient(headers={"Authorization": "Bearer secret"}) as http:
+    async with httpx.AsyncClient(headers={"Authorization": "Bearer secret-token-of-tests"}) as http:
 
         async def metric(name: str) -> float:
             text = (await http.get(running.url("probe", "/metrics"))).text
@@ -69,7 +71,7 @@ async def test_without_files_left_nobody_notices_but_newcomers(running: Tidings)
             assert await client.subscribe() == {}
             limit = open_files(running) + FILES
             resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (limit, limit))
-            with connections(port, 2 * FILES):
+            with connections(port, 2 * FILES, parked=True):
                 running.wait(lambda: running.events("accepting paused"))
                 for number in range(3):
                     # Past the pause: files do not become fewer by trying again.
@@ -85,3 +87,18 @@ async def test_without_files_left_nobody_notices_but_newcomers(running: Tidings)
                 assert await newcomer.subscribe() == {}
                 await publish(3)
                 assert await client.changed() == await newcomer.changed() == {"alice": {"Email": "3"}}
+
+
+async def test_whoever_says_nothing_makes_room_for_newcomers(running: Tidings) -> None:
+    url = f"ws://127.0.0.1:{running.ports['gateway']}/jmap/ws?account=alice"
+    async with jmap_client(url) as client:
+        assert await client.subscribe() == {}
+        limit = open_files(running) + FILES
+        resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (limit, limit))
+        with connections(running.ports["gateway"], 10 * FILES, parked=False):
+            for _ in range(3):
+                async with jmap_client(url) as newcomer, httpx.AsyncClient() as kubelet:
+                    assert await newcomer.subscribe() == {}
+                    assert (await kubelet.get(running.url("probe", "/livez"))).status_code == 200
+            assert open_files(running) < limit
+    assert running.events("accepting paused") == []

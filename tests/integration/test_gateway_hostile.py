@@ -11,9 +11,10 @@ from contextlib import suppress
 
 import pytest
 
-from tests.support.clients import DEADLINE, RawClient, jmap_client, masked, raw_client, upgrade
+from tests.support.clients import DEADLINE, RawClient, jmap_client, raw_client, upgrade
+from tests.support.frames import masked
 from tests.support.gateway import RunningGateway, running_gateway
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promised, within
 
 TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
 
@@ -102,7 +103,7 @@ async def upgraded(client: RawClient) -> None:
 @pytest.mark.parametrize(
     ("frames", "code"),
     [
-        (masked(TEXT, b"{}", mask=False), 1002),
+        (masked(TEXT, b"{}", mask=b""), 1002),
         (masked(TEXT, b"{}", rsv=4), 1002),
         (masked(3), 1002),
         (masked(0, b"x"), 1002),
@@ -176,7 +177,7 @@ async def test_a_close_is_answered_with_its_code() -> None:
 
 
 async def test_who_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.5)
+    monkeypatch.setattr("tidings.gateway.formats.websocket.PONG_SECONDS", 0.5)
     async with running_gateway(ping_seconds=1.0, head_seconds=0.3) as gateway:
         async with raw_client(gateway.port) as client:
             await upgraded(client)
@@ -188,8 +189,8 @@ async def test_who_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) ->
 
 
 async def test_an_idle_subscriber_gets_a_fresh_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.5)
-    monkeypatch.setattr("tidings.gateway.parked_websocket.REFRESH_SECONDS", 0.1)
+    monkeypatch.setattr("tidings.gateway.formats.websocket.PONG_SECONDS", 0.5)
+    monkeypatch.setattr("tidings.gateway.formats.websocket.REFRESH_SECONDS", 0.1)
     async with running_gateway(ping_seconds=1.0, head_seconds=0.3) as gateway, jmap_client(gateway.url()) as client:
         await client.subscribe()
         assert await client.changed() == {}
@@ -199,8 +200,8 @@ async def test_an_idle_subscriber_gets_a_fresh_cursor(monkeypatch: pytest.Monkey
 async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_the_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("tidings.gateway.parked_websocket.PONG_SECONDS", 0.3)
-    monkeypatch.setattr("tidings.gateway.parked.WRITE_SECONDS", 0.5)
+    monkeypatch.setattr("tidings.gateway.formats.websocket.PONG_SECONDS", 0.3)
+    monkeypatch.setattr("tidings.gateway.net.listener.WRITE_SECONDS", 0.5)
     echo = {"@type": "Request", "using": [], "methodCalls": [["Core/echo", {"a": "x" * 50_000}, "c"]]}
     ask = masked(TEXT, json.dumps(echo).encode())
 
@@ -222,9 +223,11 @@ async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_th
 async def test_who_reads_slower_than_the_kernel_reports_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     # At this rate the kernel has room for the rest of a write every 3.4 s, and acknowledges something every 1.7 s.
     bytes_per_second = 3_600
-    monkeypatch.setattr("tidings.gateway.parked.WRITE_SECONDS", 3.0)
+    slower = promised(1.0)
     loop = asyncio.get_running_loop()
     async with running_gateway(ping_seconds=0.6, head_seconds=0.3, max_messages_per_second=0) as gateway:
+        # Not before: the kernel's own deadline is another one.
+        monkeypatch.setattr("tidings.gateway.net.listener.WRITE_SECONDS", 3.0 * slower)
         with socket.socket() as sock:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             sock.connect(("127.0.0.1", gateway.port))
@@ -266,7 +269,7 @@ async def test_vanishing_clients_leave_nothing_behind() -> None:
             async with raw_client(gateway.port) as client:
                 if sent:
                     await client.send(sent)
-        async with asyncio.timeout(DEADLINE):
+        async with within(DEADLINE):
             while gateway.value("tidings_sockets_open"):
                 await asyncio.sleep(0.01)
         assert gateway.value("tidings_connections_open", format="websocket") == 0
@@ -298,7 +301,7 @@ async def test_a_client_that_is_reset_with_its_upgrade_is_forgotten() -> None:
             with socket.create_connection(("127.0.0.1", gateway.port)) as sock:
                 sock.sendall(upgrade() + subscribe)
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        async with asyncio.timeout(DEADLINE):
+        async with within(DEADLINE):
             while gateway.value("tidings_accepts_total") < 20 or gateway.value("tidings_sockets_open"):
                 await asyncio.sleep(0.01)
         assert gateway.value("tidings_connections_open", format="websocket") == 0

@@ -7,23 +7,29 @@ import errno
 import os
 import resource
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 import pytest
 from structlog.testing import capture_logs
 
 from tests.support.waiting import eventually
-from tidings.gateway.connection import Connection
-from tidings.gateway.reactor import RESERVED_FILES, STALL_SECONDS, Reactor
+from tidings.gateway.model.connection import Connection, Handler
+from tidings.gateway.net.reactor import READ_BYTES, RESERVED_FILES, STALL_SECONDS, WAKE_SECONDS, Reactor
 
 
-class Witness:
-    """A handler that remembers what it saw, and does what it is told when bytes come."""
+class Witness(Handler):
+    """A handler that remembers what it saw, and does what it is told when bytes come.
 
-    def __init__(self) -> None:
+    `gone` is what it does with a connection whose peer has closed its sending half, unless it is told otherwise.
+    """
+
+    def __init__(self, gone: Callable[[Connection], None]) -> None:
+        self.gone = gone
         self.heard: list[tuple[Connection, bytes]] = []
         self.ended: list[tuple[Connection, str]] = []
+        self.at_half_closes: dict[Connection, Callable[[Connection], None]] = {}
         self.visits: list[Connection] = []
         self.then: dict[bytes, Callable[[], None]] = {}
         self.at_visits: dict[Connection, Callable[[], None]] = {}
@@ -34,13 +40,13 @@ class Witness:
         self.heard.append((connection, said))
         self.then.get(said, lambda: None)()
 
+    def half_closed(self, connection: Connection) -> None:
+        self.at_half_closes.get(connection, self.gone)(connection)
+
     def timed(self, connection: Connection, now: float) -> float | None:
         self.at_visits.get(connection, lambda: None)()
         self.visits.append(connection)
         return None
-
-    def unblocked(self, connection: Connection) -> None:
-        pass
 
     def closed(self, connection: Connection, reason: str) -> None:
         self.at_ends.get(connection, lambda: None)()
@@ -54,7 +60,7 @@ class Running:
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
         self.reactor = Reactor(self.listener)
-        self.witness = Witness()
+        self.witness = Witness(lambda connection: self.reactor.close(connection, "eof"))
         self.socks: list[socket.socket] = []
         self.reactor.start(self.witness, lambda connection: None)
 
@@ -158,7 +164,7 @@ def no_gaps() -> Iterator[int]:
 
 
 async def test_what_others_need_is_not_accepted_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.reactor.ACCEPT_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("tidings.gateway.net.reactor.ACCEPT_PAUSE_SECONDS", 0.05)
     async with running() as one:
         waiting = [one.connect() for _ in range(5)]
         with capture_logs() as logs, no_gaps() as next_file:
@@ -172,7 +178,7 @@ async def test_what_others_need_is_not_accepted_away(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_process_that_has_none_at_all_goes_on_when_there_are_some(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.reactor.ACCEPT_PAUSE_SECONDS", 0.05)
+    monkeypatch.setattr("tidings.gateway.net.reactor.ACCEPT_PAUSE_SECONDS", 0.05)
     async with running() as one:
         sock = one.connect()
         with file_limit(3):
@@ -228,6 +234,114 @@ async def test_a_fault_with_the_end_of_one_leaves_no_descriptor_behind() -> None
             await eventually(lambda: (good, b"good") in one.witness.heard)
         assert one.reactor.connections() == (good,)
         assert len(logs) == one.reactor.counters.faults == 1
+
+
+async def test_those_who_are_always_ready_keep_nobody_waiting() -> None:
+    """Each of them takes all the time of a wake-up, every time."""
+    async with running() as one:
+        greedy = [await one.accepted() for _ in range(4)]
+        sock, modest = await one.accepted()
+
+        def burn() -> None:
+            until = time.thread_time() + 2 * WAKE_SECONDS
+            while time.thread_time() < until:
+                pass
+
+        flood = b"x" * READ_BYTES
+        one.witness.then[flood] = burn
+        for talker, _ in greedy:
+            talker.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * READ_BYTES)
+            with suppress(BlockingIOError):
+                while True:
+                    talker.send(flood)
+        await eventually(lambda: len(one.witness.heard) > 2 * len(greedy))
+        for _ in range(3):
+            sock.send(b"?")
+            before = len(one.witness.heard)
+            await eventually(lambda: (modest, b"?") in one.witness.heard[before:])  # noqa: B023 - now
+            turns = one.witness.heard[before:].index((modest, b"?"))
+            # A round that was under way, and one of its own.
+            assert turns <= 2 * len(greedy)
+        accepted = one.reactor.counters.accepted
+        one.connect()
+        before = len(one.witness.heard)
+        await eventually(lambda: one.reactor.counters.accepted > accepted)
+        assert len(one.witness.heard) - before <= 2 * len(greedy) + 1
+
+
+async def test_who_has_not_done_goes_on_after_everybody_else_without_a_read() -> None:
+    async with running() as one:
+        (first, busy), (second, other) = await one.accepted(), await one.accepted()
+        one.witness.then[b"much"] = lambda: one.reactor.go_on_later(busy)
+        turns = 0
+
+        def again() -> None:
+            nonlocal turns
+            turns += 1
+            if turns < 3:
+                second.sendall(b"?")
+                one.reactor.go_on_later(busy)
+
+        one.witness.then[b""] = again
+        first.sendall(b"much")
+        await eventually(lambda: one.witness.heard)
+        first.sendall(b"more")
+        assert one.reactor.has_unread(busy)
+        await eventually(lambda: (busy, b"more") in one.witness.heard)
+        assert [said for who, said in one.witness.heard if who is busy] == [b"much", b"", b"", b"", b"more"]
+        # Before the last of these turns.
+        assert other in [who for who, _ in one.witness.heard[:-2]]
+
+
+async def test_who_has_not_done_and_does_not_read_waits_without_a_turn() -> None:
+    async with running() as one:
+        sock, busy = await one.accepted()
+        one.witness.then[b"much"] = lambda: one.reactor.go_on_later(busy)
+        while not one.reactor.is_blocked(busy):
+            one.reactor.send((busy,), b"x" * 65_536)
+        # What came before it was blocked.
+        one.reactor.go_on_later(busy)
+        before = time.thread_time()
+        await asyncio.sleep(0.3)
+        assert time.thread_time() - before < 0.15
+        assert one.witness.heard == []
+        while not one.witness.heard:
+            with suppress(BlockingIOError):
+                sock.recv(1 << 20)
+            await asyncio.sleep(0)
+        assert one.witness.heard == [(busy, b"")]
+        assert not one.reactor.is_blocked(busy)
+
+
+async def test_an_event_that_waits_for_its_turn_is_nobodys_once_its_connection_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    readv, read = os.readv, []
+
+    def noted(fd: int, buffers: Sequence[bytearray]) -> int:
+        read.append(fd)
+        return readv(fd, buffers)
+
+    monkeypatch.setattr(os, "readv", noted)
+    async with running() as one:
+        (first, slow), (second, victim) = await one.accepted(), await one.accepted()
+        number = victim.fd
+
+        def close_the_other() -> None:
+            one.reactor.close(victim, "told")
+            time.sleep(2 * WAKE_SECONDS)
+
+        one.witness.then[b"close the other"] = close_the_other
+        # One wake-up finds all three, in this order, and has time for the first.
+        first.sendall(b"close the other")
+        newcomer = one.connect()
+        second.sendall(b"meant for who is closed")
+        await eventually(lambda: len(one.reactor) == 2 and victim.fd == -1)
+        (present,) = set(one.reactor.connections()) - {slow}
+        assert present.fd == number
+        newcomer.sendall(b"first")
+        await eventually(lambda: one.witness.heard == [(slow, b"close the other"), (present, b"first")])
+        assert read == [slow.fd, number]
 
 
 async def test_a_kernel_without_memory_for_a_writable_socket_is_asked_again_later(

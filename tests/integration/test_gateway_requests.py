@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from secrets import token_bytes
+from typing import Any
 
 import httpx
+import pytest
 
+from asyncio_pprof.traces import Trace
+from asyncio_pprof.traces.book import BOUNDS
 from tests.support.clients import eventually, jmap_client
 from tests.support.gateway import RunningGateway, running_gateway
-from tidings.gateway.deliveries import SLOW_SECONDS
-from tidings.ops.requests import Trace
-from tidings.ops.requests.book import BOUNDS
+from tidings.gateway.watching.batch_traces import SLOW_SECONDS
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
@@ -77,8 +80,15 @@ async def test_what_is_rejected_or_asked_for_in_a_query_is_not_told() -> None:
             assert "secret" not in repr([kept.title, kept.events])
 
 
-async def test_the_life_of_a_batch_until_a_clients_kernel_has_it() -> None:
-    async with running_gateway() as gateway, jmap_client(gateway.url()) as client:
+@pytest.mark.parametrize(
+    ("settings", "options"), [({}, {}), ({"host": "unix:gateway"}, {"unix": True, "path": "gateway"})]
+)
+async def test_the_life_of_a_batch_until_a_clients_kernel_has_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], options: dict[str, Any]
+) -> None:
+    # How far away a client's kernel is, only TCP tells. A relative path fits into the address of a Unix socket.
+    monkeypatch.chdir(tmp_path)
+    async with running_gateway(**settings) as gateway, jmap_client(gateway.url(), **options) as client:
         await client.subscribe()
         await publish_followed(gateway, "alice", time.time() - 0.5)
         await client.changed()

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from tests.support.apart import Lone, lone_gateway
-from tests.support.clients import JmapClient, jmap_client, masked, upgrade
-from tests.support.waiting import eventually
-from tidings.gateway.listener import SEND_BUFFER_BYTES
+from tests.support.clients import JmapClient, jmap_client, upgrade
+from tests.support.frames import masked
+from tests.support.waiting import eventually, within
+from tidings.gateway.net.listener import SEND_BUFFER_BYTES
 
 CLIENTS = 1_000
 ROUNDS = 100
@@ -83,7 +84,7 @@ async def states(sock: socket.socket, last: str) -> list[str]:
     """The states of Email that a client is told when it reads at last, up to the last one."""
     loop = asyncio.get_running_loop()
     received = b""
-    async with asyncio.timeout(RESUMED_SECONDS):
+    async with within(RESUMED_SECONDS):
         while f'"{last}"'.encode() not in received:
             data = await loop.sock_recv(sock, 65536)
             assert data, "closed before it was told"

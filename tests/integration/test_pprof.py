@@ -14,10 +14,11 @@ import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from asyncio_pprof.pprof.answers import MAX_SECONDS
 from tests.support.planted import BLOCK_BYTES, LEAKED, STALL_SECONDS, TASKS
 from tests.support.pprof import Decoded, GoTool, decompressed
 from tests.support.processes import Tidings, tidings
-from tests.support.waiting import comes_true
+from tests.support.waiting import comes_true, patient
 
 DEADLINE = 60.0
 HERE = "tests.support.planted"
@@ -28,7 +29,7 @@ class Service:
 
     def __init__(self, process: Tidings) -> None:
         self.process = process
-        self.client = httpx.Client(base_url=process.url("admin"), timeout=DEADLINE)
+        self.client = httpx.Client(base_url=process.url("admin"), timeout=patient(DEADLINE))
 
     def plant(self, fault: str) -> None:
         assert self.client.get(f"/plant/{fault}").text == "planted"
@@ -152,12 +153,13 @@ def test_what_keeps_the_loop_is_on_top(planted: Planted, go: GoTool, tmp_path: P
 def test_a_thousand_waiting_tasks_are_one_line(planted: Planted, go: GoTool) -> None:
     service = planted()
     service.plant("wait")
-    profile = service.profile("goroutine")
-    (waiting,) = [
-        (stack, values) for (stack, _), values in profile.samples.items() if stack[-1][0] == f"{HERE}.wait_here"
-    ]
-    assert waiting[1] == (TASKS,)
-    assert waiting[0][0][0] == "asyncio.tasks.sleep"
+
+    def waiting() -> dict[str, tuple[int, ...]]:
+        samples = service.profile("goroutine").samples.items()
+        return {stack[0][0]: values for (stack, _), values in samples if stack[-1][0] == f"{HERE}.wait_here"}
+
+    # Until each has had its first turn, some stand elsewhere.
+    assert comes_true(lambda: waiting() == {"asyncio.tasks.sleep": (TASKS,)}, DEADLINE)
     rows = go.top(service.url("goroutine"))
     assert rows[0].name == "asyncio.tasks.sleep"
     assert any(row.name == f"{HERE}.wait_here" and row.cum_share > 90 for row in rows)
@@ -211,7 +213,7 @@ def test_connections_and_threads_are_counted(planted: Planted, go: GoTool) -> No
     assert any(names == ("[eventpoll]",) for names in named)
     assert any(row.name == "odd" and row.flat_share == 0 for row in go.top(service.url("fd")))
     starts = service.profile("threadcreate")
-    assert any(stack[0][0] == "tidings.ops.admin.OpsListeners.start" for stack, _ in starts.samples)
+    assert any(stack[0][0] == "tidings.ops.admin.listeners.OpsListeners.start" for stack, _ in starts.samples)
 
 
 @pytest.mark.parametrize(
@@ -289,7 +291,9 @@ def test_bad_requests_are_refused_as_in_go(planted: Planted) -> None:
 def test_a_second_profile_at_once_is_refused(planted: Planted, name: str) -> None:
     service = planted()
     with ThreadPoolExecutor(2) as both:
-        answers = list(both.map(lambda _: httpx.get(service.url(f"{name}?seconds=3"), timeout=DEADLINE), range(2)))
+        answers = list(
+            both.map(lambda _: httpx.get(service.url(f"{name}?seconds=3"), timeout=patient(DEADLINE)), range(2))
+        )
     refused, taken = sorted(answers, key=lambda answer: -answer.status_code)
     assert (refused.status_code, taken.status_code) == (500, 200)
     assert refused.headers["x-go-pprof"] == "1"
@@ -301,8 +305,10 @@ def test_a_second_profile_at_once_is_refused(planted: Planted, name: str) -> Non
 def test_who_hangs_up_does_not_keep_others_from_profiling(planted: Planted) -> None:
     service = planted()
     with pytest.raises(httpx.ReadTimeout):
-        httpx.get(service.url("profile?seconds=200"), timeout=0.5)
+        httpx.get(service.url(f"profile?seconds={MAX_SECONDS}"), timeout=0.5)
+    began = time.monotonic()
     assert comes_true(lambda: service.get("profile?seconds=1").status_code == 200, DEADLINE)
+    assert time.monotonic() - began < MAX_SECONDS / 2
 
 
 def test_the_command_line_hides_secrets_and_symbols_are_known(planted: Planted) -> None:
@@ -334,7 +340,7 @@ def test_a_gateways_connections_by_wire_format_and_state(tmp_path: Path) -> None
         port = program.ports["gateway"]
 
         def counts() -> dict[tuple[str, ...], int]:
-            body = httpx.get(program.url("admin", "/debug/pprof/fd"), timeout=DEADLINE).content
+            body = httpx.get(program.url("admin", "/debug/pprof/fd"), timeout=patient(DEADLINE)).content
             samples = decompressed(body).samples.items()
             return {tuple(name for name, _, _ in reversed(stack)): values[0] for (stack, _), values in samples}
 

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import hmac
 import json
+from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
 
 import httpx
 import pytest
 from structlog.testing import capture_logs
 
+from asyncio_pprof.traces import Life
 from tests.support.publisher import SECONDS, Log, Running, Start, eventually
+from tests.support.waiting import patient, within
 from tidings.errors import SettingsError
-from tidings.ops.lifecycle import Runtime
-from tidings.ops.listener import UvicornService
-from tidings.ops.requests import Life
-from tidings.publisher.access import ingest_access
-from tidings.publisher.app import Submit, create_app
+from tidings.ops.budget import Budget
+from tidings.ops.http.serving import UvicornService
+from tidings.ops.process.runtime import new_runtime
+from tidings.publisher.accounts import AccountMap
+from tidings.publisher.ingest.access import ingest_access
+from tidings.publisher.ingest.app import Submit, create_app
 from tidings.publisher.metrics import PublisherMetrics
 from tidings.publisher.settings import PublisherSettings
-from tidings.wire.change import Change
+from tidings.wire.batch import decode
+from tidings.wire.change import ACCOUNT_CHANGED, Change
 
 NEW = {"specversion": "1.0", "id": "1", "source": "/test", "type": "mail.MessageNew", "subject": "alice"}
 STRUCTURED = {"Content-Type": "application/cloudevents+json"}
@@ -34,7 +42,7 @@ async def publisher(start: Start) -> Running:
 
 @pytest.fixture
 async def http(publisher: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", timeout=SECONDS) as client:
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", timeout=patient(SECONDS)) as client:
         yield client
 
 
@@ -62,6 +70,20 @@ class TestIngest:
         assert publisher.value("tidings_publisher_requests_total", status="202") == 3
         assert publisher.value("tidings_publisher_changes_total") == 4
         assert publisher.value("tidings_ingest_to_confirm_seconds_count") == 4
+
+    @pytest.mark.parametrize(
+        "time",
+        ["0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00Z", "1999-12-31T23:59:59Z"],
+    )
+    async def test_a_time_that_measures_nothing_is_taken_and_counted(
+        self, http: httpx.AsyncClient, log: Log, publisher: Running, time: str
+    ) -> None:
+        answer = await http.post("/v1/changes", json={**NEW, "time": time}, headers=STRUCTURED)
+        assert answer.status_code == 202
+        await log.until(("alice", "MessageNew"))
+        now = datetime.now(UTC).isoformat()
+        assert (await http.post("/v1/changes", json={**NEW, "time": now}, headers=STRUCTURED)).status_code == 202
+        assert publisher.value("tidings_publisher_far_times_total") == 1
 
     async def test_one_bad_event_and_nothing_is_appended(self, http: httpx.AsyncClient, log: Log) -> None:
         events = [NEW, {**NEW, "subject": "a/b"}, {**NEW, "type": "mail.Unheard"}]
@@ -116,7 +138,7 @@ class TestIngest:
         for _ in range(17):
             writer.write(chunk)
             await writer.drain()
-        async with asyncio.timeout(SECONDS):
+        async with within(SECONDS):
             assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
         writer.close()
 
@@ -131,7 +153,7 @@ class TestIngest:
     async def test_what_is_not_http_is_answered_400(self, publisher: Running, request_bytes: bytes) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", publisher.port)
         writer.write(request_bytes)
-        async with asyncio.timeout(SECONDS):
+        async with within(SECONDS):
             answer = await reader.read()
         writer.close()
         head, _, body = answer.partition(b"\r\n\r\n")
@@ -142,13 +164,13 @@ class TestIngest:
     async def test_a_head_that_does_not_come_ends_the_connection(
         self, start: Start, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tidings.ops.listener.HEAD_SECONDS", 0.3)
+        monkeypatch.setattr("tidings.ops.http.protocol.HEAD_SECONDS", 0.3)
         publisher = await start()
         whole = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
         for sent in (b"", whole[:20], whole + whole[:20]):
             reader, writer = await asyncio.open_connection("127.0.0.1", publisher.port)
             writer.write(sent)
-            async with asyncio.timeout(SECONDS):
+            async with within(SECONDS):
                 answer = await reader.read()
             writer.close()
             assert answer.count(b"HTTP/1.1 ") == sent.count(b"\r\n\r\n")
@@ -156,13 +178,13 @@ class TestIngest:
     async def test_a_head_that_is_there_has_no_deadline_any_more(
         self, start: Start, log: Log, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tidings.ops.listener.HEAD_SECONDS", 0.2)
+        monkeypatch.setattr("tidings.ops.http.protocol.HEAD_SECONDS", 0.2)
         publisher = await start()
         body = json.dumps(NEW).encode()
         reader, writer = await _post(publisher, b"Content-Length: %d\r\nConnection: close\r\n\r\n" % len(body))
         await asyncio.sleep(0.5)
         writer.write(body)
-        async with asyncio.timeout(SECONDS):
+        async with within(SECONDS):
             assert (await reader.read()).startswith(b"HTTP/1.1 202 ")
         writer.close()
 
@@ -191,13 +213,15 @@ class TestIngest:
         assert problem(await http.post("/v1/changes", json=NEW, headers=rebound))["status"] == 403
 
     async def test_tokens(self, start: Start) -> None:
-        publisher = await start(ingest_tokens="one,two")
+        publisher = await start(ingest_tokens="one-of-two-tokens,two-of-two-tokens")
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", headers=STRUCTURED) as client:
             refused = await client.post("/v1/changes", json=NEW)
             assert problem(refused)["status"] == 401
             assert refused.headers["www-authenticate"].startswith("Bearer ")
-            assert (await client.post("/v1/changes", json=NEW, auth=("dovecot", "two"))).status_code == 202
-            bearer = {"Authorization": "Bearer one"}
+            assert (
+                await client.post("/v1/changes", json=NEW, auth=("dovecot", "two-of-two-tokens"))
+            ).status_code == 202
+            bearer = {"Authorization": "Bearer one-of-two-tokens"}
             assert (await client.post("/v1/changes", json=NEW, headers=bearer)).status_code == 202
 
     async def test_without_tokens_the_network_is_refused_at_start(self, start: Start) -> None:
@@ -213,10 +237,19 @@ class TestTheApplication:
         async with AsyncExitStack() as stack:
 
             async def serve(submit: Submit, seconds: float) -> Running:
-                runtime = Runtime()
+                runtime = new_runtime()
                 metrics = PublisherMetrics(runtime.registry)
-                app = create_app(submit, ingest_access(PublisherSettings()), metrics, seconds)
-                running = await Running([UvicornService("ingest", app, "127.0.0.1", 0)], runtime).start()
+                app = create_app(
+                    submit,
+                    ingest_access(PublisherSettings()),
+                    metrics,
+                    AccountMap(),
+                    lambda _: None,
+                    body_seconds=seconds,
+                )
+                running = await Running(
+                    [UvicornService("ingest", app, "127.0.0.1", 0, Budget().account("requests"))], runtime
+                ).start()
                 stack.push_async_callback(running.stop)
                 return running
 
@@ -249,7 +282,7 @@ class TestTheApplication:
     async def test_too_many_requests_at_once_are_told_so(
         self, serve: Callable[..., Awaitable[Running]], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("tidings.ops.listener.MAX_REQUESTS", 1)
+        monkeypatch.setattr("tidings.ops.http.serving.MAX_REQUESTS", 1)
         release, held = asyncio.Event(), asyncio.Event()
 
         async def submit(changes: Sequence[Change], life: Life | None) -> None:
@@ -257,7 +290,7 @@ class TestTheApplication:
             await release.wait()
 
         running = await serve(submit, SECONDS)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=SECONDS) as http:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=patient(SECONDS)) as http:
             first = asyncio.create_task(http.post("/v1/changes", json=NEW, headers=STRUCTURED))
             await held.wait()
             answer = await http.post("/v1/changes", json=NEW, headers=STRUCTURED)
@@ -279,7 +312,81 @@ async def _post(running: Running, rest: bytes) -> tuple[asyncio.StreamReader, as
 async def _raw(running: Running, rest: bytes, event: object = None) -> bytes:
     """All that is answered until the connection ends."""
     reader, writer = await _post(running, rest if event is None else rest + json.dumps(event).encode())
-    async with asyncio.timeout(SECONDS):
+    async with within(SECONDS):
         answer = await reader.read()
     writer.close()
     return answer
+
+
+class TestHavingClientsLook:
+    async def test_accounts_or_everybody(self, http: httpx.AsyncClient, log: Log) -> None:
+        answer = await http.post("/v1/resync", json={"accounts": ["alice", "bob"]})
+        assert (answer.status_code, answer.json()) == (202, {"accepted": 2})
+        await log.until(("alice", ACCOUNT_CHANGED), ("bob", ACCOUNT_CHANGED))
+        assert (await http.post("/v1/resync", json={"everybody": True})).status_code == 202
+        assert any(decode(payload).is_reset for _, payload in log.log._shards[0].entries)
+
+    async def test_it_needs_a_token_like_everything(self, start: Start) -> None:
+        running = await start(ingest_tokens="one-of-two-tokens,two-of-two-tokens")
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+            assert (await client.post("/v1/resync", json={"everybody": True})).status_code == 401
+
+
+async def test_logins_become_accounts_and_422_names_what_cannot(start: Start, log: Log, tmp_path: Path) -> None:
+    file = tmp_path / "map.toml"
+    file.write_text("[[rule]]\nmatch = '(?P<user>[^@]+)@mail'\naccount = '{user}'\n")
+    running = await start(account_map=file)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=patient(SECONDS)) as client:
+        login = {**NEW, "subject": "alice@mail"}
+        assert (await client.post("/v1/changes", json=login, headers=STRUCTURED)).status_code == 202
+        await log.until(("alice", "MessageNew"))
+        refused = await client.post("/v1/changes", json=[login, NEW], headers=BATCHED)
+        assert refused.status_code == 422
+        assert problem(refused)["problems"] == [
+            {"event": 1, "field": "subject", "detail": "has no account in --account-map"}
+        ]
+        refused = await client.post("/v1/resync", json={"accounts": ["bob"]})
+        assert refused.status_code == 422
+        assert problem(refused)["problems"] == [
+            {"event": 0, "field": "accounts", "detail": "has no account in --account-map"}
+        ]
+
+
+async def test_the_webhook_of_stalwart_is_signed(start: Start, log: Log) -> None:
+    body = (Path(__file__).parents[1] / "recorded" / "stalwart.json").read_bytes()
+    secret = "a signature key"
+    running = await start(stalwart_secret=secret + "!", ingest_tokens="one-of-two-tokens")
+    signature = b64encode(hmac.digest(f"{secret}!".encode(), body, "sha256")).decode()
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+        answer = await client.post("/v1/webhooks/stalwart", content=body, headers={"X-Signature": signature})
+        assert (answer.status_code, answer.json()) == (202, {"accepted": 2})
+        await log.until(("n", "MessageNew"), ("bo", "FlagsSet"))
+        refused = await client.post("/v1/webhooks/stalwart", content=body, headers={"X-Signature": signature[1:]})
+        assert refused.status_code == 401
+
+
+async def test_without_a_key_the_webhook_needs_a_token(start: Start, log: Log) -> None:
+    body = (Path(__file__).parents[1] / "recorded" / "stalwart.json").read_bytes()
+    running = await start(ingest_tokens="one-of-two-tokens")
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+        assert (await client.post("/v1/webhooks/stalwart", content=body)).status_code == 401
+        answer = await client.post("/v1/webhooks/stalwart", content=body, auth=("stalwart", "one-of-two-tokens"))
+        assert answer.status_code == 202
+
+
+async def test_of_a_webhook_what_has_no_account_is_dropped(start: Start, log: Log, tmp_path: Path) -> None:
+    file = tmp_path / "map.toml"
+    file.write_text("[[rule]]\nmatch = 'n'\naccount = 'alice'\n")
+    body = (Path(__file__).parents[1] / "recorded" / "stalwart.json").read_bytes()
+    running = await start(account_map=file)
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+        answer = await client.post("/v1/webhooks/stalwart", content=body)
+        assert (answer.status_code, answer.json()) == (202, {"accepted": 1})
+    await log.until(("alice", "MessageNew"))
+    assert running.value("tidings_source_unmapped_total", source="http") == 1
+
+
+async def test_knative_is_answered_without_a_body(http: httpx.AsyncClient, log: Log) -> None:
+    answer = await http.post("/v1/changes", json=NEW, headers={**STRUCTURED, "Prefer": "reply"})
+    assert (answer.status_code, answer.content) == (202, b"")
+    await log.until(("alice", "MessageNew"))

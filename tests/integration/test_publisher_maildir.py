@@ -17,16 +17,29 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from tests.support.publisher import SECONDS, Log, Running, Start, batch_lives, eventually
+from tests.support.disk import mounted
+from tests.support.publisher import SECONDS, Log, Running, Start, batch_traces, eventually
+from tests.support.waiting import within
 from tidings.errors import SettingsError
-from tidings.ops.lifecycle import Runtime
+from tidings.ops.process.runtime import Runtime, new_runtime
+from tidings.publisher.accounts import AccountMap
 from tidings.publisher.batcher import Batcher
 from tidings.publisher.metrics import PublisherMetrics
-from tidings.publisher.sources.maildir import MaildirSource
-from tidings.publisher.sources.watches import Directory, NoWatchLeftError, Watches
+from tidings.publisher.sources.maildir.diff import Directory
+from tidings.publisher.sources.maildir.source import ROUND_SCOPES, MaildirSource
+from tidings.publisher.sources.maildir.watches import NoWatchLeftError, Watches
+from tidings.publisher.sources.metrics import SourceMetrics
+from tidings.publisher.sources.submit import Submit
 from tidings.wire.change import Change
 
 MAIL = "From: a@example.test\nSubject: hello\n\nhello\n"
+
+
+def maildir_source(
+    root: Path, state_dir: Path, submit: Submit, runtime: Runtime, metrics: PublisherMetrics, **more: float
+) -> MaildirSource:
+    counters = SourceMetrics(runtime.registry).of(MaildirSource.name)
+    return MaildirSource(root, state_dir, submit, counters, AccountMap(), metrics, **more)
 
 
 class Announcer:
@@ -36,15 +49,21 @@ class Announcer:
 import asyncio, sys
 from pathlib import Path
 from prometheus_client import CollectorRegistry
+from tidings.publisher.accounts import AccountMap
 from tidings.publisher.metrics import PublisherMetrics
-from tidings.publisher.sources.maildir import MaildirSource
+from tidings.publisher.sources.maildir.source import MaildirSource
+from tidings.publisher.sources.metrics import SourceMetrics
 
 async def tell(changes):
     for change in changes:
         print(change.account, change.event, flush=True)
 
 async def main():
-    source = MaildirSource(Path(sys.argv[1]), Path(sys.argv[2]), tell, PublisherMetrics(CollectorRegistry()))
+    registry = CollectorRegistry()
+    counters = SourceMetrics(registry).of("maildir")
+    source = MaildirSource(
+        Path(sys.argv[1]), Path(sys.argv[2]), tell, counters, AccountMap(), PublisherMetrics(registry)
+    )
     await source.start()
     await asyncio.sleep(3600)
 
@@ -68,7 +87,7 @@ asyncio.run(main())
 
     async def line(self, wanted: str) -> None:
         assert self._process.stdout is not None
-        async with asyncio.timeout(SECONDS):
+        async with within(SECONDS):
             while wanted not in (line := await self._process.stdout.readline()).decode():
                 assert line, "it has ended"
 
@@ -140,6 +159,144 @@ async def test_accounts_and_folders_may_appear_with_mail_in_them(start: Start, r
     for number in range(20):
         inbox(root).add_folder(f"Folder{number}").add(MAIL)
         await log.until(("alice", "MailboxCreate"), ("alice", "MessageNew"))
+
+
+async def test_folders_may_be_plain_and_nested_directories(start: Start, root: Path, log: Log) -> None:
+    maildir = inbox(root)
+    await started(start, root)
+    mailbox.Maildir(root / "alice" / "Archive", create=True).add(MAIL)
+    await log.until(("alice", "MailboxCreate"), ("alice", "MessageNew"))
+    nested = mailbox.Maildir(root / "alice" / "Archive" / "2024", create=True)
+    await log.until(("alice", "MailboxCreate"))
+    nested.add(MAIL)
+    await log.until(("alice", "MessageNew"))
+    shutil.rmtree(root / "alice" / "Archive" / "2024")
+    await log.until(("alice", "MailboxDelete"))
+    maildir.add(MAIL)
+    await log.until(("alice", "MessageNew"))
+
+
+async def test_what_programs_add_to_names_and_where_users_move_mail_is_no_delivery(
+    start: Start, root: Path, log: Log
+) -> None:
+    inbox(root).add_folder("Work")
+    await started(start, root)
+    alice = root / "alice"
+    (alice / "tmp" / "1.h,S=18").write_text(MAIL)
+    (alice / "tmp" / "1.h,S=18").rename(alice / "new" / "1.h,S=18")
+    await log.until(("alice", "MessageNew"))
+    (alice / "new" / "1.h,S=18").rename(alice / "new" / "1.h,S=18,U=1")
+    (alice / "new" / "1.h,S=18,U=1").rename(alice / "cur" / "1.h,S=18,U=1;2,")
+    (alice / "cur" / "1.h,S=18,U=1;2,").rename(alice / "cur" / "1.h,U=1;2,S")
+    await log.until(("alice", "MessageRead"))
+    (alice / "cur" / "1.h,U=1;2,S").rename(alice / "cur" / "1.h,U=1;2,")
+    await log.until(("alice", "FlagsClear"))
+    (alice / "cur" / "1.h,U=1;2,").rename(alice / ".Work" / "cur" / "1.h,U=5:2,")
+    await log.until(("alice", "MessageAppend"), ("alice", "MessageExpunge"))
+    (alice / ".Work" / "cur" / "1.h,U=5:2,").rename(alice / "new" / "1.h")
+    await log.until(("alice", "MessageAppend"), ("alice", "MessageExpunge"))
+    assert log.told() == []
+
+
+async def test_moves_while_it_was_down_are_no_deliveries(start: Start, root: Path, log: Log) -> None:
+    # More folders than are looked at in one round.
+    maildir = inbox(root)
+    folders = [maildir.add_folder(f"Folder{number}") for number in range(3 * ROUND_SCOPES)]
+    for folder in folders:
+        folder.add(MAIL)
+    first = await started(start, root)
+    await eventually(lambda: first.value("tidings_publisher_maildir_scan_seconds_count") == len(folders) + 1)
+    await first.stop()
+    for number in range(len(folders)):
+        (message,) = (root / "alice" / f".Folder{number}" / "new").iterdir()
+        to = root / "alice" / f".Folder{(number + len(folders) // 2) % len(folders)}" / "cur" / f"{message.name}:2,"
+        message.rename(to)
+    again = await started(start, root)
+    await eventually(lambda: again.value("tidings_publisher_maildir_scan_seconds_count") == len(folders) + 1)
+    inbox(root, "bob")
+    await log.until(("bob", "MailboxCreate"), ("alice", "MessageAppend"), ("alice", "MessageExpunge"))
+    assert "MessageNew" not in {change.event for change in log.changes}
+
+
+async def test_what_is_still_being_written_is_told_again_when_it_is_complete(
+    start: Start, root: Path, log: Log
+) -> None:
+    inbox(root)
+    await started(start, root)
+    with (root / "alice" / "new" / "1.h").open("w") as file:
+        await log.until(("alice", "MessageNew"))
+        file.write(MAIL)
+        file.flush()
+        assert log.told() == []
+    await log.until(("alice", "MessageNew"))
+    with (root / "alice" / "new" / "2.h").open("w") as file:
+        await log.until(("alice", "MessageNew"))
+        (root / "alice" / "new" / "2.h").rename(root / "alice" / "cur" / "2.h:2,S")
+        await log.until(("alice", "MessageRead"))
+    await log.until(("alice", "MessageAppend"))
+
+
+async def test_an_account_behind_a_link_may_be_replaced_come_late_and_be_deleted(
+    root: Path, log: Log, tmp_path: Path
+) -> None:
+    target = tmp_path / "a"
+    async with polling(root, log, tmp_path):
+        (root / "linked").symlink_to(target)
+        (root / "late").symlink_to(tmp_path / "b")
+        inbox(tmp_path, "a").add(MAIL)
+        await log.until(("linked", "MailboxCreate"), ("linked", "MessageNew"))
+        target.rename(tmp_path / "old")
+        inbox(tmp_path, "a").add(MAIL)
+        await log.until(("linked", "MessageNew"))
+        inbox(tmp_path, "b").add(MAIL)
+        await log.until(("late", "MailboxCreate"), ("late", "MessageNew"))
+        inbox(tmp_path, "b").add(MAIL)
+        await log.until(("late", "MessageNew"))
+        shutil.rmtree(target)
+        await log.until(("linked", "MailboxDelete"))
+        inbox(tmp_path, "a").add(MAIL)
+        await log.until(("linked", "MailboxCreate"), ("linked", "MessageNew"))
+        # What was there before tells nothing more.
+        inbox(tmp_path, "old").add(MAIL)
+        inbox(tmp_path, "a").add(MAIL)
+        await log.until(("linked", "MessageNew"))
+
+
+async def test_an_account_may_be_mounted_over(root: Path, log: Log, tmp_path: Path) -> None:
+    inbox(root, "mounted")
+    other = inbox(tmp_path, "c")
+    async with polling(root, log, tmp_path) as running:
+        # What is there when it is looked at for the first time is no news.
+        await eventually(lambda: running.value("tidings_publisher_maildir_watches") == 4)
+        with mounted(tmp_path / "c", root / "mounted"):
+            other.add(MAIL)
+            await log.until(("mounted", "MessageNew"))
+            inbox(root, "mounted").add(MAIL)
+            await log.until(("mounted", "MessageNew"))
+        await log.until(("mounted", "MessageExpunge"))
+        inbox(root, "mounted").add(MAIL)
+        await log.until(("mounted", "MessageNew"))
+
+
+async def test_nothing_of_anothers_is_told_through_a_link(start: Start, root: Path, log: Log) -> None:
+    alice = inbox(root)
+    alice.add_folder("Work")
+    for directory in ("mallory", "mallory/.Work", "mallory/Sub"):
+        (root / directory).mkdir()
+    for link, to in {"cur": "cur", "new": "new", ".Else": ".Work", ".Work/cur": ".Work/cur", "Sub/deep": "."}.items():
+        (root / "mallory" / link).symlink_to(root / "alice" / to)
+    await started(start, root)
+    alice.add(MAIL)
+    alice.get_folder("Work").add(MAIL)
+    await log.until(("alice", "MessageNew"))
+    # The same again, by events.
+    (root / "mallory" / "link").symlink_to(root / "alice" / "new")
+    (root / "mallory" / "link").rename(root / "mallory" / "new")
+    (root / "mallory" / "Moved").symlink_to(root / "alice")
+    alice.add(MAIL)
+    inbox(root, "bob")
+    await log.until(("bob", "MailboxCreate"), ("alice", "MessageNew"))
+    assert "mallory" not in {account for account, _ in log.everything}
 
 
 async def test_maildrop_delivers(start: Start, root: Path, log: Log, tmp_path: Path) -> None:
@@ -248,8 +405,8 @@ async def test_a_fault_of_ours_is_logged_and_counted_and_loses_nothing(root: Pat
             raise faults.pop()
         submitted.extend(changes)
 
-    runtime = Runtime()
-    source = MaildirSource(root, tmp_path / "state", submit, PublisherMetrics(runtime.registry))
+    runtime = new_runtime()
+    source = maildir_source(root, tmp_path / "state", submit, runtime, PublisherMetrics(runtime.registry))
     with capture_logs() as logs:
         running = await Running([source], runtime).start()
         try:
@@ -266,15 +423,13 @@ class RootOnly(Watches):
     """No watch left for anything but the root: the kernel's own limit is the whole machine's."""
 
     def add(self, directory: Directory) -> None:
-        if directory:
-            raise NoWatchLeftError(errno.ENOSPC, "No space left on device")
-        super().add(directory)
+        raise NoWatchLeftError(errno.ENOSPC, "No space left on device")
 
 
 async def test_what_cannot_be_watched_is_polled(
     root: Path, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tidings.publisher.sources.maildir.Watches", RootOnly)
+    monkeypatch.setattr("tidings.publisher.sources.maildir.source.Watches", RootOnly)
     maildir = inbox(root)
     async with polling(root, log, tmp_path) as running:
         await eventually(lambda: bool(running.value("tidings_publisher_maildir_unwatched")))
@@ -354,10 +509,13 @@ async def test_two_publishers_do_not_share_a_state_directory(
     start: Start, root: Path, log: Log, tmp_path: Path
 ) -> None:
     await started(start, root)
-    runtime = Runtime()
+    runtime = new_runtime()
     metrics = PublisherMetrics(runtime.registry)
+    source = maildir_source(
+        root, tmp_path / "state", Batcher(log.log, metrics, batch_traces()).submit, runtime, metrics
+    )
     with pytest.raises(SettingsError, match="--state-dir"):
-        await MaildirSource(root, tmp_path / "state", Batcher(log.log, metrics, batch_lives()).submit, metrics).start()
+        await source.start()
 
 
 async def test_a_delivery_is_announced_soon(start: Start, root: Path, log: Log) -> None:
@@ -373,10 +531,10 @@ async def test_a_delivery_is_announced_soon(start: Start, root: Path, log: Log) 
 @asynccontextmanager
 async def polling(root: Path, log: Log, tmp_path: Path) -> AsyncIterator[Running]:
     """A source that has begun, and polls often."""
-    runtime = Runtime()
+    runtime = new_runtime()
     metrics = PublisherMetrics(runtime.registry)
-    batcher = Batcher(log.log, metrics, batch_lives())
-    source = MaildirSource(root, tmp_path / "state", batcher.submit, metrics, poll_seconds=0.05)
+    batcher = Batcher(log.log, metrics, batch_traces())
+    source = maildir_source(root, tmp_path / "state", batcher.submit, runtime, metrics, poll_seconds=0.05)
     running = await Running([batcher, source], runtime).start()
     try:
         await eventually(lambda: running.value("tidings_publisher_maildir_rescans_total", reason="start") == 1)

@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from tests.support.broker import Broker, memory_alarm
 from tests.support.changelog import append_at_last, opened, reading, ready
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, promised
 from tidings.bus.log import ChangeLog, FromOffset
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.errors import LogUnavailable
@@ -20,7 +20,7 @@ from tidings.errors import LogUnavailable
 SHARDS = 4
 APPEND_SECONDS = 2.0
 SLACK_SECONDS = 0.5
-"""For the scheduler of a busy machine."""
+"""For the scheduler."""
 
 pytestmark = pytest.mark.usefixtures("nothing_left")
 
@@ -59,9 +59,11 @@ async def test_a_cut_connection_cuts_readers_off_and_comes_back(own_broker: Brok
         with capture_logs() as lines:
             await asyncio.to_thread(own_broker.ctl, "close_all_connections", "--global", "for a test")
             await reader.until_cut_off()
-            await eventually(lambda: [line["event"] for line in lines].count("bus connected") == 2)
-    assert sorted(line["event"] for line in lines) == ["bus connected"] * 2 + ["bus unavailable"] * 2
-    assert any("CONNECTION_FORCED" in line.get("reason", "") for line in lines)
+            await eventually(lambda: "bus connected" in [line["event"] for line in lines])
+    # One of each, though there are two connections.
+    assert [line["event"] for line in lines] == ["bus unavailable", "bus connected"]
+    assert "CONNECTION_FORCED" in lines[0]["reason"]
+    assert lines[1]["failures"] == 2
     await append_at_last(log, 0, b"after")
     async with reading(log, 0, FromOffset(reader.offsets[0])) as again:
         await again.until(2)
@@ -77,7 +79,7 @@ async def test_a_frozen_broker_fails_appends_in_time_and_recovers(own_broker: Br
             failed = await asyncio.gather(
                 *(log.append(shard, b"frozen") for shard in range(SHARDS)), return_exceptions=True
             )
-            assert time.monotonic() - began < APPEND_SECONDS + SLACK_SECONDS
+            assert time.monotonic() - began < promised(APPEND_SECONDS + SLACK_SECONDS)
             assert [type(error) for error in failed] == [LogUnavailable] * SHARDS
         await append_at_last(log, 0, b"after")
     async with reading(log, 0, FromOffset(0)) as reader:
@@ -96,7 +98,7 @@ async def test_detaching_from_a_frozen_broker_does_not_wait_and_harms_no_other_r
         with frozen(own_broker):
             began = time.monotonic()
             await leaving.stop()
-            assert time.monotonic() - began < SLACK_SECONDS
+            assert time.monotonic() - began < promised(SLACK_SECONDS)
             with pytest.raises(LogUnavailable):
                 await log.append(0, b"frozen")
         await append_at_last(log, 0, b"after")
@@ -112,7 +114,7 @@ async def test_a_broker_frozen_for_long_is_given_up_and_found_again(own_broker: 
         began = time.monotonic()
         with pytest.raises(LogUnavailable):
             await log.append(0, b"x")
-        assert time.monotonic() - began < SLACK_SECONDS
+        assert time.monotonic() - began < promised(SLACK_SECONDS)
         await eventually(lambda: lines)
     assert {line["reason"] for line in lines} == {"no answer from the broker in time"}
     await append_at_last(log, 0, b"after")
@@ -133,7 +135,7 @@ async def test_a_frozen_broker_does_not_delay_closing(own_broker: Broker, url: s
                     with pytest.raises(LogUnavailable):
                         await log.append(0, bytes(unsent))
                 began = time.monotonic()
-            assert time.monotonic() - began < 1 + SLACK_SECONDS
+            assert time.monotonic() - began < promised(1 + SLACK_SECONDS)
 
 
 async def test_a_frozen_broker_does_not_delay_closing_while_connecting(own_broker: Broker, url: str) -> None:
@@ -153,6 +155,8 @@ async def test_an_alarm_blocks_appends_but_not_readers(own_broker: Broker, log: 
                 with pytest.raises(LogUnavailable, match="alarm"):
                     await append_for_ever(log)
                 assert log.blocked
+                assert f":{own_broker.port}: the broker blocks publishers" in str(log.alarm)
+                assert log.down == {}
                 assert not log.can_append
                 assert log.can_read
                 assert reader.ended is None
@@ -161,6 +165,7 @@ async def test_an_alarm_blocks_appends_but_not_readers(own_broker: Broker, log: 
                     with pytest.raises(LogUnavailable, match="alarm"):
                         await other.append(0, b"x")
             await eventually(lambda: log.can_append)
+            assert not log.alarm
         await log.append(0, b"after")
         await eventually(lambda: b"after" in reader.payloads)
     assert [line["event"] for line in lines if line["event"] in ("bus blocked", "bus unblocked")][-1] == "bus unblocked"
@@ -183,7 +188,7 @@ async def test_a_killed_broker_keeps_what_it_confirmed(own_broker: Broker, log: 
         with pytest.raises(LogUnavailable, match="not connected"):
             await log.append(1, b"x")
         async with opened(RabbitMQLog(url, SHARDS)) as late:
-            await eventually(lambda: any("Connect call failed" in line.get("reason", "") for line in lines))
+            await eventually(lambda: any("Connect call failed" in line.get("reason", "") for line in lines[1:]))
             own_broker.launch()
             await asyncio.to_thread(own_broker.wait_ready)
             await asyncio.gather(ready(log), ready(late))

@@ -8,6 +8,7 @@ from typing import Any
 import httpx
 
 from tests.support.processes import Tidings, tidings
+from tests.support.waiting import patient
 
 EVENT = {
     "specversion": "1.0",
@@ -17,7 +18,7 @@ EVENT = {
     "subject": "secret-account",
 }
 EVENT_TYPE = {"Content-Type": "application/cloudevents+json"}
-BEARER = {**EVENT_TYPE, "Authorization": "Bearer secret-token"}
+BEARER = {**EVENT_TYPE, "Authorization": "Bearer secret-token-of-tests"}
 
 
 def lives(running: Tidings, family: str) -> dict[str, Any]:
@@ -37,7 +38,7 @@ def latest(told: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def test_what_becomes_of_requests_in_one_process(tmp_path: Path) -> None:
-    env = {"TIDINGS_INGEST_TOKENS": "secret-token"}
+    env = {"TIDINGS_INGEST_TOKENS": "secret-token-of-tests"}
     with tidings("up", "--maildir", str(tmp_path), "--state-dir", str(tmp_path / "state"), env=env) as running:
         ingest = running.url("ingest", "/v1/changes?token=secret")
         assert httpx.post(ingest, json=EVENT, headers=BEARER).status_code == 202
@@ -92,7 +93,7 @@ def test_what_becomes_of_requests_in_one_process(tmp_path: Path) -> None:
 def test_a_request_that_nothing_takes_is_an_error(tmp_path: Path) -> None:
     flags = ("--bus", "amqp://127.0.0.1:1/", "--spool-bytes", "0", "--state-dir", str(tmp_path))
     with tidings("publisher", *flags) as running:
-        refused = httpx.post(running.url("ingest", "/v1/changes"), json=EVENT, headers=EVENT_TYPE, timeout=30)
+        refused = httpx.post(running.url("ingest", "/v1/changes"), json=EVENT, headers=EVENT_TYPE, timeout=patient(30))
         assert refused.status_code == 503
         told = lives(running, "requests, publisher")
         (trace,) = told["latest_errors"]

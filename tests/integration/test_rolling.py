@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from tests.support.roaming import RESTART, roll
 
 CLIENTS = 600
 
 
-@pytest.mark.timeout(300)
 def test_a_rolling_restart_loses_nothing_resynchronises_nobody_and_is_no_storm(bus_url: str, tmp_path: Path) -> None:
     rolled = roll(bus_url, str(tmp_path), CLIENTS, per_second=200)
     assert rolled.changes > 0

@@ -19,6 +19,7 @@ import yaml
 
 from tests.support.pprof import decompressed
 from tests.support.processes import Tidings, tidings
+from tests.support.waiting import patient
 
 DEADLINE = 60.0
 TOKEN = "a token for scrapers"
@@ -135,7 +136,7 @@ def test_what_alloy_asks_for(service: Tidings) -> None:
 def answered(service: Tidings, scrapes: set[Scrape]) -> None:
     """Ask for all at once, as a scraper does: by the pod's address, which only those with the token may name."""
     pod = {"Host": "10.1.2.3:9090"}
-    with httpx.Client(base_url=service.url("admin"), timeout=DEADLINE, headers=pod) as client:
+    with httpx.Client(base_url=service.url("admin"), timeout=patient(DEADLINE), headers=pod) as client:
         assert client.get("/debug/pprof/goroutine").status_code == 400
         assert client.get("/debug/pprof/goroutine", headers={"Authorization": "Bearer another"}).status_code == 400
 

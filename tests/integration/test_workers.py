@@ -21,8 +21,9 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.changelog import append_at_last, opened, ready
 from tests.support.clients import RawClient, jmap_client, raw_client, upgrade
+from tests.support.freezing import freeze
 from tests.support.processes import Tidings, tidings
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, patient, within
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.wire import batch
 from tidings.wire.change import Change
@@ -138,7 +139,7 @@ async def listening(crowd: Crowd, accounts: list[str]) -> AsyncIterator[list[Lis
     listeners = [Listener(crowd, account) for account in accounts]
     tasks = [asyncio.create_task(listener.listen()) for listener in listeners]
     try:
-        async with asyncio.timeout(DEADLINE):
+        async with within(DEADLINE):
             for listener in listeners:
                 await listener.subscribed.wait()
         yield listeners
@@ -206,7 +207,7 @@ async def test_a_worker_killed_under_load_costs_its_clients_a_reconnect_and_nobo
 
 async def test_connections_that_waited_for_a_dead_worker_are_served_by_its_successor(crowd: Crowd) -> None:
     stopped = await asyncio.to_thread(crowd.pid, 1)
-    os.kill(stopped, signal.SIGSTOP)
+    freeze(stopped)
     async with AsyncExitStack() as stack:
         clients: list[RawClient] = []
         for number in range(CLIENTS):
@@ -269,7 +270,7 @@ async def test_what_a_terminal_sends_to_all_of_them_stops_them_as_gracefully(cro
 
 async def test_a_second_signal_means_now(crowd: Crowd) -> None:
     stuck = await asyncio.to_thread(crowd.pid, 1)
-    os.kill(stuck, signal.SIGSTOP)
+    freeze(stuck)
     crowd.gateway.process.send_signal(signal.SIGTERM)
     crowd.gateway.wait(lambda: crowd.gateway.events("stopping"))
     crowd.gateway.process.send_signal(signal.SIGTERM)
@@ -294,7 +295,7 @@ def test_the_supervisor_has_one_thread(crowd: Crowd) -> None:
 
 async def test_a_stuck_worker_is_not_ready_and_the_others_are(crowd: Crowd) -> None:
     stuck = await asyncio.to_thread(crowd.pid, 3)
-    os.kill(stuck, signal.SIGSTOP)
+    freeze(stuck)
     try:
         answer = await asyncio.to_thread(httpx.get, crowd.gateway.url("probe", "/readyz"))
         assert answer.status_code == 200
@@ -317,8 +318,8 @@ def test_the_admin_process_is_restarted_on_the_same_ports(crowd: Crowd) -> None:
 SCRIPT = """
 import asyncio, os, socket, sys
 from tidings.errors import SettingsError
-from tidings.ops.settings import OpsSettings
-from tidings.ops.workers import run_workers
+from tidings.ops.settings.common import OpsSettings
+from tidings.ops.process.workers import run_workers
 
 class Odd:
     name = "odd"
@@ -346,7 +347,7 @@ def odd_workers(start: str) -> subprocess.Popen[str]:
 
 def test_what_the_operator_has_to_change_is_told_once_and_ends_all() -> None:
     with odd_workers('raise SettingsError("--file: there is none")') as running:
-        _, said = running.communicate(timeout=DEADLINE)
+        _, said = running.communicate(timeout=patient(DEADLINE))
     assert running.returncode == 2
     assert said.count("odd: --file: there is none\n") == 1
     assert "Traceback" not in said
@@ -364,7 +365,7 @@ def test_a_worker_that_keeps_dying_is_started_ever_more_rarely() -> None:
             if len(pauses) == 5:
                 break
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=DEADLINE)
+        running.communicate(timeout=patient(DEADLINE))
         assert running.returncode == 0
     assert pauses[4] > 4 * pauses[0]
 
@@ -376,7 +377,7 @@ def test_a_crash_is_logged_with_its_traceback_and_tried_again() -> None:
         while seen.count('"exit_code": 1') < 4:
             seen += running.stderr.readline()
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=DEADLINE)
+        running.communicate(timeout=patient(DEADLINE))
     assert "odd indeed" in seen
 
 
@@ -393,7 +394,11 @@ def test_a_crash_is_logged_with_its_traceback_and_tried_again() -> None:
 def test_settings_that_cannot_be_are_one_line_and_exit_code_2(arguments: list[str], said: str) -> None:
     ports = ["--port", "0", "--admin-port", "0", "--probe-port", "0"]
     done = subprocess.run(
-        [sys.executable, "-m", "tidings", *arguments, *ports], capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, "-m", "tidings", *arguments, *ports],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=patient(30),
     )
     assert done.returncode == 2
     assert done.stderr.startswith(said)
@@ -403,6 +408,6 @@ def test_settings_that_cannot_be_are_one_line_and_exit_code_2(arguments: list[st
 def test_a_port_of_another_gateway_is_not_shared(crowd: Crowd) -> None:
     port = str(crowd.gateway.ports["gateway"])
     other = Tidings("gateway", "--bus", "amqp://h/", "--workers", "2", "--port", port)
-    assert other.process.wait(DEADLINE) == 2
+    assert other.process.wait(patient(DEADLINE)) == 2
     other.kill()
     assert any(f"port {port}: Address already in use" in line for line in other.stray)
