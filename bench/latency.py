@@ -25,6 +25,8 @@ RATE = 1_000
 EVENTS_PER_REQUEST = 10
 ORDER = random.Random(0).sample(range(CLIENTS), CLIENTS)
 """In which accounts change: names that differ in a digit are in few shards."""
+POSTERS = 32
+"""Connections of the load: few would each wait for a confirm, and hide what a higher rate does."""
 WARM_SECONDS = 3.0
 SECONDS = 15.0
 UNTIL_LAST = 5.0
@@ -113,10 +115,10 @@ class Sent(NamedTuple):
 
 
 async def load(port: int, rate: float, seconds: float) -> Sent:
-    """Post so many changes a second for so long, open loop over eight connections."""
+    """Post so many changes a second for so long, open loop over several connections."""
     requests: asyncio.Queue[int] = asyncio.Queue()
     latest: dict[int, float] = {}
-    posters = [asyncio.create_task(_post(port, requests, latest)) for _ in range(8)]
+    posters = [asyncio.create_task(_post(port, requests, latest)) for _ in range(POSTERS)]
     start, sent = time.monotonic(), 0
     while sent < rate * seconds:
         requests.put_nowait(sent)
