@@ -59,7 +59,7 @@ def shown(field: FieldInfo) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_setting_is_documented_with_its_default(command: str) -> None:
-    text = (ROOT / "docs" / "configuration.md").read_text()
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text()
     assert documented(text)[command] == expected(COMMANDS[command])
 
 
@@ -108,20 +108,20 @@ def test_image_and_compose_file_are_of_this_version() -> None:
 
 
 def example_events() -> list[str]:
-    pages = (ROOT / "README.md", ROOT / "docs" / "protocol.md")
+    pages = (ROOT / "README.md", ROOT / "docs" / "reference" / "http.md")
     return [example for page in pages for example in re.findall(r"{\s*\"specversion\"[^`']*}", page.read_text())]
 
 
 def test_example_events_are_taken() -> None:
     examples = example_events()
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         (change,) = cloudevents.parse([("content-type", cloudevents.STRUCTURED)], example.encode(), 0.0)
         assert change.account == "alice"
 
 
 def test_the_example_of_a_cursor_is_one() -> None:
-    (example,) = re.findall(r'"pushState":"(\w{4,})"', (ROOT / "docs" / "protocol.md").read_text())
+    (example,) = re.findall(r'"pushState":"(\w{4,})"', (ROOT / "docs" / "reference" / "delivery.md").read_text())
     shards, positions = cursor.decode(example)
     assert shards == DEFAULT_SHARDS
     assert set(positions) == {shard_of("alice", DEFAULT_SHARDS)}
@@ -135,6 +135,8 @@ def links() -> list[tuple[Path, str]]:
         *ROOT.glob("charts/*/README.md"),
         *ROOT.glob("deploy/*/README.md"),
         *ROOT.glob("examples/README.md"),
+        *ROOT.glob("integrations/*/README.md"),
+        ROOT / "clients/js/README.md",
     ]
     found = [(page, target) for page in pages for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())]
     return [(page, target) for page, target in found if not re.match(r"[a-z]+:", target)]
