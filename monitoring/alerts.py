@@ -1,4 +1,4 @@
-"""The alerts: only what somebody has to act on, each with a section of its name in docs/operations.md.
+"""The alerts: only what somebody has to act on, each with a page of its name in docs/runbooks.
 
 `critical` wakes somebody: clients are not told, storages are refused, or the next minutes will bring that. `warning`
 can wait for the morning. Several installations may share a Prometheus, so everything is judged by namespace; where

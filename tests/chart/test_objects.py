@@ -76,7 +76,12 @@ def test_what_custom_resources_may_not_hold_is_noticed(kind: str, path: tuple[An
 
 def documented() -> list[Object]:
     """The objects that the documentation shows."""
-    blocks = re.findall(r"^```yaml\n(.*?)^```", (ROOT / "docs" / "operations.md").read_text(), re.DOTALL | re.MULTILINE)
+    pages = sorted((ROOT / "docs").glob("**/*.md"))
+    blocks = [
+        each
+        for page in pages
+        for each in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.DOTALL | re.MULTILINE)
+    ]
     return [each for block in blocks for each in yaml.safe_load_all(block) if "apiVersion" in each]
 
 
