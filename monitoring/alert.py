@@ -39,7 +39,7 @@ class Alert:
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "runbook_url": f"{RUNBOOKS}{self.name}/",
+                "runbook_url": f"{RUNBOOKS}{self.name}.html",
             },
         }
 

@@ -401,7 +401,7 @@ def test_prometheus_takes_the_rules_and_their_templates() -> None:
 def test_every_alert_says_where_its_runbook_is() -> None:
     rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     for rule in rules:
-        assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}{rule['alert']}/"
+        assert rule["annotations"]["runbook_url"] == f"{RUNBOOKS}{rule['alert']}.html"
 
 
 def test_every_alert_has_a_runbook_and_every_runbook_an_alert() -> None:

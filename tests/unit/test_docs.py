@@ -127,49 +127,6 @@ def test_the_example_of_a_cursor_is_one() -> None:
     assert set(positions) == {shard_of("alice", DEFAULT_SHARDS)}
 
 
-PAGES = [
-    *(ROOT / "docs").glob("*.md"),
-    *(ROOT / "docs" / "operate").glob("*.md"),
-    *(ROOT / "docs" / "runbooks").glob("*.md"),
-]
-"""Pages that write only of Tidings's own commands, flags and metrics. Others also have those of other programs."""
-
-OTHER_FLAGS = {"--json", "--values"}
-"""Flags that are no settings: of the commands for the person on call, and of Helm."""
-
-OTHER_NAMES = {"tidings_group"}
-"""A label of the chart's ServiceMonitor."""
-
-
-def name_of(page: Path) -> str:
-    return str(page.relative_to(ROOT / "docs"))
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_commands_and_flags_that_are_written_of_exist(page: Path) -> None:
-    text = page.read_text()
-    flags = {called(settings, name) for settings in COMMANDS.values() for name in settings.model_fields}
-    assert set(re.findall(r"`(--[a-z][a-z-]+)", text)) <= flags | OTHER_FLAGS
-    code = "\n".join(re.findall(r"```.*?```|`[^`\n]+`", text, re.DOTALL))
-    commands = set(re.findall(r"(?:^|`|\|\s)tidings ([a-z][a-z-]*)(?:`| --| *$| *#)", code, re.MULTILINE))
-    assert commands <= {*COMMANDS, "help"}
-
-
-def metrics() -> set[str]:
-    """Names of metrics, as the services write them."""
-    sources = (path.read_text() for path in (ROOT / "services" / "tidings").glob("**/*.py"))
-    return {name for source in sources for name in re.findall(r"\btidings_[a-z0-9_]+", source)}
-
-
-@pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_metrics_that_are_written_of_exist(page: Path) -> None:
-    """A name may be the beginning of several, as in a `grep`."""
-    known = metrics()
-    for written in set(re.findall(r"\btidings_[a-z0-9_]+", page.read_text())) - OTHER_NAMES:
-        name = re.sub(r"_(total|bucket|count|sum)$", "", written)
-        assert any(metric.startswith(name) for metric in known), written
-
-
 def links() -> list[tuple[Path, str]]:
     """Relative links of every Markdown file: (file, target)."""
     pages = [
