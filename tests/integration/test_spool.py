@@ -42,7 +42,7 @@ async def post(http: httpx.AsyncClient, *told: dict[str, object]) -> httpx.Respo
 
 
 class Sender:
-    """Sends one account's events in order and repeats what failed before it goes on, as docs/protocol.md asks."""
+    """Sends one account's events in order and repeats what failed before it goes on, as docs/reference/http.md asks."""
 
     def __init__(self, account: str, port: Callable[[], int]) -> None:
         self.acknowledged = 0

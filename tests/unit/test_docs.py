@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
 import pytest
 from pydantic.fields import FieldInfo
@@ -59,7 +61,7 @@ def shown(field: FieldInfo) -> str:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_setting_is_documented_with_its_default(command: str) -> None:
-    text = (ROOT / "docs" / "configuration.md").read_text()
+    text = (ROOT / "docs" / "reference" / "settings.md").read_text()
     assert documented(text)[command] == expected(COMMANDS[command])
 
 
@@ -76,6 +78,86 @@ def test_help_lists_the_flags_that_are_documented(command: str, capsys: pytest.C
 def test_help_explains_every_setting(command: str) -> None:
     unexplained = [name for name, field in COMMANDS[command].model_fields.items() if not field.description]
     assert unexplained == []
+
+
+def test_every_command_is_documented_as_its_help_has_it() -> None:
+    text = (ROOT / "docs" / "reference" / "cli.md").read_text()
+    rows = re.findall(r"^\| \[`([\w-]+)`\]\(#([\w-]+)\) \| (.*) \|$", text, re.MULTILINE)
+    assert [(name, does) for name, _, does in rows] == [(name, entry.does) for name, entry in table.COMMANDS.items()]
+    assert all(name == anchor for name, anchor, _ in rows)
+
+
+def written_flags() -> list[tuple[str, str, str]]:
+    """Commands as shell blocks of the documentation have them: (page, command, flag)."""
+    found: set[tuple[str, str, str]] = set()
+    for page in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")):
+        for block in re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL):
+            for line in block.replace("\\\n", " ").splitlines():
+                for command, words in re.findall(r"\btidings ([a-z-]+)([^#|;&]*)", line):
+                    flags = re.findall(r"\s(--[a-z-]+)", words) if command in COMMANDS else []
+                    found |= {(str(page.relative_to(ROOT)), command, flag) for flag in flags}
+    return sorted(found)
+
+
+@pytest.mark.parametrize(("page", "command", "flag"), written_flags())
+def test_flags_that_are_written_of_exist(page: str, command: str, flag: str) -> None:
+    options = {flag for flag, _ in expected(COMMANDS[command]).values()}
+    assert flag in options | {"--json", "--help"}
+
+
+KINDS: Final = {
+    "Counter": "counter",
+    "CounterMetricFamily": "counter",
+    "counter": "counter",
+    "labelled": "counter",
+    "labelled_counter": "counter",
+    "Gauge": "gauge",
+    "GaugeMetricFamily": "gauge",
+    "gauge": "gauge",
+    "labelled_gauge": "gauge",
+    "Histogram": "histogram",
+    "_histogram": "histogram",
+    "histogram": "histogram",
+    "labelled_histogram": "histogram",
+}
+"""What makes a metric in the services, and of which type."""
+
+
+def metrics_of(source: str) -> set[tuple[str, str]]:
+    """The metrics that a module makes: (name, type)."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Call(
+                func=ast.Name(id=maker) | ast.Attribute(attr=maker), args=[ast.Constant(value=str(name)), *_]
+            ) if name.startswith("tidings_") and maker in KINDS:
+                kind = KINDS[maker]
+                found.add((f"{name}_total" if kind == "counter" else name, kind))
+    return found
+
+
+def test_every_metric_is_documented_with_its_type() -> None:
+    made = set().union(*(metrics_of(path.read_text()) for path in (ROOT / "services").rglob("*.py")))
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    rows = re.findall(r"^\| `(tidings_\w+)` \| (\w+) \|", text, re.MULTILINE)
+    assert len(made) > 80
+    assert sorted(rows) == sorted(made)
+
+
+def written_metrics() -> list[tuple[str, str]]:
+    """Metrics that the documentation names: (page, metric)."""
+    pages = (*ROOT.glob("docs/*.md"), *ROOT.glob("docs/[!d]*/**/*.md"))
+    return sorted({
+        (str(page.relative_to(ROOT)), name)
+        for page in pages
+        for name in re.findall(r"`(tidings_\w+_(?:total|seconds|bytes|waiting|paced|live|open))\b", page.read_text())
+    })
+
+
+@pytest.mark.parametrize(("page", "metric"), written_metrics())
+def test_metrics_that_are_written_of_exist(page: str, metric: str) -> None:
+    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
+    assert f"| `{metric}` |" in text
 
 
 NO_SETTINGS = {"TIDINGS_BUS_PASSWORD", "TIDINGS_GATEWAY_PORT", "TIDINGS_SERVICE_HOST", "TIDINGS_MAX_CONECTIONS"}
@@ -108,20 +190,20 @@ def test_image_and_compose_file_are_of_this_version() -> None:
 
 
 def example_events() -> list[str]:
-    pages = (ROOT / "README.md", ROOT / "docs" / "protocol.md")
+    pages = (ROOT / "README.md", ROOT / "docs" / "reference" / "http.md")
     return [example for page in pages for example in re.findall(r"{\s*\"specversion\"[^`']*}", page.read_text())]
 
 
 def test_example_events_are_taken() -> None:
     examples = example_events()
-    assert len(examples) == 2
+    assert len(examples) == 3
     for example in examples:
         (change,) = cloudevents.parse([("content-type", cloudevents.STRUCTURED)], example.encode(), 0.0)
         assert change.account == "alice"
 
 
 def test_the_example_of_a_cursor_is_one() -> None:
-    (example,) = re.findall(r'"pushState":"(\w{4,})"', (ROOT / "docs" / "protocol.md").read_text())
+    (example,) = re.findall(r'"pushState":"(\w{4,})"', (ROOT / "docs" / "reference" / "delivery.md").read_text())
     shards, positions = cursor.decode(example)
     assert shards == DEFAULT_SHARDS
     assert set(positions) == {shard_of("alice", DEFAULT_SHARDS)}
@@ -135,6 +217,8 @@ def links() -> list[tuple[Path, str]]:
         *ROOT.glob("charts/*/README.md"),
         *ROOT.glob("deploy/*/README.md"),
         *ROOT.glob("examples/README.md"),
+        *ROOT.glob("integrations/*/README.md"),
+        ROOT / "clients/js/README.md",
     ]
     found = [(page, target) for page in pages for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())]
     return [(page, target) for page, target in found if not re.match(r"[a-z]+:", target)]
