@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 from monitoring.alerts import all_alerts
+from tests.support.roots import REPOSITORY
+from tidings.ops.admin import runbooks
 from tidings.ops.admin.runbooks import page, read, source
 
 
@@ -59,3 +62,11 @@ def test_a_page_of_them_has_an_index_blocks_and_links_to_others() -> None:
     )
     two = "<section><h2 id=tidingstwo>TidingsTwo</h2><p class=words>Done.</p></section>"
     assert page({"TidingsOne": ONE, "TidingsTwo": "# TidingsTwo\n\nDone.\n"}) == index + one + two
+
+
+def test_an_installed_package_has_the_runbooks_where_they_are_looked_for() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    inside = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]["docs/runbooks"]
+    assert REPOSITORY / "services" / inside == Path(runbooks.__file__).parent / "static" / "runbooks"
+    assert "COPY docs/runbooks docs/runbooks\n" in (REPOSITORY / "docker" / "Dockerfile").read_text()
+    assert "!docs/runbooks\n" in (REPOSITORY / ".dockerignore").read_text()
