@@ -96,9 +96,9 @@ def links_moved(root: Path, page: str, text: str, pages: set[str], files: set[st
             target = f"{target}/README.md"
         there = site_path(target)
         if there not in pages:
-            if target.endswith("/README.md") and (root / target).parent.is_dir():
+            if (root / target).parent.is_dir() and target.endswith("/README.md"):
                 return words
-            if target.endswith(".md"):
+            if target.endswith(".md") and (root / target).exists():
                 raise Unplaced(f"{source}: the link to {target} leads to no page of a section")
             files.add(target)
         return f"{image}[{words}]({os.path.relpath(there, PurePosixPath(page).parent)}{hash_}{anchor})"
