@@ -79,9 +79,9 @@ def named(nav: list[Any]) -> list[str]:
 
 
 def links_moved(root: Path, page: str, text: str, pages: set[str], files: set[str]) -> str:
-    """The text of a page with its relative links as they are in the site. Adds to files what they lead to besides pages.
+    """The text of a page with its relative links as they are in the site. Files that links lead to are added to files.
 
-    A link to a folder leads to the folder's README. Where that is no page, the link's text stays without a link.
+    A link to a folder leads to the folder's README. If no section has that README, the words stay without a link.
     """
     source = repository_path(root, page)
 
@@ -92,11 +92,10 @@ def links_moved(root: Path, page: str, text: str, pages: set[str], files: set[st
         if not path:
             return f"{image}[{words}]({target})"
         target = os.path.normpath(PurePosixPath(source).parent / path)
-        if (root / target).is_dir():
-            target = f"{target}/README.md"
-        there = site_path(target)
+        folder = (root / target).is_dir()
+        there = site_path(f"{target}/README.md" if folder else target)
         if there not in pages:
-            if (root / target).parent.is_dir() and target.endswith("/README.md"):
+            if folder:
                 return words
             if target.endswith(".md") and (root / target).exists():
                 raise Unplaced(f"{source}: the link to {target} leads to no page of a section")
@@ -156,26 +155,22 @@ def loaded_hosts(site: Path) -> dict[Path, set[str]]:
     return found
 
 
-def main() -> int:
+def main() -> None:
+    """Do what the command line says. What is wrong ends the process with it."""
     parser = argparse.ArgumentParser(description="Gather the pages of the documentation's site")
-    parser.add_argument(
-        "--offline", action="store_true", help="look at a built site: no page may load from another host"
-    )
+    parser.add_argument("--offline", action="store_true", help="look at a built site: no page loads from another host")
     parser.add_argument("--root", type=Path, default=ROOT, help="the repository")
     parser.add_argument("folder", type=Path)
     given = parser.parse_args()
     if given.offline:
-        found = loaded_hosts(given.folder)
-        for page, hosts in found.items():
-            print(f"{page}: loads from {', '.join(sorted(hosts))}", file=sys.stderr)
-        return 1 if found else 0
+        if found := loaded_hosts(given.folder):
+            sys.exit("\n".join(f"{page} loads from {', '.join(sorted(hosts))}" for page, hosts in found.items()))
+        return
     try:
         gather(given.root, given.folder)
     except Unplaced as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
