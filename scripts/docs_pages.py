@@ -1,0 +1,176 @@
+"""Gather the pages of the documentation's site, and look at the site that was built.
+
+python scripts/docs_pages.py build/docs                # write the pages and the configuration for Zensical
+python scripts/docs_pages.py --offline build/docs/site # exit code 1 when a page loads something from another host
+
+docs/ is the top of the site. Other pages (examples, charts, CHANGELOG.md) keep their path in the repository.
+scripts/docs/site.toml names the sections. A page that is in no section is an error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import shutil
+import sys
+import tomllib
+from html.parser import HTMLParser
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import urlsplit
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGURATION = "scripts/docs/site.toml"
+LINK = re.compile(r"(!?)\[((?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*)\]\(([^)\s:]+)\)")
+FENCED = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
+
+
+class Unplaced(Exception):  # noqa: N818
+    """A page that no reader would find: it is in no section, or another page links to it and it is no page."""
+
+
+def site_path(path: str) -> str:
+    """Where a file of the repository is in the site. The repository's README is the first page."""
+    return "index.md" if path == "README.md" else path.removeprefix("docs/")
+
+
+def repository_path(root: Path, path: str) -> str:
+    """Where a file of the site is in the repository."""
+    return f"docs/{path}" if (root / "docs" / path).exists() else path
+
+
+def placed(root: Path, nav: list[Any]) -> tuple[list[Any], list[str]]:
+    """The navigation with each pattern replaced by the pages that it stands for, and all these pages."""
+    taken = set(named(nav))
+    pages: list[str] = []
+
+    def matching(pattern: str) -> list[str]:
+        found = {site_path(str(path.relative_to(root))) for top in ("docs", ".") for path in (root / top).glob(pattern)}
+        fresh = sorted(path for path in found if pattern == path or path not in taken)
+        taken.update(fresh)
+        pages.extend(fresh)
+        return fresh
+
+    def fill(items: list[Any]) -> list[Any]:
+        filled: list[Any] = []
+        for item in items:
+            if isinstance(item, str):
+                filled += matching(item)
+            else:
+                ((title, inside),) = item.items()
+                if inner := fill(inside):
+                    filled.append({title: inner})
+        return filled
+
+    return fill(nav), pages
+
+
+def named(nav: list[Any]) -> list[str]:
+    """The pages that the navigation names, without those that patterns stand for."""
+    found: list[str] = []
+    for item in nav:
+        if not isinstance(item, str):
+            found += named(next(iter(item.values())))
+        elif "*" not in item:
+            found.append(item)
+    return found
+
+
+def links_moved(root: Path, page: str, text: str, pages: set[str], files: set[str]) -> str:
+    """The text of a page with its relative links as they are in the site. Files that links lead to are added to files.
+
+    A link to a folder leads to the folder's README. If no section has that README, the words stay without a link.
+    """
+    source = repository_path(root, page)
+
+    def moved(found: re.Match[str]) -> str:
+        image, words, target = found.groups()
+        words = LINK.sub(moved, words)
+        path, hash_, anchor = target.partition("#")
+        if not path:
+            return f"{image}[{words}]({target})"
+        target = os.path.normpath(PurePosixPath(source).parent / path)
+        folder = (root / target).is_dir()
+        there = site_path(f"{target}/README.md" if folder else target)
+        if there not in pages:
+            if folder:
+                return words
+            if target.endswith(".md") and (root / target).exists():
+                raise Unplaced(f"{source}: the link to {target} leads to no page of a section")
+            files.add(target)
+        return f"{image}[{words}]({os.path.relpath(there, PurePosixPath(page).parent)}{hash_}{anchor})"
+
+    parts = FENCED.split(text)
+    parts[::2] = [LINK.sub(moved, part) for part in parts[::2]]
+    return "".join(parts)
+
+
+def gather(root: Path, target: Path) -> None:
+    """Write the pages, what they link to, and the configuration. Raise Unplaced where a page is in no section."""
+    configuration = tomllib.loads((root / CONFIGURATION).read_text())
+    project = configuration["project"]
+    project["nav"], listed = placed(root, project["nav"])
+    pages = set(listed)
+    if lost := [path for path in (root / "docs").rglob("*.md") if site_path(str(path.relative_to(root))) not in pages]:
+        raise Unplaced(f"in no section of {CONFIGURATION}: {', '.join(str(path.relative_to(root)) for path in lost)}")
+    shutil.rmtree(target, ignore_errors=True)
+    files: set[str] = set()
+    for page in sorted(pages):
+        text = (root / repository_path(root, page)).read_text()
+        written = target / project["docs_dir"] / page
+        written.parent.mkdir(parents=True, exist_ok=True)
+        written.write_text(links_moved(root, page, text, pages, files))
+    for file in sorted(files):
+        if (root / file).is_file():  # what is not there, Zensical reports with the line of the link
+            copy = target / project["docs_dir"] / site_path(file)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(root / file, copy)
+    shutil.copytree((root / CONFIGURATION).parent / "theme", target / "theme")
+    # Zensical reads YAML as well, and JSON is YAML.
+    (target / "mkdocs.yml").write_text(json.dumps(project, indent=2))
+
+
+class Loads(HTMLParser):
+    """The hosts that a page loads something from. Links that a reader may follow are not loaded."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hosts: set[str] = set()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        wanted = {"href"} if tag == "link" else {"src", "srcset", "data", "poster"}
+        self.hosts |= {host for name, value in attrs if name in wanted and (host := urlsplit(value or "").hostname)}
+
+
+def loaded_hosts(site: Path) -> dict[Path, set[str]]:
+    """Each page of a site that loads something from another host, with these hosts."""
+    found = {}
+    for page in sorted(site.rglob("*.html")):
+        loads = Loads()
+        loads.feed(page.read_text())
+        if loads.hosts:
+            found[page] = loads.hosts
+    return found
+
+
+def main() -> None:
+    """Do what the command line says. What is wrong ends the process with it."""
+    parser = argparse.ArgumentParser(description="Gather the pages of the documentation's site")
+    parser.add_argument("--offline", action="store_true", help="look at a built site: no page loads from another host")
+    parser.add_argument("--root", type=Path, default=ROOT, help="the repository")
+    parser.add_argument("folder", type=Path)
+    given = parser.parse_args()
+    if given.offline:
+        if found := loaded_hosts(given.folder):
+            sys.exit("\n".join(f"{page} loads from {', '.join(sorted(hosts))}" for page, hosts in found.items()))
+        return
+    try:
+        gather(given.root, given.folder)
+    except Unplaced as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
