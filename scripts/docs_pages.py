@@ -4,7 +4,7 @@ python scripts/docs_pages.py build/docs                # write the pages and the
 python scripts/docs_pages.py --offline build/docs/site # exit code 1 when a page loads something from another host
 
 docs/ is the top of the site. Other pages (examples, charts, CHANGELOG.md) keep their path in the repository.
-scripts/docs/site.toml names the sections. A page that is in no section is an error.
+scripts/docs/site.toml names the sections. A page in no section and a dead link are errors; Zensical checks the anchors.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FENCED = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
 
 
 class Unplaced(Exception):  # noqa: N818
-    """A page that no reader would find: it is in no section, or another page links to it and it is no page."""
+    """Pages that no reader would find, since they are in no section; or links that lead nowhere."""
 
 
 def site_path(path: str) -> str:
@@ -78,55 +78,67 @@ def named(nav: list[Any]) -> list[str]:
     return found
 
 
-def links_moved(root: Path, page: str, text: str, pages: set[str], files: set[str]) -> str:
-    """The text of a page with its relative links as they are in the site. Files that links lead to are added to files.
+class Links:
+    """The relative links of pages: `files` are what they lead to besides pages, `dead` those that lead nowhere."""
 
-    A link to a folder leads to the folder's README. If no section has that README, the words stay without a link.
-    """
-    source = repository_path(root, page)
+    def __init__(self, root: Path, pages: set[str]) -> None:
+        self.files: set[str] = set()
+        self.dead: list[str] = []
+        self._root = root
+        self._pages = pages
 
-    def moved(found: re.Match[str]) -> str:
-        image, words, target = found.groups()
-        words = LINK.sub(moved, words)
-        path, hash_, anchor = target.partition("#")
-        if not path:
-            return f"{image}[{words}]({target})"
-        target = os.path.normpath(PurePosixPath(source).parent / path)
-        folder = (root / target).is_dir()
-        there = site_path(f"{target}/README.md" if folder else target)
-        if there not in pages:
-            if folder:
-                return words
-            if target.endswith(".md") and (root / target).exists():
-                raise Unplaced(f"{source}: the link to {target} leads to no page of a section")
-            files.add(target)
-        return f"{image}[{words}]({os.path.relpath(there, PurePosixPath(page).parent)}{hash_}{anchor})"
+    def moved(self, page: str, text: str) -> str:
+        """The text of a page with its links as they are in the site. Code stays as it is.
 
-    parts = FENCED.split(text)
-    parts[::2] = [LINK.sub(moved, part) for part in parts[::2]]
-    return "".join(parts)
+        A link to a folder leads to the folder's README. If no section has that README, the words stay without a link.
+        """
+        source = repository_path(self._root, page)
+
+        def move(found: re.Match[str]) -> str:
+            image, words, link = found.groups()
+            words = LINK.sub(move, words)
+            path, hash_, anchor = link.partition("#")
+            if not path:
+                return f"{image}[{words}]({link})"
+            target = os.path.normpath(PurePosixPath(source).parent / path)
+            folder = (self._root / target).is_dir()
+            there = site_path(f"{target}/README.md" if folder else target)
+            if there not in self._pages:
+                if folder:
+                    return words
+                if target.endswith(".md") or not (self._root / target).exists():
+                    line = text.count("\n", 0, text.index(f"]({link})")) + 1
+                    self.dead.append(f"{source}:{line}: {target} is no page of a section, and no file")
+                self.files.add(target)
+            return f"{image}[{words}]({os.path.relpath(there, PurePosixPath(page).parent)}{hash_}{anchor})"
+
+        parts = FENCED.split(text)
+        parts[::2] = [LINK.sub(move, part) for part in parts[::2]]
+        return "".join(parts)
 
 
 def gather(root: Path, target: Path) -> None:
-    """Write the pages, what they link to, and the configuration. Raise Unplaced where a page is in no section."""
+    """Write the pages, what they link to, and the configuration. Raise Unplaced where a reader would end nowhere."""
     configuration = tomllib.loads((root / CONFIGURATION).read_text())
     project = configuration["project"]
     project["nav"], listed = placed(root, project["nav"])
     pages = set(listed)
-    if lost := [path for path in (root / "docs").rglob("*.md") if site_path(str(path.relative_to(root))) not in pages]:
-        raise Unplaced(f"in no section of {CONFIGURATION}: {', '.join(str(path.relative_to(root)) for path in lost)}")
+    known = sorted(str(path.relative_to(root)) for path in (root / "docs").rglob("*.md"))
+    if lost := [path for path in known if site_path(path) not in pages]:
+        raise Unplaced("\n".join(f"{path}: in no section of {CONFIGURATION}" for path in lost))
+    links = Links(root, pages)
+    texts = {page: links.moved(page, (root / repository_path(root, page)).read_text()) for page in sorted(pages)}
+    if links.dead:
+        raise Unplaced("\n".join(links.dead))
     shutil.rmtree(target, ignore_errors=True)
-    files: set[str] = set()
-    for page in sorted(pages):
-        text = (root / repository_path(root, page)).read_text()
+    for file in sorted(links.files):
+        copy = target / project["docs_dir"] / site_path(file)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / file, copy)
+    for page, text in texts.items():
         written = target / project["docs_dir"] / page
         written.parent.mkdir(parents=True, exist_ok=True)
-        written.write_text(links_moved(root, page, text, pages, files))
-    for file in sorted(files):
-        if (root / file).is_file():  # what is not there, Zensical reports with the line of the link
-            copy = target / project["docs_dir"] / site_path(file)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(root / file, copy)
+        written.write_text(text)
     shutil.copytree((root / CONFIGURATION).parent / "theme", target / "theme")
     # Zensical reads YAML as well, and JSON is YAML.
     (target / "mkdocs.yml").write_text(json.dumps(project, indent=2))

@@ -109,9 +109,11 @@ def test_code_is_left_as_it_is(repository: Repository) -> None:
     assert repository.gathered("guide/a.md") == code
 
 
-def test_a_dead_link_is_left_for_the_generator_to_report(repository: Repository) -> None:
-    repository.write("docs/guide/a.md", "[gone](gone.md)\n")
-    assert repository.gathered("guide/a.md") == "[gone](gone.md)\n"
+def test_all_dead_links_are_reported_with_their_lines(repository: Repository) -> None:
+    repository.write("docs/guide/a.md", "# A page\n\n[gone](gone.md)\n[too](../../deploy/gone.yaml)\n")
+    done = repository.gather()
+    assert done.returncode == 1
+    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == ["docs/guide/a.md:3", "docs/guide/a.md:4"]
 
 
 @pytest.mark.parametrize(
