@@ -1,7 +1,7 @@
 """Gather the pages of the documentation's site, and look at the site that was built.
 
-python scripts/docs_pages.py build/docs                # write the pages and the configuration for Zensical
-python scripts/docs_pages.py --offline build/docs/site # exit code 1 when a page loads something from another host
+python scripts/docs_pages.py build/docs               # write the pages and the configuration for Zensical
+python scripts/docs_pages.py --check build/docs/site  # exit code 1 when a page loads what is not in the site
 
 docs/ is the top of the site. Other pages (examples, charts, CHANGELOG.md) keep their path in the repository.
 scripts/docs/site.toml names the sections. A page in no section and a dead link are errors; Zensical checks the anchors.
@@ -127,6 +127,9 @@ def gather(root: Path, target: Path) -> None:
     if lost := [path for path in known if site_path(path) not in pages]:
         raise Unplaced("\n".join(f"{path}: in no section of {CONFIGURATION}" for path in lost))
     links = Links(root, pages)
+    links.files |= {
+        str(path.relative_to(root)) for path in (root / "docs").rglob("*") if path.suffix not in {"", ".md"}
+    }
     texts = {page: links.moved(page, (root / repository_path(root, page)).read_text()) for page in sorted(pages)}
     if links.dead:
         raise Unplaced("\n".join(links.dead))
@@ -145,39 +148,43 @@ def gather(root: Path, target: Path) -> None:
 
 
 class Loads(HTMLParser):
-    """The hosts that a page loads something from. Links that a reader may follow are not loaded."""
+    """What a page loads: scripts, styles, pictures. A link that a reader may follow is not loaded."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.hosts: set[str] = set()
+        self.urls: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        wanted = {"href"} if tag == "link" else {"src", "srcset", "data", "poster"}
-        self.hosts |= {host for name, value in attrs if name in wanted and (host := urlsplit(value or "").hostname)}
+        for name, value in attrs:
+            if name in ({"href"} if tag == "link" else {"src", "data", "poster"}):
+                self.urls.add(value or "")
+            elif name == "srcset":
+                self.urls |= {part.split()[0] for part in (value or "").split(",")}
 
 
-def loaded_hosts(site: Path) -> dict[Path, set[str]]:
-    """Each page of a site that loads something from another host, with these hosts."""
-    found = {}
+def not_in_site(site: Path) -> list[str]:
+    """What pages of a site load that is not in it: files that are not there, and files of other hosts."""
+    found = []
     for page in sorted(site.rglob("*.html")):
         loads = Loads()
         loads.feed(page.read_text())
-        if loads.hosts:
-            found[page] = loads.hosts
+        for url in sorted(loads.urls):
+            parts = urlsplit(url)
+            folder = site if parts.path.startswith("/") else page.parent
+            if parts.netloc or not (parts.scheme or (folder / parts.path.lstrip("/")).exists()):
+                found.append(f"{page.relative_to(site)}: {url} is not in the site")
     return found
 
 
 def main() -> None:
     """Do what the command line says. What is wrong ends the process with it."""
     parser = argparse.ArgumentParser(description="Gather the pages of the documentation's site")
-    parser.add_argument("--offline", action="store_true", help="look at a built site: no page loads from another host")
+    parser.add_argument("--check", action="store_true", help="look at a built site: all that pages load is in it")
     parser.add_argument("--root", type=Path, default=ROOT, help="the repository")
     parser.add_argument("folder", type=Path)
     given = parser.parse_args()
-    if given.offline:
-        if found := loaded_hosts(given.folder):
-            sys.exit("\n".join(f"{page} loads from {', '.join(sorted(hosts))}" for page, hosts in found.items()))
-        return
+    if given.check:
+        sys.exit("\n".join(not_in_site(given.folder)) or None)
     try:
         gather(given.root, given.folder)
     except Unplaced as error:
