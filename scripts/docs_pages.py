@@ -23,8 +23,8 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGURATION = "scripts/docs/site.toml"
-LINK = re.compile(r"(!?)\[((?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*)\]\(([^)\s:]+)\)")
-FENCED = re.compile(r"(^ *```.*?^ *```$)", re.MULTILINE | re.DOTALL)
+LINK = r"(!?)\[((?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*)\]\(([^)\s:]+)\)"
+LINK_OR_CODE = re.compile(rf"^ *```.*?^ *```$|{LINK}", re.MULTILINE | re.DOTALL)
 
 
 class Unplaced(Exception):  # noqa: N818
@@ -94,9 +94,13 @@ class Links:
         """
         source = repository_path(self._root, page)
 
-        def move(found: re.Match[str]) -> str:
+        def move(found: re.Match[str], start: int = 0) -> str:
             image, words, link = found.groups()
-            words = LINK.sub(move, words)
+            if link is None:
+                return found[0]
+            start += found.start()
+            # A picture may be what a link shows.
+            words = LINK_OR_CODE.sub(lambda inner: move(inner, start), words)
             path, hash_, anchor = link.partition("#")
             if not path:
                 return f"{image}[{words}]({link})"
@@ -107,14 +111,12 @@ class Links:
                 if folder:
                     return words
                 if target.endswith(".md") or not (self._root / target).exists():
-                    line = text.count("\n", 0, text.index(f"]({link})")) + 1
-                    self.dead.append(f"{source}:{line}: {target} is no page of a section, and no file")
+                    line = text.count("\n", 0, start) + 1
+                    self.dead.append(f"{source}:{line}: {link} leads to no page of a section, and to no file")
                 self.files.add(target)
             return f"{image}[{words}]({os.path.relpath(there, PurePosixPath(page).parent)}{hash_}{anchor})"
 
-        parts = FENCED.split(text)
-        parts[::2] = [LINK.sub(move, part) for part in parts[::2]]
-        return "".join(parts)
+        return LINK_OR_CODE.sub(move, text)
 
 
 def gather(root: Path, target: Path) -> None:

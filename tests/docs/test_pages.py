@@ -111,10 +111,16 @@ def test_code_is_left_as_it_is(repository: Repository) -> None:
 
 
 def test_all_dead_links_are_reported_with_their_lines(repository: Repository) -> None:
-    repository.write("docs/guide/a.md", "# A page\n\n[gone](gone.md)\n[too](../../deploy/gone.yaml)\n")
+    repository.write(
+        "docs/guide/a.md", "# A page\n\n[gone](gone.md#a)\n[too](../../deploy/gone.yaml) [gone](gone.md)\n"
+    )
     done = repository.gather()
     assert done.returncode == 1
-    assert [line.split(": ")[0] for line in done.stderr.splitlines()] == ["docs/guide/a.md:3", "docs/guide/a.md:4"]
+    assert [line.split(" ")[:2] for line in done.stderr.splitlines()] == [
+        ["docs/guide/a.md:3:", "gone.md#a"],
+        ["docs/guide/a.md:4:", "../../deploy/gone.yaml"],
+        ["docs/guide/a.md:4:", "gone.md"],
+    ]
 
 
 @pytest.mark.parametrize(
