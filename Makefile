@@ -62,7 +62,7 @@ docs: .venv/package.stamp .venv/docs.stamp scripts/docs/node_modules/.package-lo
 	@$(BIN)/python scripts/docs_pages.py build/docs
 	@install -D --mode=644 scripts/docs/node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js build/docs/pages/javascripts/mermaid.js
 	@NO_COLOR=1 $(BIN)/zensical build --strict --config-file build/docs/mkdocs.yml
-	@$(BIN)/python scripts/docs_pages.py --offline build/docs/site
+	@$(BIN)/python scripts/docs_pages.py --check build/docs/site
 	@rm -rf build/site && mv build/docs/site build/site
 	@echo "Written: build/site. To read it: python3 -m http.server --bind 127.0.0.1 --directory build/site 8000"
 

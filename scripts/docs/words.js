@@ -24,5 +24,8 @@ export const KNOWN = new Set(
   ).split(" "),
 );
 
-// Words that protocols write in capitals: HTTP methods, SQL, RFC 2119, signals, algorithms of tokens.
-export const CAPITALS = /^(?:GET|HEAD|POST|PUT|DELETE|SELECT|INSERT|UPDATE|CREATE|GRANT|NULL|NOTIFY|LISTEN|MUST|SHOULD|MAY|NOT|SIG[A-Z]+|(?:HS|RS|ES|PS)\d+|README|LICENSE)$/;
+// Words that protocols write in capitals: HTTP methods, IMAP commands, SQL, RFC 2119, signals, algorithms of tokens.
+const HTTP = "GET|HEAD|POST|PUT|DELETE";
+const IMAP = "APPEND|COPY|EXAMINE|EXPUNGE|LIST|MOVE|NOTIFY|PLAIN|RENAME|SELECT|SETACL|STATUS|SUBSCRIBE|UNSUBSCRIBE";
+const SQL = "CREATE|GRANT|INSERT|LISTEN|NULL|UPDATE";
+export const CAPITALS = new RegExp(`^(?:${HTTP}|${IMAP}|${SQL}|MUST|SHOULD|MAY|NOT|SIG[A-Z]+|(?:HS|RS|ES|PS)\\d+|README|LICENSE)$`);

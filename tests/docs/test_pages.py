@@ -95,12 +95,13 @@ def test_links_lead_to_where_pages_are_in_the_site(repository: Repository) -> No
 def test_files_come_along_and_folders_are_named_without_a_link(repository: Repository) -> None:
     repository.write("deploy/values.yaml", "replicas: 3\n")
     repository.write("docs/images/one.svg", "<svg/>")
+    repository.write("docs/images/two.svg", "<svg/>")
     repository.write(
         "docs/guide/a.md", "[values](../../deploy/values.yaml) of [all](../../deploy)\n![one](../images/one.svg)\n"
     )
     assert repository.gathered("guide/a.md") == "[values](../deploy/values.yaml) of all\n![one](../images/one.svg)\n"
     assert repository.gathered("deploy/values.yaml") == "replicas: 3\n"
-    assert repository.gathered("images/one.svg") == "<svg/>"
+    assert repository.gathered("images/one.svg") == repository.gathered("images/two.svg") == "<svg/>"
 
 
 def test_code_is_left_as_it_is(repository: Repository) -> None:
@@ -109,23 +110,37 @@ def test_code_is_left_as_it_is(repository: Repository) -> None:
     assert repository.gathered("guide/a.md") == code
 
 
-def test_a_dead_link_is_left_for_the_generator_to_report(repository: Repository) -> None:
-    repository.write("docs/guide/a.md", "[gone](gone.md)\n")
-    assert repository.gathered("guide/a.md") == "[gone](gone.md)\n"
+def test_all_dead_links_are_reported_with_their_lines(repository: Repository) -> None:
+    repository.write(
+        "docs/guide/a.md", "# A page\n\n[gone](gone.md#a)\n[too](../../deploy/gone.yaml) [gone](gone.md)\n"
+    )
+    done = repository.gather()
+    assert done.returncode == 1
+    assert [line.split(" ")[:2] for line in done.stderr.splitlines()] == [
+        ["docs/guide/a.md:3:", "gone.md#a"],
+        ["docs/guide/a.md:4:", "../../deploy/gone.yaml"],
+        ["docs/guide/a.md:4:", "gone.md"],
+    ]
 
 
 @pytest.mark.parametrize(
-    ("page", "host"),
+    ("page", "missing"),
     [
-        ('<script src="https://cdn.example/a.js"></script>', "cdn.example"),
-        ('<link rel="stylesheet" href="https://fonts.example/css">', "fonts.example"),
-        ('<img src="//pictures.example/a.png">', "pictures.example"),
-        ('<a href="https://elsewhere.example/">elsewhere</a><script src="./a.js"></script>', None),
+        ('<script src="https://cdn.example/a.js"></script>', "https://cdn.example/a.js"),
+        ('<link rel="stylesheet" href="https://fonts.example/css">', "https://fonts.example/css"),
+        ('<img src="//pictures.example/a.png">', "//pictures.example/a.png"),
+        ('<source srcset="there.png 1x, gone.png 2x">', "gone.png"),
+        ('<a href="https://elsewhere.example/">elsewhere</a><script src="../there.js?v=1"></script>', None),
+        ('<link rel="icon" href="/there.png"><img src="data:image/gif;base64,R0lGODlhAQABAAAAACw=">', None),
     ],
 )
-def test_pages_that_load_from_another_host_are_found(tmp_path: Path, page: str, host: str | None) -> None:
-    (tmp_path / "index.html").write_text(page)
-    command = [sys.executable, str(SCRIPT), "--offline", str(tmp_path)]
+def test_what_pages_load_has_to_be_in_the_site(tmp_path: Path, page: str, missing: str | None) -> None:
+    folder = tmp_path / "guide"
+    folder.mkdir()
+    (folder / "a.html").write_text(page)
+    for there in (tmp_path / "there.js", tmp_path / "there.png", folder / "there.png"):
+        there.touch()
+    command = [sys.executable, str(SCRIPT), "--check", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == (1 if host else 0)
-    assert (host or "") in done.stderr
+    assert done.stderr == (f"guide/a.html: {missing} is not in the site\n" if missing else "")
+    assert done.returncode == (1 if missing else 0)
