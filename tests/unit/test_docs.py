@@ -147,11 +147,15 @@ def test_every_metric_is_documented_with_its_type() -> None:
 def written_metrics() -> list[tuple[str, str]]:
     """Metrics that the documentation names: (page, metric)."""
     pages = (*ROOT.glob("docs/*.md"), *ROOT.glob("docs/[!d]*/**/*.md"))
-    return sorted({
-        (str(page.relative_to(ROOT)), name)
-        for page in pages
-        for name in re.findall(r"`(tidings_\w+_(?:total|seconds|bytes|waiting|paced|live|open))\b", page.read_text())
-    })
+    return sorted(
+        {
+            (str(page.relative_to(ROOT)), name)
+            for page in pages
+            for name in re.findall(
+                r"`(tidings_\w+_(?:total|seconds|bytes|waiting|paced|live|open))\b", page.read_text()
+            )
+        }
+    )
 
 
 @pytest.mark.parametrize(("page", "metric"), written_metrics())
