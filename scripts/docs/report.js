@@ -18,5 +18,5 @@ export default (results) => {
     ({ filePath, messages }) =>
       `${String(messages.length).padStart(5)}  ${relative(".", filePath)}: ${counted(messages).join(", ")}`,
   );
-  return [...places, ...counts].join("\n");
+  return [...places, ...counts].map((line) => `${line}\n`).join("");
 };
