@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
 
 import pytest
 from pydantic.fields import FieldInfo
@@ -78,90 +76,6 @@ def test_help_lists_the_flags_that_are_documented(command: str, capsys: pytest.C
 def test_help_explains_every_setting(command: str) -> None:
     unexplained = [name for name, field in COMMANDS[command].model_fields.items() if not field.description]
     assert unexplained == []
-
-
-def test_every_command_is_documented_as_its_help_has_it() -> None:
-    text = (ROOT / "docs" / "reference" / "cli.md").read_text()
-    rows = re.findall(r"^\| \[`([\w-]+)`\]\(#([\w-]+)\) \| (.*) \|$", text, re.MULTILINE)
-    assert [(name, does) for name, _, does in rows] == [(name, entry.does) for name, entry in table.COMMANDS.items()]
-    assert all(name == anchor for name, anchor, _ in rows)
-
-
-def written_flags() -> list[tuple[str, str, str]]:
-    """Commands as shell blocks of the documentation have them: (page, command, flag)."""
-    found: set[tuple[str, str, str]] = set()
-    for page in (ROOT / "README.md", *ROOT.glob("docs/**/*.md")):
-        for block in re.findall(r"^ *```sh\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL):
-            for line in block.replace("\\\n", " ").splitlines():
-                for command, words in re.findall(r"\btidings ([a-z-]+)([^#|;&]*)", line):
-                    flags = re.findall(r"\s(--[a-z-]+)", words) if command in COMMANDS else []
-                    found |= {(str(page.relative_to(ROOT)), command, flag) for flag in flags}
-    return sorted(found)
-
-
-@pytest.mark.parametrize(("page", "command", "flag"), written_flags())
-def test_flags_that_are_written_of_exist(page: str, command: str, flag: str) -> None:
-    options = {flag for flag, _ in expected(COMMANDS[command]).values()}
-    assert flag in options | {"--json", "--help"}
-
-
-KINDS: Final = {
-    "Counter": "counter",
-    "CounterMetricFamily": "counter",
-    "counter": "counter",
-    "labelled": "counter",
-    "labelled_counter": "counter",
-    "Gauge": "gauge",
-    "GaugeMetricFamily": "gauge",
-    "gauge": "gauge",
-    "labelled_gauge": "gauge",
-    "Histogram": "histogram",
-    "_histogram": "histogram",
-    "histogram": "histogram",
-    "labelled_histogram": "histogram",
-}
-"""What makes a metric in the services, and of which type."""
-
-
-def metrics_of(source: str) -> set[tuple[str, str]]:
-    """The metrics that a module makes: (name, type)."""
-    found = set()
-    for node in ast.walk(ast.parse(source)):
-        match node:
-            case ast.Call(
-                func=ast.Name(id=maker) | ast.Attribute(attr=maker), args=[ast.Constant(value=str(name)), *_]
-            ) if name.startswith("tidings_") and maker in KINDS:
-                kind = KINDS[maker]
-                found.add((f"{name}_total" if kind == "counter" else name, kind))
-    return found
-
-
-def test_every_metric_is_documented_with_its_type() -> None:
-    made = set().union(*(metrics_of(path.read_text()) for path in (ROOT / "services").rglob("*.py")))
-    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
-    rows = re.findall(r"^\| `(tidings_\w+)` \| (\w+) \|", text, re.MULTILINE)
-    assert len(made) > 80
-    assert sorted(rows) == sorted(made)
-
-
-def written_metrics() -> list[tuple[str, str]]:
-    """Metrics that the documentation names: (page, metric)."""
-    pages = (*ROOT.glob("docs/*.md"), *ROOT.glob("docs/[!d]*/**/*.md"))
-    return sorted(
-        {
-            (str(page.relative_to(ROOT)), name)
-            for page in pages
-            for name in re.findall(
-                r"`(tidings_\w+_(?:total|seconds|bytes|waiting|paced|live|open))\b", page.read_text()
-            )
-        }
-    )
-
-
-@pytest.mark.parametrize(("page", "metric"), written_metrics())
-def test_metrics_that_are_written_of_exist(page: str, metric: str) -> None:
-    text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
-    assert f"| `{metric}` |" in text
 
 
 NO_SETTINGS = {"TIDINGS_BUS_PASSWORD", "TIDINGS_GATEWAY_PORT", "TIDINGS_SERVICE_HOST", "TIDINGS_MAX_CONECTIONS"}

@@ -11,7 +11,7 @@ import { Watchdog } from "./watchdog.js";
 
 /** @import { Changed, Link, Options, Status } from "./types.js" */
 
-/** Keeps one connection, for as long as it is not stopped. It starts at once. */
+/** Keeps one connection until it is stopped. The client connects at once. */
 export class TidingsClient {
   #options;
   #random;
@@ -47,12 +47,12 @@ export class TidingsClient {
     this.#connect();
   }
 
-  /** The newest cursor: hand it to another client to go on from here. */
+  /** The newest cursor. Another client can resume from it. */
   get cursor() {
     return this.#cursor;
   }
 
-  /** Where the client stands. */
+  /** The state of the client. */
   get status() {
     return this.#status;
   }
@@ -62,7 +62,7 @@ export class TidingsClient {
     this.#end({ state: "stopped" });
   }
 
-  /** Connects now instead of at the end of the wait. Does nothing in any other state. */
+  /** Ends a wait and connects now. Does nothing in other states. */
   retry() {
     if (this.#status.state === "waiting") this.#connect();
   }

@@ -26,10 +26,10 @@ const VERSION = "tidings/1";
 const UNANSWERED = 2;
 
 /**
- * Like `TidingsClient`, but all pages of one origin and `name` share one connection. One of them, the leader, has it and
- * tells the others. When the leader is closed or crashes, the next one goes on from the cursor that the leader told last;
- * one that is frozen is replaced within half a minute. Where the browser lacks Web Locks or BroadcastChannel (they need
- * HTTPS), each page has a connection of its own.
+ * Like `TidingsClient`, but all pages of one origin and `name` share one connection. One page, the leader, has the
+ * connection and passes messages to the others. When the leader is closed or crashes, the next page goes on from its last
+ * cursor. A frozen leader is replaced within half a minute. Without Web Locks or BroadcastChannel (they need HTTPS), each
+ * page has its own connection.
  */
 export class SharedClient {
   #options;
@@ -76,12 +76,12 @@ export class SharedClient {
     this.#join();
   }
 
-  /** The newest cursor: hand it to another client to go on from here. */
+  /** The newest cursor. Another client can resume from it. */
   get cursor() {
     return this.#cursor;
   }
 
-  /** Where the client stands. */
+  /** The state of the client. */
   get status() {
     return this.#status;
   }
@@ -91,12 +91,12 @@ export class SharedClient {
     return this.#leader !== null;
   }
 
-  /** Ends it for this page; the others go on. */
+  /** Ends the connection for this page. The other pages go on. */
   stop() {
     this.#end({ state: "stopped" });
   }
 
-  /** Connects now instead of at the end of the wait. Does nothing in any other state. */
+  /** Ends a wait and connects now. Does nothing in other states. */
   retry() {
     if (this.#leader) this.#leader.retry();
     else this.#post({ retry: true });

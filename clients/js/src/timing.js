@@ -41,10 +41,10 @@ export const ALIVE_MS = 10_000;
 export const ANSWER_MS = 5_000;
 
 /**
- * How long to wait before an attempt: exponential backoff with full jitter, so that the clients of a server that
- * went away do not come back at once.
+ * How long to wait before an attempt: exponential backoff with full jitter. So the clients of a crashed server do not all
+ * come back at once.
  *
- * @param {number} failures attempts in a row that led to no subscription, so far
+ * @param {number} failures failed attempts in a row so far
  * @param {() => number} [random] in [0, 1)
  * @returns {number} milliseconds
  */
@@ -53,10 +53,10 @@ export function backoff(failures, random = Math.random) {
 }
 
 /**
- * How long to be content with a lesser transport before the better ones are tried again. When what was blocked for
- * everybody is so no more, not everybody comes at once.
+ * How long to use a lesser transport before the better ones are tried again. The time is random, so that not all clients
+ * try at once when a block ends.
  *
- * @param {number} tried how often they were, in vain
+ * @param {number} tried number of failed trials so far
  * @param {() => number} [random] in [0, 1)
  * @returns {number} milliseconds
  */

@@ -1,28 +1,28 @@
 /** The types of the package: nothing here runs. */
 
 /**
- * What changed: account id -> data type -> its new state (RFC 8620 section 7.1).
+ * The changes: account id -> data type -> its new state (RFC 8620 section 7.1).
  * @typedef {Record<string, Record<string, string>>} Changed
  */
 
 /**
- * How the client is told, the best first.
+ * The transport of pushes. The best comes first.
  * @typedef {"websocket" | "eventsource" | "poll"} Transport
  */
 
 /**
- * Where the client stands.
- * - `connecting`: a connection is being made, or made and not yet subscribed.
- * - `connected`: whatever changes from here on is told. With `resumed`, so was what changed since the cursor (in
- *   this or an earlier call of `onChange`); without, anything may have changed before: fetch everything. Said again
- *   when the transport changes.
- * - `stalled`, in either of these: the server says that changes do not reach it for now. What changes is told later;
- *   the status is said again, without it, when they do.
- * - `waiting`: not connected; the next attempt is in `retryInMs`. `offline` is the browser's word, which may be
- *   wrong. `code` is the close code of the last connection (RFC 6455 section 7.4) or what it would have been, 1006 when
- *   it just broke.
- * - `stopped`: by `stop()`, or, with an `error`, because the server refused what was asked for; `httpStatus` is that
- *   of its answer, if it was one of HTTP: 401 for a token that is missing or has expired.
+ * The state of the client.
+ * - `connecting`: the client is connecting, or connected and not yet subscribed.
+ * - `connected`: the client receives every change from now on. With `resumed`, it has also received the changes since its
+ *   cursor, in this or an earlier call of `onChange`. Without `resumed`, anything may have changed before: fetch
+ *   everything. The client reports this status again when the transport changes.
+ * - `stalled`, with `connecting` or `connected`: the server says that changes do not reach it for now. The changes come
+ *   later. The client then reports the status again without `stalled`.
+ * - `waiting`: not connected. The next attempt is in `retryInMs`. `offline` comes from the browser and may be wrong.
+ *   `code` is the close code of the last connection (RFC 6455 section 7.4) or the equivalent one. 1006: the connection
+ *   broke.
+ * - `stopped`: by `stop()`, or, with an `error`, because the server refused the request. `httpStatus` is the status of an
+ *   HTTP answer: 401 for a missing or expired token.
  * @typedef {{state: "connecting", transport: Transport, stalled?: true}
  *   | {state: "connected", resumed: boolean, transport: Transport, stalled?: true}
  *   | {state: "waiting", retryInMs: number, offline: boolean, code: number}
@@ -32,34 +32,34 @@
 /**
  * @typedef {object} Options
  * @property {string | URL | (() => string | URL | Promise<string | URL>)} url The WebSocket, such
- *   as `/jmap/ws`; http(s) and relative URLs will do. The event stream and the polls are beside it, as `eventsource` and
- *   `changes`, and get its query. A function is asked before each attempt, so that it can put a fresh token in.
- * @property {readonly string[] | null} [types] JMAP data types to hear of; all when absent or null.
- * @property {(changed: Changed) => void} onChange Called once per push that names a change.
+ *   as `/jmap/ws`. http(s) and relative URLs work too. The event stream and the polls are beside it, as `eventsource` and
+ *   `changes`, with the same query. A function is called before each attempt, so it can return a fresh token.
+ * @property {readonly string[] | null} [types] JMAP data types to receive. Absent or null: all.
+ * @property {(changed: Changed) => void} onChange Called once for each push that names a change.
  * @property {(status: Status) => void} [onStatus] Called with each new status.
- * @property {string | null} [cursor] Where to resume, as an earlier `onCursor` was told.
- * @property {(cursor: string) => void} [onCursor] Called after `onChange` with every new cursor, to keep it
- *   somewhere longer-lived than this page.
- * @property {() => number} [random] In [0, 1); for tests.
+ * @property {string | null} [cursor] Where to resume, from an earlier `onCursor`.
+ * @property {(cursor: string) => void} [onCursor] Called after `onChange` with every new cursor. Keep the
+ *   cursor outside of the page to resume after the page ends.
+ * @property {() => number} [random] A random number in [0, 1). For tests.
  */
 
 /**
- * What a page wants to hear of: these types of these accounts, all where null.
+ * The needs of a page: these types of these accounts. null: all.
  * @typedef {{types: readonly string[] | null, accounts: readonly string[] | null}} Needs
  */
 
 /**
  * @typedef {object} SharedOptions
  * @property {string | URL | ((needs: Needs) => string | URL | Promise<string | URL>)} url As for
- *   `TidingsClient`. A function is given what all the pages of the group need: the URL, or the token in it, has to be
- *   for all those accounts.
- * @property {string} [name] Pages of one origin with the same name share one connection: put in it whose mail it is. When
- *   absent, pages with the same URL do (without its `access_token`), and all pages that give a function.
- * @property {readonly string[] | null} [types] JMAP data types to hear of; all when absent or null.
- * @property {readonly string[] | null} [accounts] Accounts to hear of; all that the connection has when absent or null.
+ *   `TidingsClient`. A function receives the needs of all pages of the group. The URL, or the token in it, must cover all
+ *   these accounts.
+ * @property {string} [name] Pages of one origin with the same name share one connection. Put the user into the
+ *   name. Absent: pages with the same URL (without its `access_token`) share one, and all pages with a function share one.
+ * @property {readonly string[] | null} [types] JMAP data types to receive. Absent or null: all.
+ * @property {readonly string[] | null} [accounts] Accounts to receive. Absent or null: all of the connection.
  * @property {(changed: Changed) => void} onChange Called once per push that names a change of these types and accounts.
  * @property {(status: Status) => void} [onStatus] Called with each new status.
- * @property {string | null} [cursor] Where to resume, as an earlier `onCursor` was told, if this page is the first.
+ * @property {string | null} [cursor] Where to resume, from an earlier `onCursor`, if this page is the first.
  * @property {(cursor: string) => void} [onCursor] Called after `onChange` with every new cursor.
  */
 
