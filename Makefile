@@ -1,7 +1,7 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-integrations image-test soak fuzz check dashboards image package dovecot-package roundcube-package sbom bench bench-peers bench-million charts client lock clean
+.PHONY: help run test test-fast test-integrations image-test soak fuzz check dashboards docs prose image package dovecot-package roundcube-package sbom bench bench-peers bench-million charts client lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
@@ -14,10 +14,10 @@ PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorde
 # What measures how an honest client fares runs beside nothing else.
 ALONE := tests/hostile/test_attacks.py tests/hostile/test_container.py
 BIN := .venv/bin
-LOCKS := $(addprefix requirements/,installer.txt run.txt build.txt dev.txt fuzz.txt)
+LOCKS := $(addprefix requirements/,installer.txt run.txt build.txt dev.txt docs.txt fuzz.txt)
 CODE := services tests bench monitoring
-# Each folder of tests with clients of others from npm.
-NODE := $(patsubst %/package-lock.json,%,$(wildcard tests/*/package-lock.json tests/*/*/package-lock.json))
+# Each folder with packages from npm: tests with clients of others, and what checks prose.
+NODE := $(patsubst %/package-lock.json,%,$(wildcard tests/*/package-lock.json tests/*/*/package-lock.json scripts/*/package-lock.json))
 NPM := npm --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel=error
 
 help: ## Show this list
@@ -51,13 +51,29 @@ soak: .venv/package.stamp .venv/dev.stamp ## Count that nothing is lost under fa
 fuzz: .venv/package.stamp .venv/dev.stamp .venv/fuzz.stamp ## Feed the parsers what nobody thought of, SECONDS for each: make fuzz SECONDS=600 [ARGS='frames mail']
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
-check: .venv/package.stamp .venv/dev.stamp ## Check format, lint, types, import contracts, spelling, dependencies
+# Decisions are kept as they were written; the rules for prose are younger than the first 51.
+PROSE = README.md $(shell find docs -name '*.md' ! -path 'docs/decisions/00[0-4]?-*' ! -path 'docs/decisions/005[01]-*' | sort)
+TEXTLINT = scripts/docs/node_modules/.bin/textlint --no-textlintrc --rulesdir scripts/docs/rules --format $(CURDIR)/scripts/docs/report.js
+
+prose: scripts/docs/node_modules/.package-lock.json ## Check that README.md and docs/ are in plain words, or ARGS=FILES; counts by page and rule
+	@$(TEXTLINT) $(or $(ARGS),$(PROSE))
+
+docs: .venv/package.stamp .venv/docs.stamp scripts/docs/node_modules/.package-lock.json ## Build the site of the documentation, build/site; a dead link or a page in no section fails
+	@$(BIN)/python scripts/docs_pages.py build/docs
+	@install -D --mode=644 scripts/docs/node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js build/docs/pages/javascripts/mermaid.js
+	@NO_COLOR=1 $(BIN)/zensical build --strict --config-file build/docs/mkdocs.yml
+	@$(BIN)/python scripts/docs_pages.py --check build/docs/site
+	@rm -rf build/site && mv build/docs/site build/site
+	@echo "Written: build/site. To read it: python3 -m http.server --bind 127.0.0.1 --directory build/site 8000"
+
+check: .venv/package.stamp .venv/dev.stamp scripts/docs/node_modules/.package-lock.json ## Check format, lint, types, import contracts, spelling, prose, dependencies
 	@$(BIN)/ruff format --check --quiet . || { echo "Run: $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy --no-error-summary
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/pure_modules.py --check
 	@$(BIN)/typos
+	@$(TEXTLINT) $(PROSE)
 	@$(BIN)/hadolint docker/Dockerfile
 	@$(BIN)/python scripts/audit.py requirements/run.txt; case $$?$$AUDIT in \
 		0*) echo "All checks passed.";; \
@@ -129,7 +145,7 @@ lock: ## Resolve the dependencies of pyproject.toml into requirements/*.txt
 	$(PYTHON) -m venv "$$uv"; \
 	"$$uv/bin/python" -m pip --quiet --disable-pip-version-check install 'uv>=0.13'; \
 	$(UV_COMPILE) pyproject.toml --output-file requirements/run.txt; \
-	for group in installer build dev fuzz peers; do \
+	for group in installer build dev docs fuzz peers; do \
 		$(UV_COMPILE) --group $$group --constraint requirements/run.txt --output-file requirements/$$group.txt; \
 	done
 	@scripts/apt-install nodejs npm
@@ -160,6 +176,10 @@ clean: ## Remove .venv, caches and build results; the mail in var/ stays
 
 .venv/fuzz.stamp: .venv/run.stamp | .venv/package.stamp
 	@scripts/install locked fuzz
+	@touch $@
+
+.venv/docs.stamp: .venv/run.stamp | .venv/package.stamp
+	@scripts/install locked docs
 	@touch $@
 
 # npm writes this file last.

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-RUNBOOKS: Final = "docs/operations.md"
-RUNBOOK_BASE: Final = f"https://tidings.example/{RUNBOOKS}"
-"""Where runbooks are read: an example, in whose place the chart puts `metrics.prometheusRule.runbookUrl`."""
+RUNBOOKS: Final = "https://tidings.example/runbooks/"
+"""Where the site has the runbooks: an example. The chart replaces it by `metrics.prometheusRule.runbookUrl`."""
 
 THRESHOLD: Final = "THRESHOLD"
 """What a condition has in place of its threshold."""
@@ -40,7 +39,7 @@ class Alert:
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "runbook_url": f"{RUNBOOK_BASE}#{self.name.lower()}",
+                "runbook_url": f"{RUNBOOKS}{self.name}.html",
             },
         }
 

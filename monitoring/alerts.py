@@ -1,4 +1,4 @@
-"""The alerts: only what somebody has to act on, each with a section of its name in docs/operations.md.
+"""The alerts: only what somebody has to act on, each with a page of its name in docs/runbooks.
 
 `critical` wakes somebody: clients are not told, storages are refused, or the next minutes will bring that. `warning`
 can wait for the morning. Several installations may share a Prometheus, so everything is judged by namespace; where
@@ -115,8 +115,8 @@ PUBLISHER: Final = Group(
             f"{rate(UNKNOWN)} / {rate(REQUESTS)} > {THRESHOLD}",
             "5m",
             "critical",
-            "The publisher does not let a sender in (401, 403)",
-            "{{ $value | humanizePercentage }} of the requests show no token that is known: nothing is taken of them.",
+            "The publisher refuses senders (401, 403)",
+            "{{ $value | humanizePercentage }} of the requests show no known token: their changes are not taken.",
             threshold=0.05,
         ),
         Alert(
@@ -134,7 +134,7 @@ PUBLISHER: Final = Group(
             "0m",
             "critical",
             "A spool fills up",
-            "The spool is {{ $value | humanizePercentage }} full. Once it is, storages are refused.",
+            "The spool is {{ $value | humanizePercentage }} full. A full spool refuses storages.",
             threshold=0.5,
         ),
         Alert(
@@ -143,7 +143,7 @@ PUBLISHER: Final = Group(
             "0m",
             "critical",
             "A spool cannot be written or read",
-            "The disk failed the spool {{ $value | humanize }} times. Without the log, storages are now refused.",
+            "The spool's disk failed {{ $value | humanize }} times. While the log is away, storages are refused.",
         ),
     ),
 )
@@ -157,7 +157,7 @@ SOURCES: Final = Group(
             "2m",
             "critical",
             "A source does not reach what it watches",
-            "No publisher reaches the {{ $labels.source }} source: clients are not told of what changes there.",
+            "No publisher reaches the {{ $labels.source }} source: clients hear nothing of its changes.",
         ),
         Alert(
             "TidingsSourceBehind",
@@ -174,7 +174,7 @@ SOURCES: Final = Group(
             "0m",
             "warning",
             "A source may have missed changes",
-            "The {{ $labels.source }} source had {{ $value | humanize }} gaps: clients were told to look.",
+            "The {{ $labels.source }} source had {{ $value | humanize }} gaps: clients were told to fetch everything.",
         ),
         Alert(
             "TidingsLoginsUnmapped",
@@ -189,7 +189,7 @@ SOURCES: Final = Group(
             "sum by (namespace) (tidings_publisher_imap_accounts - tidings_publisher_imap_connections) > 0",
             "15m",
             "warning",
-            "Accounts are not listened to",
+            "Accounts of an IMAP server have no connection",
             "{{ $value | humanize }} accounts of --imap-accounts have no connection: their clients are not told.",
         ),
         Alert(
@@ -197,8 +197,8 @@ SOURCES: Final = Group(
             "sum by (namespace) (increase(tidings_publisher_imap_untold_total[15m])) > 0",
             "15m",
             "warning",
-            "An IMAP server does not tell of changes",
-            "{{ $value | humanize }} changes were found by comparing only: clients are told late.",
+            "An IMAP server does not announce changes",
+            "{{ $value | humanize }} changes were found only by comparing: clients hear of them late.",
         ),
     ),
 )
@@ -212,7 +212,7 @@ GATEWAY: Final = Group(
             "2m",
             "critical",
             "No gateway is ready",
-            "Clients cannot connect, and those that were connected are told nothing.",
+            "Clients cannot connect. Connected clients hear nothing.",
         ),
         Alert(
             "TidingsGroupNotReady",
@@ -221,7 +221,7 @@ GATEWAY: Final = Group(
             "2m",
             "critical",
             "No gateway of a group is ready",
-            "Clients that are led to group {{ $labels.tidings_group }} cannot connect, unless they are sent elsewhere.",
+            "Clients of group {{ $labels.tidings_group }} cannot connect, unless you send them to other gateways.",
         ),
         Alert(
             "TidingsFeedsNotLive",
@@ -238,7 +238,7 @@ GATEWAY: Final = Group(
             "10m",
             "warning",
             "Changes reach clients late",
-            "One in a hundred takes more than {{ $value | humanizeDuration }} through the log or through a gateway.",
+            "One change in a hundred takes over {{ $value | humanizeDuration }} through the log or through a gateway.",
             threshold=1,
         ),
         Alert(
@@ -247,7 +247,7 @@ GATEWAY: Final = Group(
             "0m",
             "critical",
             "Many clients fetch everything again",
-            "{{ $value | humanize }} clients resynchronise within 10 minutes or wait for it: work for the mail server.",
+            "{{ $value | humanize }} clients resynchronise within 10 minutes, or wait: work for the mail server.",
             threshold=0.2,
         ),
         Alert(
@@ -256,7 +256,7 @@ GATEWAY: Final = Group(
             "10m",
             "warning",
             "Clients keep reconnecting",
-            "{{ $value | humanize }} connections are opened per second: more than 1% of those there are.",
+            "{{ $value | humanize }} connections are opened per second: more than 1% of all clients.",
             threshold=0.01,
         ),
         Alert(
@@ -274,7 +274,7 @@ GATEWAY: Final = Group(
             "5m",
             "critical",
             "A gateway is full",
-            "{{ $value | humanize }} clients per second are turned away (503) for lack of room.",
+            "{{ $value | humanize }} clients per second are turned away (503).",
         ),
         Alert(
             "TidingsClientsNotLetIn",
@@ -282,8 +282,8 @@ GATEWAY: Final = Group(
             f" and {rate(NOT_LET_IN)} > 0.1",
             "10m",
             "warning",
-            "Many clients are not let in (401, 403)",
-            "{{ $value | humanizePercentage }} of the clients that come have no good token or a foreign origin.",
+            "Many clients are refused (401, 403)",
+            "{{ $value | humanizePercentage }} of the new clients have no valid token, or a foreign origin.",
             threshold=0.2,
         ),
         Alert(
@@ -292,15 +292,15 @@ GATEWAY: Final = Group(
             "15m",
             "warning",
             "The keys for tokens cannot be fetched",
-            "{{ $labels.instance }} has had no new keys for half an hour: clients whose tokens need newer ones wait.",
+            "{{ $labels.instance }} has fetched no keys for half an hour: clients with newer keys wait.",
         ),
         Alert(
             "TidingsJmapServerFails",
             f"{rate(UPSTREAM_FAILED)} / {rate(UPSTREAM)} > {THRESHOLD}",
             "10m",
             "warning",
-            "The JMAP server in front of which gateways push fails",
-            "{{ $value | humanizePercentage }} of what gateways ask it fails: clients that come get no session.",
+            "The JMAP server behind the gateways fails",
+            "{{ $value | humanizePercentage }} of the requests to the JMAP server fail: new clients get no session.",
             threshold=0.2,
         ),
         Alert(
@@ -309,7 +309,7 @@ GATEWAY: Final = Group(
             f" and {total('tidings_connections_blocked')} > 50",
             "10m",
             "warning",
-            "Many clients do not take what is written to them",
+            "Many clients do not read what gateways write",
             "{{ $value | humanizePercentage }} of the client sockets are blocked.",
             threshold=0.05,
         ),
@@ -318,16 +318,16 @@ GATEWAY: Final = Group(
             f"{increase('tidings_feed_gaps_total', '15m')} > 0",
             "0m",
             "warning",
-            "The log lost changes, or had none to give",
-            "Feeds found {{ $value | humanize }} gaps; the clients of those shards were told to resynchronise.",
+            "Feeds found gaps in the log",
+            "Feeds found {{ $value | humanize }} gaps. The clients of those shards were told to resynchronise.",
         ),
         Alert(
             "TidingsBatchesUndecodable",
             f"{increase('tidings_batches_undecodable_total', '15m')} > 0",
             "0m",
             "warning",
-            "Gateways cannot read what is in the log",
-            "{{ $value | humanize }} entries were no batch: versions that do not fit, or a foreign writer.",
+            "The log has entries that gateways cannot read",
+            "{{ $value | humanize }} entries are not batches: versions do not fit, or another program writes.",
         ),
         Alert(
             "TidingsClockSkew",
@@ -335,7 +335,7 @@ GATEWAY: Final = Group(
             "15m",
             "warning",
             "Clocks disagree",
-            "{{ $value | humanizePercentage }} of the latencies came out negative or absurd: do not believe them.",
+            "{{ $value | humanizePercentage }} of the latencies are negative or longer than an hour: ignore them.",
             threshold=0.05,
         ),
         Alert(
@@ -343,7 +343,7 @@ GATEWAY: Final = Group(
             f"max by (namespace, instance) (abs(tidings_clock_skew_seconds)) > {THRESHOLD}",
             "5m",
             "warning",
-            "A gateway's clock and the broker's are apart",
+            "The clocks of a gateway and of RabbitMQ differ",
             "The clocks of {{ $labels.instance }} and of the RabbitMQ node differ by {{ $value | humanizeDuration }}.",
             threshold=30,
         ),
@@ -368,7 +368,7 @@ PROCESS: Final = Group(
             ours(f"changes(process_start_time_seconds[30m]) > {THRESHOLD}"),
             "0m",
             "critical",
-            "A process keeps ending",
+            "A process keeps restarting",
             "{{ $labels.instance }} or one of its workers started {{ $value }} times within 30 minutes.",
             threshold=2,
         ),
@@ -377,7 +377,7 @@ PROCESS: Final = Group(
             ours(f"process_open_fds / process_max_fds > {THRESHOLD}"),
             "5m",
             "warning",
-            "A process has few files left to open",
+            "A process has opened almost all files that it may open",
             "{{ $labels.instance }} uses {{ $value | humanizePercentage }} of the files that it may open.",
             threshold=0.9,
         ),
@@ -387,8 +387,8 @@ PROCESS: Final = Group(
             "2m",
             "warning",
             "A process is near the limit of its memory",
-            "{{ $labels.instance }} refuses new work, and at 2 closes the connections that hold most. It is at "
-            "{{ $value }}.",
+            "{{ $labels.instance }} is at level {{ $value }}. At 1 it refuses new work. At 2 it also closes the "
+            "connections that hold most.",
         ),
     ),
 )
@@ -402,7 +402,7 @@ BROKER: Final = Group(
             "5m",
             "warning",
             "A process has no connection to RabbitMQ",
-            "{{ $labels.instance }} cannot {{ $labels.connection }}: what it is for stands still, whatever others do.",
+            "{{ $labels.instance }} cannot {{ $labels.connection }} until it reaches RabbitMQ again.",
         ),
         Alert(
             "TidingsBrokerAlarm",
@@ -410,8 +410,8 @@ BROKER: Final = Group(
             " or max by (namespace, instance) (rabbitmq_alarms_free_disk_space_watermark) > 0",
             "1m",
             "critical",
-            "RabbitMQ takes nothing for lack of memory or disk space",
-            "The node {{ $labels.instance }} has an alarm, which blocks every publisher of its cluster.",
+            "RabbitMQ is short of memory or disk space",
+            "An alarm of the node {{ $labels.instance }} blocks every publisher of its cluster.",
         ),
         Alert(
             "TidingsBrokerNodeDown",
@@ -421,7 +421,7 @@ BROKER: Final = Group(
             "2m",
             "warning",
             "A RabbitMQ node is gone",
-            "Of the cluster {{ $labels.rabbitmq_cluster }}, fewer nodes than the {{ $value }} of the last hour answer.",
+            "Fewer nodes of the cluster {{ $labels.rabbitmq_cluster }} answer than the {{ $value }} of the last hour.",
         ),
     ),
 )

@@ -34,13 +34,12 @@ from grafana_foundation_sdk.models.dashboard import (
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.text import TextMode
 
-from monitoring.alert import RUNBOOK_BASE
+from monitoring.alert import RUNBOOKS
 from monitoring.promql import Query
 
 SOURCE = DataSourceRef("prometheus", "${datasource}")
 TAG = "tidings"
 HEIGHT = 7
-RUNBOOKS_ANCHOR = "alerts-and-runbooks"
 THIRD, HALF, WHOLE = 8, 12, 24
 
 
@@ -132,12 +131,7 @@ def page(uid: str, title: str, description: str, variables: Sequence[QueryVariab
         .link(
             DashboardLink("Tidings").type(DashboardLinkType.DASHBOARDS).tags([TAG]).keep_time(True).include_vars(True)
         )
-        .link(
-            DashboardLink("Runbooks")
-            .type(DashboardLinkType.LINK)
-            .url(f"{RUNBOOK_BASE}#{RUNBOOKS_ANCHOR}")
-            .target_blank(True)
-        )
+        .link(DashboardLink("Runbooks").type(DashboardLinkType.LINK).url(RUNBOOKS).target_blank(True))
         .with_variable(DatasourceVariable("datasource").label("Data source").type("prometheus"))
     )
     for variable in variables:

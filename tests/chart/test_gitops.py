@@ -94,7 +94,7 @@ def test_flux_installs_the_release() -> None:
 
 
 def test_the_documented_secrets_have_the_keys_that_pods_read() -> None:
-    page = (ROOT / "docs" / "gitops.md").read_text().replace("\\\n", "")
+    page = (ROOT / "docs" / "operate" / "gitops.md").read_text().replace("\\\n", "")
     made = {
         name: set(re.findall(r"--from-literal=([a-z-]+)=", rest))
         for name, rest in re.findall(r"^kubectl create secret generic (\S+) (.*)$", page, re.MULTILINE)

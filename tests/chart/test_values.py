@@ -385,20 +385,29 @@ def test_alerts_and_dashboards_are_the_generated_ones() -> None:
 
 
 def test_runbooks_are_where_the_value_says() -> None:
-    base = "https://wiki.mail.example/tidings?page=operations"
-    rendered = render(TIDINGS, {"metrics": {"prometheusRule": {"enabled": True, "runbookUrl": base}}})
+    base = "https://wiki.mail.example/tidings?page=runbooks#"
+    rendered = render(TIDINGS, {"metrics": {"prometheusRule": {"enabled": True, "runbookUrl": f"{base}{{alert}}!"}}})
     (rule,) = rendered.of("PrometheusRule")
     alerts = [alert for group in rule["spec"]["groups"] for alert in group["rules"]]
     assert alerts
     for alert in alerts:
-        assert alert["annotations"]["runbook_url"] == f"{base}#{alert['alert'].lower()}"
-    dashboards = render(TIDINGS, {"metrics": {"dashboards": {"enabled": True}, "prometheusRule": {"runbookUrl": base}}})
+        assert alert["annotations"]["runbook_url"] == f"{base}{alert['alert']}!"
+    dashboards = render(
+        TIDINGS, {"metrics": {"dashboards": {"enabled": True}, "prometheusRule": {"runbookUrl": f"{base}{{alert}}!"}}}
+    )
     for each in dashboards.of("ConfigMap"):
         if "grafana_dashboard" in each["metadata"]["labels"]:
             ((_, text),) = each["data"].items()
             (link,) = (link for link in json.loads(text)["links"] if link["title"] == "Runbooks")
-            assert link["url"] == f"{base}#alerts-and-runbooks"
-    for wrong in ("", "docs/operations.md", "https://x/#a", "https://x/\n"):
+            assert link["url"] == base
+    for wrong in (
+        "",
+        "docs/runbooks/{alert}",
+        "https://x/",
+        "https://x/{alert}\n",
+        "https://x/{alarm}",
+        "https://x/{alert}{alert}",
+    ):
         with pytest.raises(helm.HelmValuesError):
             render(TIDINGS, {"metrics": {"prometheusRule": {"runbookUrl": wrong}}})
 

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from monitoring.alert import RUNBOOK_BASE
+from monitoring.alert import RUNBOOKS
 from tests.client.conftest import ROOT, Package, manifest
 from tests.support.npm import tool
 
@@ -42,7 +42,7 @@ def test_it_is_ready_to_be_published(package: Package) -> None:
     # A registry compares it with where the package was built: without it provenance is refused.
     assert found["repository"]["type"] == "git"
     assert (ROOT / found["repository"]["directory"]).resolve() == CLIENT
-    home = urlsplit(RUNBOOK_BASE).netloc
+    home = urlsplit(RUNBOOKS).netloc
     addresses = (found["homepage"], found["repository"]["url"].removeprefix("git+"), found["bugs"]["url"])
     assert {urlsplit(address)[:2] for address in addresses} == {("https", home)}
     assert not {"dependencies", "peerDependencies", "optionalDependencies"} & found.keys()

@@ -1,6 +1,6 @@
 """Each way in which RabbitMQ fails: what the services do, what they log, what their metrics show.
 
-docs/operations.md has the same as a table.
+docs/operate/broker.md has the same as a table.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The scrape configurations of docs/operations.md: what they make Parca and Alloy ask a service for, asked.
+"""The scrape configurations of docs/profile.md: what they make Parca and Alloy ask a service for, asked.
 
 What these programs make of a configuration is written down here from their sources: `pkg/config` and `pkg/scrape` of
 Parca, `internal/component/pyroscope/scrape` of Alloy.
@@ -23,7 +23,7 @@ from tests.support.waiting import patient
 
 DEADLINE = 60.0
 TOKEN = "a token for scrapers"
-DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "operations.md"
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "profile.md"
 PATHS = {"process_cpu": "profile", "memory": "allocs", "goroutine": "goroutine", "block": "block", "mutex": "mutex"}
 """What both scrape unless told otherwise."""
 TYPES = {
@@ -42,7 +42,7 @@ class Scrape:
 
 def example(language: str, begins: str) -> str:
     """The block of the document that is the whole configuration of one program."""
-    section = DOCUMENT.read_text().split("### Continuous profiling\n")[1].split("\n### ")[0]
+    section = DOCUMENT.read_text().split("## Continuous profiling\n")[1].split("\n## ")[0]
     (found,) = re.findall(rf"```{language}\n({begins}.*?)```", section, re.DOTALL)
     assert isinstance(found, str)
     return found

@@ -165,7 +165,7 @@ async def test_a_service_that_hangs_is_started_again(installed: Installed) -> No
 
 def test_a_unix_socket_of_systemd_is_taken(installed: Installed) -> None:
     etc = installed.machine.path / "etc"
-    page = (REPOSITORY / "docs" / "proxies.md").read_text()
+    page = (REPOSITORY / "docs" / "operate" / "proxies.md").read_text()
     drop_in = re.search(r"```ini\n(.*?)```", page, re.DOTALL)
     assert drop_in is not None
     override = etc / "systemd/system/tidings-webmail.socket.d/override.conf"

@@ -1,4 +1,4 @@
-"""The configurations of docs/proxies.md, run by the programs they are for."""
+"""The configurations of docs/operate/proxies.md, run by the programs they are for."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.reverse_proxy import CONFIGURATIONS, KINDS, ReverseProxy
 from tests.support.roots import REPOSITORY
 from tests.support.waiting import eventually, patient, within
 
-PAGE = REPOSITORY / "docs" / "proxies.md"
+PAGE = REPOSITORY / "docs" / "operate" / "proxies.md"
 IDLE_SECONDS = 65
 """Longer than any of these proxies waits for a server unless it is told otherwise: 60 s."""
 

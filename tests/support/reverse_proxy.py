@@ -1,4 +1,4 @@
-"""The reverse proxies of docs/proxies.md, of Debian and in a root of their own, as deploy/proxies configures them."""
+"""The reverse proxies of docs/operate/proxies.md, of Debian and in a root of their own, as deploy/proxies has them."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ Arguments: root context, length, key of the Secret, its name, the value of the c
 {{- define "tidings-rabbitmq.random" -}}
 {{- $release := (index . 0).Release -}}
 {{- if not (or (lookup "v1" "ServiceAccount" $release.Namespace "default") (lookup "v1" "Namespace" "" "kube-system")) -}}
-{{- fail (printf "%s in the Secret %s: no cluster is seen from here (helm template, --dry-run=client, Argo CD), so the one that may be there is not known, and another would shut out whoever has it. Make a Secret and name it in %s: see \"Without a cluster to look at\" in docs/gitops.md" (index . 2) (index . 3) (index . 4)) -}}
+{{- fail (printf "%s in the Secret %s: no cluster is seen from here (helm template, --dry-run=client, Argo CD), so the one that may be there is not known, and another would shut out whoever has it. Make a Secret and name it in %s: see \"Make the Secrets\" in docs/operate/gitops.md" (index . 2) (index . 3) (index . 4)) -}}
 {{- end -}}
 {{- randAlphaNum (index . 1) | b64enc -}}
 {{- end -}}
@@ -88,7 +88,7 @@ gone or scaled down, those whose volumes are left. Without a cluster to look at,
 {{- define "tidings-rabbitmq.validate" -}}
 {{- $there := include "tidings-rabbitmq.nodesThere" . | int -}}
 {{- if and $there (ne $there (int .Values.replicas)) -}}
-{{- fail (printf "rabbitmq.replicas %d: the broker %s has %d node%s, and to change their number is an outage. Leave rabbitmq.replicas at %d. The way round is a new broker of %d under another name (rabbitmq.fullnameOverride): see \"Another number of nodes\" in docs/operations.md" (int .Values.replicas) (include "tidings-rabbitmq.fullname" .) $there (ternary "" "s" (eq $there 1)) $there (int .Values.replicas)) -}}
+{{- fail (printf "rabbitmq.replicas %d: the broker %s has %d node%s, and to change their number is an outage. Leave rabbitmq.replicas at %d. The way round is a new broker of %d under another name (rabbitmq.fullnameOverride): see \"Change the number of nodes\" in docs/operate/broker.md" (int .Values.replicas) (include "tidings-rabbitmq.fullname" .) $there (ternary "" "s" (eq $there 1)) $there (int .Values.replicas)) -}}
 {{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.persistence.enabled) -}}
 {{- fail "rabbitmq.replicas 3 needs rabbitmq.persistence.enabled: a node that comes back without its data cannot rejoin its cluster" -}}

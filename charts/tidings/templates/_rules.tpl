@@ -15,7 +15,7 @@ of its name in the condition of files/conditions.yaml; rules.yaml has the condit
 {{- end -}}
 {{- $_ := set $rule "for" (default (get $rule "for") (get $given "for")) -}}
 {{- $_ := set $rule "labels" (merge (dict) (default dict $given.labels) $values.alertLabels $rule.labels) -}}
-{{- $_ := set $rule.annotations "runbook_url" (printf "%s#%s" $values.runbookUrl (lower $rule.alert)) -}}
+{{- $_ := set $rule.annotations "runbook_url" ($values.runbookUrl | replace "{alert}" $rule.alert) -}}
 {{- if dig "enabled" true $given -}}
 {{- $rules = append $rules $rule -}}
 {{- end -}}

@@ -15,7 +15,7 @@ another log. An upgrade that cannot look at them stops: whoever renders without 
 {{- end -}}
 {{- end -}}
 {{- if and (kindIs "invalid" $shards) .Release.IsUpgrade -}}
-{{- fail (printf "shards: the Deployment %s, which says how many shards this installation has, cannot be seen from here (helm --dry-run=server looks at the cluster). Set shards to that number, 64 where an earlier chart chose it: another number is another log, see \"Another number of shards\" in docs/operations.md" $name) -}}
+{{- fail (printf "shards: the Deployment %s, which says how many shards this installation has, cannot be seen from here (helm --dry-run=server looks at the cluster). Set shards to that number, 64 where an earlier chart chose it: another number is another log, see \"Change the number of shards\" in docs/operate/roll.md" $name) -}}
 {{- end -}}
 {{- default 16 $shards -}}
 {{- end -}}

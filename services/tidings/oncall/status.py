@@ -11,7 +11,7 @@ from tidings.oncall.table import seconds, table
 from tidings.ops.printable import plain
 
 HEADS: Final = ("PROCESS", "COMMAND", "VERSION", "READY", "BROKER", "CONNECTIONS", "LAG")
-RUNBOOKS: Final = "\nThe runbooks are at /debug/runbooks of every admin port, and in docs/operations.md.\n"
+RUNBOOKS: Final = "\nThe runbooks are at /debug/runbooks of every admin port, and in docs/runbooks.\n"
 
 
 def report(answers: Sequence[Answer]) -> Report:

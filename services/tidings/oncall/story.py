@@ -67,7 +67,9 @@ def _events(name: str, document: Document) -> Iterator[tuple[str, int, str]]:
 
 def _states(change: Document) -> str:
     changed: Any = change.get("changed") or {}
-    return ", ".join(f"{kind} is at {state}" for kind, state in changed.items()) or "a change"
+    # Without a state, the storage has none: each gateway makes one for its clients.
+    told = (f"{kind} is at {state}" if state else f"{kind} has changed" for kind, state in changed.items())
+    return ", ".join(told) or "a change"
 
 
 def _wrong(name: str, document: Document) -> Iterator[str]:

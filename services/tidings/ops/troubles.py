@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """What is wrong, why, and the alert whose runbook (docs/operations.md) says what to do."""
+    """What is wrong, why, and the alert whose runbook (docs/runbooks) says what to do."""
 
     what: str
     why: str

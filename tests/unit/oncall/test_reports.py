@@ -144,7 +144,10 @@ class TestConnections:
 
 class TestStory:
     def test_events_of_all_are_told_in_their_order_and_the_log_once(self) -> None:
-        log = [{"at": "10:02", "offset": 9, "changed": {"Email": "s2"}}, {"at": "10:00", "offset": 8, "changed": {}}]
+        log = [
+            {"at": "10:02", "offset": 9, "changed": {"Email": "s2", "Thread": None}},
+            {"at": "10:00", "offset": 8, "changed": {}},
+        ]
         told = [
             {"at": "10:01", "what": "fresh", "connection": "7f"},
             {"at": "10:02", "what": "pushed to 1", "connection": None},
@@ -157,7 +160,7 @@ class TestStory:
             "b: shard 3, 0 connections, its feed is live",
             "10:00  log, offset 8: a change",
             "10:01  a: subscribed, from now on, connection 7f",
-            "10:02  log, offset 9: Email is at s2",
+            "10:02  log, offset 9: Email is at s2, Thread has changed",
             "10:02  a: pushed to 1",
         ]
         assert report.passed

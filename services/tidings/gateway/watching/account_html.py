@@ -77,8 +77,10 @@ def _story(document: Document) -> str:
 
 
 def _states(change: Document) -> str:
-    changed: Mapping[str, str] = change.get("changed") or {}
-    return ", ".join(f"{kind} is at {state}" for kind, state in changed.items()) or "a change"
+    changed: Mapping[str, str | None] = change.get("changed") or {}
+    # Without a state, the storage has none: each gateway makes one for its clients.
+    told = (f"{kind} is at {state}" if state else f"{kind} has changed" for kind, state in changed.items())
+    return ", ".join(told) or "a change"
 
 
 def _shown(name: str, value: Any) -> str:

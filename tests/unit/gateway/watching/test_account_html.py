@@ -26,7 +26,7 @@ def document(**more: Any) -> dict[str, Any]:
         "connections": [connection],
         "history": [{"at": "10:02", "what": "pushed to 1", "connection": "7f"}],
         "changes": [
-            {"at": "10:02", "offset": 9, "changed": {"Email": "s2"}},
+            {"at": "10:02", "offset": 9, "changed": {"Email": "s2", "Thread": None}},
             {"at": "10:01", "offset": 8, "changed": None},
         ],
         **more,
@@ -35,7 +35,11 @@ def document(**more: Any) -> dict[str, Any]:
 
 def test_the_newest_is_told_first_and_a_change_before_its_push() -> None:
     page = account_page(document())
-    texts = ["pushed to 1", "in the log, offset 9: Email is at s2", "in the log, offset 8: a change"]
+    texts = [
+        "pushed to 1",
+        "in the log, offset 9: Email is at s2, Thread has changed",
+        "in the log, offset 8: a change",
+    ]
     assert sorted(texts, key=page.index) == texts
     assert "Shard 3, the feed is live." in page
 
