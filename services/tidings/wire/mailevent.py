@@ -11,16 +11,28 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Annotated, Final, Literal, NotRequired
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import ErrorDetails, PydanticCustomError
 from typing_extensions import TypedDict
 
 from tidings.errors import Problem
 from tidings.wire.change import (
     ACCOUNT_CHANGED,
+    DATA_TYPE_PATTERN,
     DATA_TYPES,
+    MAX_ACCOUNT_BYTES,
+    MAX_DATA_TYPE_BYTES,
     MAX_DATA_TYPES,
     MAX_NAME_BYTES,
+    MAX_STATE_BYTES,
     Change,
     account_fault,
     anything_changed,
@@ -113,35 +125,105 @@ def _bound(changed: object) -> object:
     return {_cut(name): _cut(state) for name, state in changed.items()}
 
 
+def _text(most: int, description: str, **more: object) -> WithJsonSchema:
+    """How a text is described. JSON Schema counts characters: a text may have fewer of them than bytes."""
+    pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]*$"
+    return WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": most,
+            "pattern": pattern,
+            "description": f"{description} At most {most} bytes of UTF-8.",
+            **more,
+        }
+    )
+
+
 _DataType = Annotated[str, AfterValidator(_check_data_type)]
 _State = Annotated[str, AfterValidator(_check_state)]
-_Name = Annotated[str, AfterValidator(_check_name)]
-
+_Id = Annotated[str, AfterValidator(_check_name), _text(MAX_NAME_BYTES, "With `source` it names the event in logs.")]
+_Source = Annotated[
+    str, AfterValidator(_check_name), _text(MAX_NAME_BYTES, "A URI reference: where the change was seen.")
+]
+_Kind = Annotated[
+    str,
+    AfterValidator(_check_type),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "pattern": f"^{re.escape(TYPE_PREFIX)}{_EVENT_NAME.pattern}$",
+            "description": "`mail.` and an event name of RFC 5423. Names compare without case.",
+        }
+    ),
+]
+_Subject = Annotated[
+    str,
+    AfterValidator(_check_account),
+    _text(MAX_ACCOUNT_BYTES, "The account.", pattern="^[^/\\u0000-\\u001f\\u007f-\\u009f]*$"),
+]
+_Time = Annotated[
+    float,
+    BeforeValidator(_read_time),
+    WithJsonSchema(
+        {
+            "type": ["string", "null"],
+            "format": "date-time",
+            "maxLength": _MAX_TIME_CHARS,
+            "description": "When the storage changed (RFC 3339). It is only used to measure latency.",
+        }
+    ),
+]
+_Changed = Annotated[
+    dict[_DataType, _State | None],
+    BeforeValidator(_bound),
+    Field(min_length=1),
+    WithJsonSchema(
+        {
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": MAX_DATA_TYPES,
+            "propertyNames": {"maxLength": MAX_DATA_TYPE_BYTES, "pattern": f"^{DATA_TYPE_PATTERN}$"},
+            "additionalProperties": {"type": ["string", "null"], "minLength": 1, "maxLength": MAX_STATE_BYTES},
+            "description": "JMAP data type to its new state, or to null where the storage has no states. "
+            "Required where the event name does not say which data types change.",
+        }
+    ),
+]
 
 _STRICT: Final = ConfigDict(strict=True)
 
 
-# Dictionaries, which cost a third of what models do.
-class _Data(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
+# Dictionaries, which cost a third of what models do. Their docstrings are read by people: they are in the OpenAPI
+# document.
+class EventData(TypedDict):
+    """What Tidings reads of the data of an event. Every other member is accepted and dropped."""
 
-    changed: Annotated[dict[_DataType, _State | None], BeforeValidator(_bound), Field(min_length=1)]
+    # Data without the member is taken for none.
+    __pydantic_config__ = ConfigDict(  # type: ignore[misc]
+        strict=True, json_schema_extra=lambda schema: schema.pop("required", None)
+    )
+
+    changed: _Changed
 
 
-class _Event(TypedDict):
+class Event(TypedDict):
+    """A CloudEvent that tells of a change in one account. Every other attribute is accepted and dropped."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     specversion: Literal["1.0"]
-    id: _Name
-    source: _Name
-    type: Annotated[str, AfterValidator(_check_type)]
-    subject: Annotated[str, AfterValidator(_check_account)]
-    time: NotRequired[Annotated[float, BeforeValidator(_read_time)]]
-    data: NotRequired[Annotated[_Data | None, BeforeValidator(_read_changed)]]
+    id: _Id
+    source: _Source
+    type: _Kind
+    subject: _Subject
+    time: NotRequired[_Time]
+    data: NotRequired[Annotated[EventData | None, BeforeValidator(_read_changed)]]
 
 
-_MEMBERS: Final = tuple(_Event.__annotations__)
-_validate: Final = TypeAdapter(_Event).validator.validate_python
+EVENT: Final = TypeAdapter(Event)
+_MEMBERS: Final = tuple(Event.__annotations__)
+_validate: Final = EVENT.validator.validate_python
 ATTRIBUTES: Final = frozenset(_MEMBERS) - {"data"}
 """The context attributes that are read."""
 

@@ -1,0 +1,137 @@
+"""The OpenAPI document of the ingest port: FastAPI makes it of the routes that serve, and of the models they read with.
+
+It says what the source code says and holds no secret, so it is served to whoever reaches the port.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any, Final, Literal
+
+import msgspec
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from pydantic import TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute
+from starlette.routing import Route as Routed
+from starlette.types import ASGIApp
+
+from asyncio_pprof.page import assets, document
+from tidings.errors import Problem
+from tidings.publisher.ingest import operations
+from tidings.publisher.ingest.docs_page import OPENAPI, page
+from tidings.publisher.ingest.routes import Route
+from tidings.wire import mailevent, resyncs
+from tidings.wire.dovecot import Notification
+
+DOCUMENT_PATH: Final = "/openapi.json"
+PAGE_PATH: Final = "/docs"
+_REFERENCE: Final = "#/components/schemas/{model}"
+_DESCRIPTION: Final = (
+    "Mail storages tell Tidings here that a mailbox changed. Tidings passes on *that* something changed, never what: "
+    "no subject, no sender and no text of a mail is kept. After the answer 202 every client of the account is told."
+)
+_SECURITY: Final = {
+    "bearer": {"type": "http", "scheme": "bearer", "description": "A token of `TIDINGS_INGEST_TOKENS`."},
+    "basic": {"type": "http", "scheme": "basic", "description": "The same token as the password; any user name."},
+}
+
+
+@dataclass
+class Accepted:
+    """How many events of the request are safe."""
+
+    accepted: int
+
+
+@dataclass
+class ProblemDocument:
+    """Why a request was refused (RFC 9457). `problems` names what is wrong in which event."""
+
+    type: Literal["about:blank"]
+    title: str
+    status: int
+    detail: str
+    problems: list[Problem] = field(default_factory=list)
+
+
+class DescribedRoute(APIRoute):
+    """A route that FastAPI describes and that an ASGI application answers.
+
+    What FastAPI does with a request of one change took as long as everything else together.
+    """
+
+    def __init__(self, route: Route, app: ASGIApp) -> None:
+        """Raises KeyError for a path that nothing describes."""
+        operation = operations.OPERATIONS[route.path]
+        super().__init__(
+            route.path,
+            _answered_elsewhere,
+            methods=[route.method],
+            operation_id=operation.id,
+            summary=operation.summary,
+            description=operation.description,
+            status_code=202,
+            responses=operations.responses(operation),
+            openapi_extra=operations.described(operation),
+        )
+        self.app = app
+
+
+async def _answered_elsewhere() -> None:
+    """Stands where FastAPI wants a function to look at."""
+
+
+class DescribedApp(FastAPI):
+    """FastAPI with the schemas of models that are read without its help."""
+
+    def openapi(self) -> dict[str, Any]:
+        """The document. It is made when it is first asked for."""
+        made = super().openapi()
+        made["components"] = {"schemas": schemas(), "securitySchemes": _SECURITY}
+        return made
+
+
+def described_app(routes: list[BaseRoute], **options: Any) -> FastAPI:
+    """An application with these routes, its document and the page of it; `options` are FastAPI's."""
+
+    async def show(_: Request) -> Response:
+        return document("Tidings ingest API", page(app.openapi()), OPENAPI)
+
+    app = DescribedApp(
+        title="Tidings ingest",
+        version=version("tidings"),
+        description=_DESCRIPTION,
+        openapi_url=DOCUMENT_PATH,
+        docs_url=None,
+        redoc_url=None,
+        routes=[*routes, Routed(PAGE_PATH, show), assets("")],
+        **options,
+    )
+    return app
+
+
+def schemas() -> dict[str, JsonSchemaValue]:
+    """The schemas that operations refer to, by name."""
+    adapters: list[tuple[str, Literal["validation"], TypeAdapter[Any]]] = [
+        (name, "validation", TypeAdapter(model))
+        for name, model in (
+            ("Event", mailevent.Event),
+            ("Resync", resyncs.Resync),
+            ("Accepted", Accepted),
+            ("ProblemDocument", ProblemDocument),
+        )
+    ]
+    _, made = TypeAdapter.json_schemas(adapters, ref_template=_REFERENCE)
+    _, structs = msgspec.json.schema_components([Notification], ref_template=_REFERENCE.replace("model", "name"))
+    by_hand = {
+        "AnyEvent": operations.ANY_EVENT,
+        "CarriedEvent": operations.CARRIED,
+        "StalwartEvents": operations.STALWART,
+    }
+    found = {**made["$defs"], **structs, **by_hand}
+    return {name: found[name] for name in sorted(found)}
