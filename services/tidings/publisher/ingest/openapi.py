@@ -128,10 +128,5 @@ def schemas() -> dict[str, JsonSchemaValue]:
     ]
     _, made = TypeAdapter.json_schemas(adapters, ref_template=_REFERENCE)
     _, structs = msgspec.json.schema_components([Notification], ref_template=_REFERENCE.replace("model", "name"))
-    by_hand = {
-        "AnyEvent": operations.ANY_EVENT,
-        "CarriedEvent": operations.CARRIED,
-        "StalwartEvents": operations.STALWART,
-    }
-    found = {**made["$defs"], **structs, **by_hand}
+    found = {**made["$defs"], **structs, **{schema["title"]: schema for schema in operations.SCHEMAS}}
     return {name: found[name] for name in sorted(found)}
