@@ -17,6 +17,8 @@ from jsonschema.protocols import Validator
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT7, DRAFT202012
 
+from tests.support.clients import raw_client
+
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 METHODS = ("get", "put", "post", "delete", "patch")
 NAME = "urn:document"
@@ -167,3 +169,21 @@ def raw_answer(data: bytes) -> httpx.Response:
     match = re.fullmatch(r"HTTP/1\.1 (\d{3}) .*", line)
     assert match is not None, data
     return httpx.Response(int(match[1]), headers=[tuple(field.split(": ", 1)) for field in fields], content=body)
+
+
+async def exchange(port: int, request: bytes, *, whole: bool = True) -> httpx.Response:
+    """The answer to a request, which may be no HTTP; `whole`: up to the end of the connection, else its head alone."""
+    async with raw_client(port) as client:
+        await client.send(request)
+        return raw_answer(await client.rest() if whole else (await client.head()).encode("latin-1"))
+
+
+def request(
+    method: str, target: str, headers: Mapping[str, str] | None = None, body: bytes = b"", version: str = "1.1"
+) -> bytes:
+    """A request whose answer ends the connection."""
+    fields = {"Host": "127.0.0.1", "Connection": "close", **(headers or {})}
+    if body:
+        fields.setdefault("Content-Length", str(len(body)))
+    lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    return f"{method.upper()} {target} HTTP/{version}\r\n{lines}\r\n".encode() + body
