@@ -1,4 +1,4 @@
-"""The API documents as tools read them: valid by the specifications' own schemas, and good for a generator of clients."""
+"""The API documents as tools read them: valid by the schemas of the specifications, and good for a generator."""
 
 from __future__ import annotations
 
