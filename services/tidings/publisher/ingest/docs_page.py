@@ -20,7 +20,7 @@ def page(document: Object) -> str:
     info = document["info"]
     return "".join(
         (
-            f"<p class=words>{_text(info['description'])}",
+            f"<p class=words>{_words(info['description'])}",
             f"<p class=words>Version {_text(info['version'])}. Tools read <a href=openapi.json>openapi.json</a>.",
             *(
                 _operation(path, method, operation)
@@ -37,7 +37,7 @@ def _operation(path: str, method: str, operation: Object) -> str:
     return "".join(
         (
             f"<section><h2 id={operation['operationId']}><code>{method.upper()} {_text(path)}</code></h2>",
-            f"<p class=words>{_text(operation['description'])}",
+            f"<p class=words>{_words(operation['description'])}",
             _table("Header", _parameters(operation)),
             *_requests(operation),
             _table("Status", _answers(operation)),
@@ -48,7 +48,7 @@ def _operation(path: str, method: str, operation: Object) -> str:
 
 def _parameters(operation: Object) -> Iterator[tuple[str, str]]:
     for parameter in operation["parameters"]:
-        yield f"<code>{_text(parameter['name'])}</code>", _text(parameter["description"])
+        yield f"<code>{_text(parameter['name'])}</code>", _words(parameter["description"])
 
 
 def _requests(operation: Object) -> Iterator[str]:
@@ -64,7 +64,7 @@ def _answers(operation: Object) -> Iterator[tuple[str, str]]:
             f"<code>{_text(media_type)}</code> {_type(content['schema'])}"
             for media_type, content in answer["content"].items()
         )
-        yield _text(status), f"{_text(answer['description'])} {bodies}"
+        yield _text(status), f"{_words(answer['description'])} {bodies}"
 
 
 def _table(first: str, rows: Iterator[tuple[str, str]]) -> str:
@@ -91,3 +91,9 @@ def _json(value: object) -> str:
 
 def _text(text: str) -> str:
     return html.escape(text, quote=False)
+
+
+def _words(text: str) -> str:
+    """A description: of its Markdown, code between backticks."""
+    parts = map(_text, text.split("`"))
+    return "".join(f"<code>{part}</code>" if index % 2 else part for index, part in enumerate(parts))

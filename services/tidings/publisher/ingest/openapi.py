@@ -32,7 +32,7 @@ DOCUMENT_PATH: Final = "/openapi.json"
 PAGE_PATH: Final = "/docs"
 _REFERENCE: Final = "#/components/schemas/{model}"
 _DESCRIPTION: Final = (
-    "Mail storages tell Tidings here that a mailbox changed. Tidings passes on *that* something changed, never what: "
+    "Mail storages tell Tidings here that a mailbox changed. Tidings passes on that something changed, never what: "
     "no subject, no sender and no text of a mail is kept. After the answer 202 every client of the account is told."
 )
 _SECURITY: Final = {
