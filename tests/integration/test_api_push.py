@@ -100,7 +100,7 @@ async def test_every_message_of_the_document_is_told(monkeypatch: pytest.MonkeyP
     heard, log = Heard(), UnreliableLog(8)
     await log.open()
     async with (
-        running_gateway(log=log, max_connection_age=60) as gateway,
+        running_gateway(log=log, head_seconds=0.3) as gateway,
         jmap_client(gateway.url()) as client,
         event_stream(gateway.http_url("/jmap/eventsource", "account=alice&status=yes&ping=1")) as stream,
     ):
@@ -110,6 +110,8 @@ async def test_every_message_of_the_document_is_told(monkeypatch: pytest.MonkeyP
         await gateway.publish("alice", {"Email": "s1", "Thread": None})
         assert (await heard.message(client))["changed"]["alice"]["Email"] == "s1"
         while (await heard.event(stream)).type != "state":
+            pass
+        while (await heard.event(stream)).type != "ping":
             pass
         await client.send(**{"@type": "Request", "using": [], "methodCalls": [["Email/get", {}, "c"]]})
         assert (await heard.message(client))["@type"] == "Response"
@@ -121,8 +123,7 @@ async def test_every_message_of_the_document_is_told(monkeypatch: pytest.MonkeyP
         while (await heard.event(stream)).type != "status":
             pass
         log.accepts = True
-        service = gateway.service
-        await service.stop()
+        await gateway.service.stop()
         while (await heard.event(stream)).type != "retry":
             pass
     documented = {*DOCUMENT.messages("webSocket", "send"), *DOCUMENT.messages("eventStream", "send")}

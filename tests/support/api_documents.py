@@ -143,14 +143,15 @@ class AsyncApi(Document):
 
     def messages(self, channel: str, action: str) -> dict[str, Mapping[str, Any]]:
         """The messages that the application sends or receives on a channel, by name; those of replies are sent."""
+        operations = self.content["operations"].values()
+        told = [(operation["action"], operation) for operation in operations]
+        told += [("send", operation["reply"]) for operation in operations if "reply" in operation]
         found = {}
-        for operation in self.content["operations"].values():
-            told = [(operation["action"], operation)] + [("send", operation["reply"])] * ("reply" in operation)
-            for does, part in told:
-                if does == action and part["channel"]["$ref"] == f"#/channels/{channel}":
-                    for reference in part["messages"]:
-                        message = self.resolved(reference)
-                        found[message["name"]] = message
+        for does, part in told:
+            if does == action and part["channel"]["$ref"] == f"#/channels/{channel}":
+                for reference in part["messages"]:
+                    message = self.resolved(reference)
+                    found[message["name"]] = message
         return found
 
     def check_message(self, channel: str, action: str, name: str, payload: object, fields: object = None) -> None:
