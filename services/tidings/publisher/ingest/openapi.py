@@ -5,15 +5,11 @@ It says what the source code says and holds no secret, so it is served to whoeve
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import msgspec
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from pydantic import TypeAdapter
-from pydantic.json_schema import JsonSchemaValue
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
@@ -21,16 +17,13 @@ from starlette.routing import Route as Routed
 from starlette.types import ASGIApp
 
 from asyncio_pprof.page import assets, document
-from tidings.errors import Problem
 from tidings.publisher.ingest import operations
 from tidings.publisher.ingest.docs_page import OPENAPI, page
 from tidings.publisher.ingest.routes import Route
-from tidings.wire import mailevent, resyncs
-from tidings.wire.dovecot import Notification
+from tidings.publisher.ingest.schemas import schemas
 
 DOCUMENT_PATH: Final = "/openapi.json"
 PAGE_PATH: Final = "/docs"
-_REFERENCE: Final = "#/components/schemas/{model}"
 _DESCRIPTION: Final = (
     "Mail storages tell Tidings here that a mailbox changed. Tidings passes on that something changed, never what: "
     "no subject, no sender and no text of a mail is kept. After the answer 202 every client of the account is told."
@@ -39,24 +32,6 @@ _SECURITY: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A token of `TIDINGS_INGEST_TOKENS`."},
     "basic": {"type": "http", "scheme": "basic", "description": "The same token as the password; any user name."},
 }
-
-
-@dataclass
-class Accepted:
-    """How many events of the request are safe."""
-
-    accepted: int
-
-
-@dataclass
-class ProblemDocument:
-    """Why a request was refused (RFC 9457). `problems` names what is wrong in which event."""
-
-    type: Literal["about:blank"]
-    title: str
-    status: int
-    detail: str
-    problems: list[Problem] = field(default_factory=list)
 
 
 class DescribedRoute(APIRoute):
@@ -113,20 +88,3 @@ def described_app(routes: list[BaseRoute], **options: Any) -> FastAPI:
         **options,
     )
     return app
-
-
-def schemas() -> dict[str, JsonSchemaValue]:
-    """The schemas that operations refer to, by name."""
-    adapters: list[tuple[str, Literal["validation"], TypeAdapter[Any]]] = [
-        (name, "validation", TypeAdapter(model))
-        for name, model in (
-            ("Event", mailevent.Event),
-            ("Resync", resyncs.Resync),
-            ("Accepted", Accepted),
-            ("ProblemDocument", ProblemDocument),
-        )
-    ]
-    _, made = TypeAdapter.json_schemas(adapters, ref_template=_REFERENCE)
-    _, structs = msgspec.json.schema_components([Notification], ref_template=_REFERENCE.replace("model", "name"))
-    found = {**made["$defs"], **structs, **{schema["title"]: schema for schema in operations.SCHEMAS}}
-    return {name: found[name] for name in sorted(found)}

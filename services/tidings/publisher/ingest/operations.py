@@ -5,13 +5,13 @@ The schemas come from the models that requests are read with. The names of statu
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from tidings.ops.http.problem_documents import PROBLEM_TYPE
 from tidings.publisher.ingest.examples import BINARY_HEADERS, EVENT, EXAMPLES
-from tidings.wire import cloudevents, dovecot, envelopes, jsonbody, resyncs, stalwart
+from tidings.publisher.ingest.schemas import reference
+from tidings.wire import cloudevents, dovecot, jsonbody, resyncs
 
 PREFER: Final = {
     "name": "Prefer",
@@ -61,11 +61,6 @@ class Operation(NamedTuple):
     parameters: Sequence[Mapping[str, object]] = (PREFER,)
     absent: Sequence[int] = ()
     body_required: bool = True
-
-
-def reference(name: str) -> dict[str, str]:
-    """A reference to a schema of the document."""
-    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def described(operation: Operation) -> dict[str, Any]:
@@ -166,44 +161,3 @@ OPERATIONS: Final = {
     ),
 }
 """By path. A route without an entry cannot be made."""
-
-_CARRIED: Final[dict[str, Any]] = {
-    "title": "CarriedEvent",
-    "description": "An event of Dapr or Debezium that carries a row of an outbox.",
-    "type": "object",
-    "required": ["type"],
-    "properties": {
-        "type": {
-            "type": "string",
-            "pattern": f"^({re.escape(envelopes.DAPR_TYPE)}|{re.escape(envelopes.DEBEZIUM_PREFIX)}.*)$",
-        }
-    },
-}
-_ANY_EVENT: Final[dict[str, Any]] = {"title": "AnyEvent", "anyOf": [reference("Event"), reference("CarriedEvent")]}
-_STALWART: Final[dict[str, Any]] = {
-    "title": "StalwartEvents",
-    "type": "object",
-    "required": ["events"],
-    "properties": {
-        "events": {
-            "type": "array",
-            "maxItems": stalwart.MAX_EVENTS,
-            "items": {
-                "type": "object",
-                "required": ["type"],
-                "properties": {
-                    "id": {"type": ["string", "integer"]},
-                    "createdAt": {"type": "string", "format": "date-time"},
-                    "type": {"type": "string", "examples": sorted(stalwart.EVENTS)},
-                    "data": {
-                        "type": "object",
-                        "properties": {"accountId": {"type": ["integer", "string"]}},
-                    },
-                },
-            },
-        }
-    },
-}
-"""Stalwart's events are read without a model: most of them are of no interest."""
-SCHEMAS: Final = (_ANY_EVENT, _CARRIED, _STALWART)
-"""Schemas of what is read without a model, each with its name as the title."""
