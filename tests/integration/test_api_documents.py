@@ -63,7 +63,7 @@ def references(value: object) -> list[str]:
 def test_a_client_can_be_generated(name: str, tmp_path: Path) -> None:
     made = tmp_path / "api.ts"
     tool("openapi-typescript", str(REFERENCE / name), "--output", str(made))
-    tool("tsc", "--noEmit", "--strict", "--skipLibCheck", "false", "--types", "", str(made))
+    tool("tsc", "--noEmit", "--strict", str(made))
     assert "export interface paths" in made.read_text()
 
 
