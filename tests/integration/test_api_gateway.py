@@ -17,7 +17,7 @@ from tests.support.gateway import SECRET, RunningGateway, running_gateway
 from tests.support.ports import free_ports
 from tests.support.waiting import patient
 from tidings.gateway.codecs.jmap import EVENTSOURCE_PATH, WEBSOCKET_PATH
-from tidings.gateway.entrance import session
+from tidings.gateway.entrance import reference, session
 from tidings.gateway.formats.poll import POLL_PATH
 
 DOCUMENT = OpenApi(loaded("openapi-gateway.yaml"))
@@ -157,7 +157,7 @@ async def test_the_paths_are_those_that_are_served(monkeypatch: pytest.MonkeyPat
             super().__init__(path, endpoint)
 
     monkeypatch.setattr(session, "Route", Noted)
-    monkeypatch.setattr(session.reference, "Route", Noted)
+    monkeypatch.setattr(reference, "Route", Noted)
     async with running_gateway() as gateway:
         parked = set(gateway.service._parts.front._routes)  # type: ignore[attr-defined]
     assert {*served, *parked} == set(DOCUMENT.content["paths"])
@@ -177,6 +177,6 @@ async def test_the_gateway_serves_its_documents(name: str) -> None:
 
 async def check_same(gateway: RunningGateway, text: str, name: str) -> None:
     """It is the file of the documentation."""
-    source = session.reference.source(session.reference.FILES[f"/{name}.yaml"])
+    source = reference.source(reference.FILES[f"/{name}.yaml"])
     assert text == source.read_text()
     assert source.parent.name == "reference"

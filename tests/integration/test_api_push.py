@@ -72,7 +72,7 @@ async def test_what_the_document_shows_is_understood(example: dict[str, Any]) ->
     async with running_gateway() as gateway, jmap_client(gateway.url()) as client:
         await client.send(**example)
         await client.send(**{"@type": "Request", "id": "last", "using": [], "methodCalls": []})
-        told = []
+        told: list[dict[str, Any]] = []
         while not told or told[-1].get("requestId") != "last":
             told.append(await heard.message(client))
         expected = {"Request": {"Response"}, "WebSocketPushEnable": {"StateChange", "Response"}}

@@ -51,7 +51,7 @@ class Document:
             value = found
         return value
 
-    def faults(self, schema: object, value: object) -> list[str]:
+    def faults(self, schema: object, value: Any) -> list[str]:
         """What is wrong with a value."""
         told = self.validator(_absolute(schema), registry=self._registry).iter_errors(value)
         return [f"{error.json_path}: {error.message}" for error in told]
@@ -83,7 +83,7 @@ class Operation:
 
     @property
     def statuses(self) -> list[int]:
-        return sorted(map(int, self.content["responses"]))
+        return sorted(int(status) for status in self.content["responses"] if status != "default")
 
 
 class OpenApi(Document):
@@ -112,7 +112,8 @@ class OpenApi(Document):
 
     def check_answer(self, operation: Operation, answer: httpx.Response) -> None:
         """That an answer is one that the document has: status, fields, content type, and body where it is JSON."""
-        said = operation.content["responses"].get(str(answer.status_code))
+        responses = operation.content["responses"]
+        said = responses.get(str(answer.status_code), responses.get("default"))
         assert said is not None, f"{operation} answers {answer.status_code}: {answer.text}"
         response = self.resolved(said)
         for name, field in response.get("headers", {}).items():
@@ -166,10 +167,11 @@ class AsyncApi(Document):
 def raw_answer(data: bytes) -> httpx.Response:
     """An answer that came over a bare socket, up to the end of the connection."""
     head, _, body = data.partition(b"\r\n\r\n")
-    line, *fields = head.decode("latin-1").split("\r\n")
+    line, *lines = head.decode("latin-1").split("\r\n")
+    fields = [(name, value) for name, _, value in (field.partition(": ") for field in lines)]
     match = re.fullmatch(r"HTTP/1\.1 (\d{3}) .*", line)
     assert match is not None, data
-    return httpx.Response(int(match[1]), headers=[tuple(field.split(": ", 1)) for field in fields], content=body)
+    return httpx.Response(int(match[1]), headers=fields, content=body)
 
 
 async def exchange(port: int, request: bytes, *, whole: bool = True) -> httpx.Response:

@@ -85,7 +85,7 @@ def responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
         "description": "Every change is in the log, or on the publisher's disk until it is.",
         "content": {jsonbody.JSON: {"schema": reference("Accepted"), "example": {"accepted": 1}}},
     }
-    refused = {
+    refused: dict[int | str, dict[str, Any]] = {
         status: {"description": text, "content": {PROBLEM_TYPE: {"schema": reference("ProblemDocument")}}}
         for status, text in _REFUSALS.items()
         if status not in operation.absent
