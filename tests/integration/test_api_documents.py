@@ -71,13 +71,14 @@ def test_what_both_documents_describe_is_the_same() -> None:
     gateway, push = loaded("openapi-gateway.yaml"), AsyncApi(loaded("asyncapi.yaml"))
     state_change = {"@type": "StateChange", "changed": {"alice": {"Email": "s1"}}, "pushState": "AR"}
     document = OpenApi(gateway)
-    for wrong in (
+    each_wrong: list[dict[str, object]] = [
         {},
+        {"more": 1},
+        {"pushState": ""},
         {"changed": {"alice": {}}},
         {"changed": {"alice": {"Email": ""}}},
-        {"pushState": ""},
-        {"more": 1},
-    ):
+    ]
+    for wrong in each_wrong:
         told = {**state_change, **wrong}
         faults = document.faults(gateway["components"]["schemas"]["StateChange"], told)
         assert bool(faults) == bool(push.faults(push.content["components"]["schemas"]["StateChangeWithCursor"], told))

@@ -134,7 +134,7 @@ _Kind = Annotated[
     WithJsonSchema(
         {
             "type": "string",
-            "pattern": f"^{re.escape(TYPE_PREFIX)}{_EVENT_NAME.pattern}$",
+            "pattern": f"^{TYPE_PREFIX.replace('.', '[.]')}{_EVENT_NAME.pattern}$",
             "description": "`mail.` and an event name of RFC 5423. Names compare without case.",
         }
     ),

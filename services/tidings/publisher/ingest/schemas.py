@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -49,7 +48,7 @@ _CARRIED: Final[dict[str, Any]] = {
     "properties": {
         "type": {
             "type": "string",
-            "pattern": f"^({re.escape(envelopes.DAPR_TYPE)}|{re.escape(envelopes.DEBEZIUM_PREFIX)}.*)$",
+            "pattern": f"^({envelopes.DAPR_TYPE}$|{envelopes.DEBEZIUM_PREFIX})".replace(".", "[.]"),
         }
     },
 }
