@@ -183,7 +183,7 @@ async def test_the_port_serves_the_file_and_a_page_of_it(start: Start) -> None:
 
 
 def test_the_file_is_what_the_code_says() -> None:
-    assert document() == DOCUMENT.content, "run: python scripts/api_documents.py"
+    assert document() == DOCUMENT.content, "run: make api-documents"
     assert (REFERENCE / "openapi-ingest.json").read_text().endswith("}\n")
 
 
