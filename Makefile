@@ -1,7 +1,7 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-integrations image-test soak fuzz check dashboards docs prose image package dovecot-package roundcube-package sbom bench bench-peers bench-million charts client lock clean
+.PHONY: help run test test-fast test-integrations image-test soak fuzz check dashboards docs prose image package dovecot-package roundcube-package sbom bench bench-peers bench-million charts client api-documents lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
@@ -134,6 +134,9 @@ client: .venv/package.stamp tests/client/npm/node_modules/.package-lock.json ## 
 	@$(BIN)/python scripts/client_reference.py
 	@mkdir -p build && PATH="$$PWD/tests/client/npm/node_modules/.bin:$$PATH" npm pack --silent --pack-destination build ./clients/js >/dev/null
 	@ls build/tidings-client-*.tgz
+
+api-documents: .venv/package.stamp .venv/dev.stamp ## Write the OpenAPI document of the ingest port from its models: docs/reference/openapi-ingest.json
+	@$(BIN)/python scripts/api_documents.py
 
 # uv resolves for every platform at once and writes no index host. It keeps the versions it finds locked;
 # `make lock ARGS=--upgrade` takes the newest.

@@ -49,7 +49,8 @@ EVERY_ACCOUNT: Final = "/"
 _SPELLED = {name.lower(): name for name in DATA_TYPES}
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-_DATA_TYPE = re.compile(r"[A-Za-z][A-Za-z0-9_.:-]*")
+DATA_TYPE_PATTERN: Final = r"[A-Za-z][A-Za-z0-9_.:-]*"
+_DATA_TYPE = re.compile(DATA_TYPE_PATTERN)
 
 
 class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -21,8 +21,8 @@ ID_HEX: Final = 32
 _UINT32 = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
-class _Notification(Struct, rename={"uidvalidity": "imap-uidvalidity", "uid": "imap-uid"}):
-    """What is read of it; the rest is not looked at."""
+class Notification(Struct, rename={"uidvalidity": "imap-uidvalidity", "uid": "imap-uid"}):
+    """What is read of a notification of Dovecot's driver "ox". Every other member is skipped."""
 
     user: str
     event: str
@@ -31,7 +31,7 @@ class _Notification(Struct, rename={"uidvalidity": "imap-uidvalidity", "uid": "i
     uid: _UINT32
 
 
-_decoder = msgspec.json.Decoder(_Notification)
+_decoder = msgspec.json.Decoder(Notification)
 
 
 def parse(_: Iterable[tuple[str, str]], body: bytes, ingested: float) -> list[Change]:

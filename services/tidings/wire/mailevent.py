@@ -6,142 +6,18 @@ states; without it the types follow from the event name. Everything else, mail c
 
 from __future__ import annotations
 
-import re
-from datetime import datetime
-from functools import lru_cache
-from typing import Annotated, Final, Literal, NotRequired
+from typing import Final
 
-from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import ErrorDetails, PydanticCustomError
-from typing_extensions import TypedDict
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from tidings.errors import Problem
-from tidings.wire.change import (
-    ACCOUNT_CHANGED,
-    DATA_TYPES,
-    MAX_DATA_TYPES,
-    MAX_NAME_BYTES,
-    Change,
-    account_fault,
-    anything_changed,
-    data_type_fault,
-    event_name,
-    state_fault,
-    text_fault,
-)
+from tidings.wire.change import ACCOUNT_CHANGED, DATA_TYPES, Change, anything_changed
+from tidings.wire.event_model import EVENT, Event, cut
 
-TYPE_PREFIX: Final = "mail."
-
-_EVENT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,127}")
-_TIME = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?([Zz]|[+-][0-9]{2}:[0-9]{2})")
-_CYCLE_SECONDS = 146_097 * 86_400.0
-"""After 400 years the calendar is the same."""
 _MAX_FIELD_CHARS = 128
-_MAX_TIME_CHARS = 64
-"""A fraction of a second may have as many digits as anybody likes: here, so many that it fits."""
-MAX_KNOWN: Final = 256
-"""Names of events and of data types that are known to be right. There are few, and each comes again and again."""
-
-
-def _refuse(fault: str | None) -> None:
-    if fault:
-        raise PydanticCustomError("fault", "{fault}", {"fault": fault})
-
-
-def _check_account(value: str) -> str:
-    _refuse(account_fault(value))
-    return value
-
-
-@lru_cache(MAX_KNOWN)
-def _check_data_type(value: str) -> str:
-    _refuse(data_type_fault(value))
-    return value
-
-
-def _check_state(value: str) -> str:
-    _refuse(state_fault(value))
-    return value
-
-
-def _check_name(value: str) -> str:
-    _refuse(text_fault(value, MAX_NAME_BYTES))
-    return value
-
-
-@lru_cache(MAX_KNOWN)
-def _check_type(value: str) -> str:
-    if not value.startswith(TYPE_PREFIX) or not _EVENT_NAME.fullmatch(value, len(TYPE_PREFIX)):
-        _refuse(f"must be '{TYPE_PREFIX}' and an RFC 5423 event name, such as {TYPE_PREFIX}MessageNew")
-    return event_name(value.removeprefix(TYPE_PREFIX))
-
-
-def _read_time(value: object) -> float:
-    """RFC 3339 to Unix seconds. A leap second counts as the one before it. The year 0 is one, to RFC 3339 alone."""
-    if not isinstance(value, str) or len(value) > _MAX_TIME_CHARS or not _TIME.fullmatch(value):
-        raise PydanticCustomError("time", "must be a time as RFC 3339 has it, such as 2026-01-31T09:30:00Z")
-    text = value.upper()
-    if text[17:19] == "60":
-        text = f"{text[:17]}59{text[19:]}"
-    earlier = 0.0
-    if text.startswith("0000"):
-        text, earlier = f"0400{text[4:]}", _CYCLE_SECONDS
-    try:
-        return datetime.fromisoformat(text).timestamp() - earlier
-    except ValueError:
-        raise PydanticCustomError("time", "is no time that exists") from None
-
-
-def _read_changed(data: object) -> object:
-    """Of `data`, all that Tidings keeps."""
-    if isinstance(data, dict) and "changed" in data:
-        return {"changed": data["changed"]}
-    return None
-
-
-def _cut(value: object) -> object:
-    """Of a text that is too long for whatever it is meant for, as much as shows that it is."""
-    return value[: MAX_NAME_BYTES + 1] if isinstance(value, str) else value
-
-
-def _bound(changed: object) -> object:
-    """As much of `changed` as is looked at; of too many members none."""
-    if not isinstance(changed, dict):
-        return changed
-    if len(changed) > MAX_DATA_TYPES:
-        _refuse(f"must name at most {MAX_DATA_TYPES} data types")
-    return {_cut(name): _cut(state) for name, state in changed.items()}
-
-
-_DataType = Annotated[str, AfterValidator(_check_data_type)]
-_State = Annotated[str, AfterValidator(_check_state)]
-_Name = Annotated[str, AfterValidator(_check_name)]
-
-
-_STRICT: Final = ConfigDict(strict=True)
-
-
-# Dictionaries, which cost a third of what models do.
-class _Data(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    changed: Annotated[dict[_DataType, _State | None], BeforeValidator(_bound), Field(min_length=1)]
-
-
-class _Event(TypedDict):
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    specversion: Literal["1.0"]
-    id: _Name
-    source: _Name
-    type: Annotated[str, AfterValidator(_check_type)]
-    subject: Annotated[str, AfterValidator(_check_account)]
-    time: NotRequired[Annotated[float, BeforeValidator(_read_time)]]
-    data: NotRequired[Annotated[_Data | None, BeforeValidator(_read_changed)]]
-
-
-_MEMBERS: Final = tuple(_Event.__annotations__)
-_validate: Final = TypeAdapter(_Event).validator.validate_python
+_MEMBERS: Final = tuple(Event.__annotations__)
+_validate: Final = EVENT.validator.validate_python
 ATTRIBUTES: Final = frozenset(_MEMBERS) - {"data"}
 """The context attributes that are read."""
 
@@ -154,7 +30,7 @@ def read(index: int, event: object, ingested: float) -> Change | list[Problem]:
     if not isinstance(event, dict):
         return [Problem(index, "", "must be a JSON object")]
     # A null attribute is an unset one (JSON event format section 2.2); only what is read is looked at.
-    members = {name: _cut(event[name]) for name in _MEMBERS if event.get(name) is not None}
+    members = {name: cut(event[name]) for name in _MEMBERS if event.get(name) is not None}
     try:
         valid = _validate(members)
     except ValidationError as error:

@@ -7,7 +7,7 @@ from typing import Final
 
 from tidings.errors import EventError
 from tidings.wire import jsonbody
-from tidings.wire.mailevent import TYPE_PREFIX
+from tidings.wire.event_model import TYPE_PREFIX
 
 COLUMNS: Final = {"subject": "account", "data.changed": "changed"}
 """What a row calls the members of an event."""

@@ -15,12 +15,19 @@ MAX_ACCOUNTS: Final = 1_000
 SOURCE: Final = "/tidings/resync"
 
 
-class _Request(BaseModel):
+class Resync(BaseModel):
+    """Whose clients have to look: some accounts, or everybody. One of both is given."""
+
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    accounts: list[str] = Field(default_factory=list)
-    everybody: bool = False
-    source: Annotated[str, StringConstraints(max_length=MAX_NAME_BYTES)] = SOURCE
+    accounts: Annotated[
+        list[str],
+        Field(default_factory=list, json_schema_extra={"maxItems": MAX_ACCOUNTS}, description="The accounts."),
+    ]
+    everybody: bool = Field(False, description="true: every account of the installation.")
+    source: Annotated[str, StringConstraints(max_length=MAX_NAME_BYTES)] = Field(
+        SOURCE, description="A URI reference: who asks."
+    )
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Self:
@@ -36,7 +43,7 @@ def parse(headers: Iterable[tuple[str, str]], body: bytes, ingested: float) -> l
     """
     read = jsonbody.read(headers, body)
     try:
-        request = _Request.model_validate(read)
+        request = Resync.model_validate(read)
     except ValidationError as error:
         detail = error.errors(include_url=False, include_input=False, include_context=False)[0]
         place = ".".join(map(str, detail["loc"])).encode("ascii", "backslashreplace").decode()[:128]

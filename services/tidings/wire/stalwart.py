@@ -16,6 +16,7 @@ from typing import Final
 from tidings.errors import EventError, Problem, RequestRejected
 from tidings.wire import jsonbody, mailevent
 from tidings.wire.change import EVERY_ACCOUNT, Change, anything_changed
+from tidings.wire.event_model import TYPE_PREFIX
 
 SOURCE: Final = "/stalwart"
 MAX_EVENTS: Final = 10_000
@@ -108,7 +109,7 @@ def _read(index: int, event: object, ingested: float) -> Change | list[Problem]:
         "specversion": "1.0",
         "id": event.get("id"),
         "source": SOURCE,
-        "type": mailevent.TYPE_PREFIX + EVENTS[kind],
+        "type": TYPE_PREFIX + EVENTS[kind],
         "subject": account,
         "time": event.get("createdAt"),
     }

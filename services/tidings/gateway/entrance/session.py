@@ -20,6 +20,7 @@ from tidings.auth.identity import Identity
 from tidings.errors import RequestRejected
 from tidings.gateway.codecs.groups import Groups
 from tidings.gateway.codecs.jmap import CORE, EVENTSOURCE_PATH, MAX_CALLS, WEBSOCKET, session_state, websocket_url
+from tidings.gateway.entrance import reference
 from tidings.gateway.entrance.seen import seen
 from tidings.gateway.limits.address import Network
 from tidings.ops.http.credentials import joined
@@ -131,6 +132,7 @@ def create_app(
         return answer
 
     routes: list[BaseRoute] = [Route(path, session) for path in ("/.well-known/jmap", "/.well-known/jmap/")]
+    routes.extend(reference.routes())
     if fallback is not None:
         routes.append(Mount("/", fallback))
     handlers: dict[Any, ExceptionHandler] = {

@@ -58,7 +58,8 @@ class Accounts(_Asking):
     """What all workers know of an account."""
 
     async def _answer(self, request: Request) -> Response:
-        path = f"/debug/accounts/{quote(request.path_params['account'], safe='')}"
+        account = request.path_params["account"]
+        path = f"/debug/accounts/{quote(account, safe='')}"
         answers = {number: answer for number, (_, answer) in (await self._peers.ask_all(f"{path}?seconds=0")).items()}
         for answer in answers.values():
             if answer.status_code == 400:
@@ -66,7 +67,8 @@ class Accounts(_Asking):
         told = {number: answer.json() for number, answer in answers.items() if answer.status_code == 200}
         if not told:
             return problem_response(503, "no worker answers")
-        document = joined(told) | {"unanswered": sorted(self._peers.unanswered.keys() - told.keys())}
+        unanswered = sorted(self._peers.unanswered.keys() - told.keys())
+        document = {"account": account, **joined(told), "unanswered": unanswered}
         if request.query_params.get("seconds") != "0":
             read = await self._read_log(min(told), f"{path}?{request.url.query}")
             if read is None:

@@ -13,7 +13,6 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.routing import Route as Routed
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asyncio_pprof.traces import Life, life_of, reached
@@ -23,6 +22,7 @@ from tidings.ops.http.credentials import joined
 from tidings.publisher.accounts import AccountMap
 from tidings.publisher.ingest import problems
 from tidings.publisher.ingest.access import IngestAccess
+from tidings.publisher.ingest.openapi import DescribedRoute, described_app
 from tidings.publisher.ingest.routes import ROUTES, Route
 from tidings.publisher.metrics import PublisherMetrics
 from tidings.wire.change import Change, is_far
@@ -56,20 +56,13 @@ def create_app(
     `unmapped` hears of how many changes had a login without an account.
     """
     routed: list[BaseRoute] = [
-        Routed(
-            route.path,
-            _Endpoint(route, submit, access, metrics, accounts, unmapped, body_seconds),
-            methods=[route.method],
-        )
+        DescribedRoute(route, _Endpoint(route, submit, access, metrics, accounts, unmapped, body_seconds))
         for route in routes
     ]
     accounting = Middleware(_Accounting, metrics=metrics, faults={route.path: route.fault for route in routes})
-    return FastAPI(
-        openapi_url=None,
-        docs_url=None,
-        redoc_url=None,
+    return described_app(
+        routed,
         redirect_slashes=False,
-        routes=routed,
         middleware=[accounting],
         exception_handlers=problems.HANDLERS,
     )
