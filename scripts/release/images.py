@@ -1,0 +1,70 @@
+"""The container image, by Buildah: it gives every file of a layer the time that it is told, which Docker's builder does not."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from registry import Registry, plain
+from running import run
+from tree import Tree
+
+DOCKERFILE = "docker/Dockerfile"
+LIBRARY = "docker.io/library/"
+"""Where names of images are looked for that name no registry."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image in a store of its own. `base` is what it was built on, by name and digest."""
+
+    buildah: tuple[str, ...]
+    name: str
+    base: str
+    digest: str
+    store: Path
+
+    @classmethod
+    def built(cls, tree: Tree, version: str, base: str | None, registry: Registry, store: Path) -> Image:
+        """Build it on the base as it is in its registry now. Nothing is taken from an earlier build."""
+        store.mkdir()
+        buildah = ("buildah", "--root", str(store / "root"), "--runroot", str(store / "run"))
+        if base is None:
+            (named,) = re.findall(r"^ARG PYTHON=(\S+)$", (tree.path / DOCKERFILE).read_text(), re.MULTILINE)
+            base = f"{LIBRARY}{named}"
+        run(*buildah, "pull", f"--tls-verify={_checked(base)}", base)
+        found = run(*buildah, "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", base)
+        exact = f"{base.partition('@')[0].rpartition(':')[0]}@{found}"
+        name = f"localhost/tidings:{version}"
+        arguments = {
+            "PYTHON": exact,
+            "VERSION": version,
+            "REVISION": tree.commit,
+            "SOURCE_DATE_EPOCH": str(tree.time),
+        }
+        run(
+            *(*buildah, "bud", "--pull-never", "--isolation", "chroot", "--network", "host", "--no-cache"),
+            *("--format", "oci", "--timestamp", str(tree.time), "--identity-label=false", "--tag", name),
+            *(part for each in arguments.items() for part in ("--build-arg", "=".join(each))),
+            *("--file", str(tree.path / DOCKERFILE), str(tree.path)),
+        )
+        image = cls(buildah, name, exact, "", store)
+        return cls(buildah, name, exact, image.push(f"oci:{store / 'layout'}:{version}", transport=""), store)
+
+    def push(self, target: str, transport: str = "docker://") -> str:
+        """Push it; its digest."""
+        written = self.store / "digest"
+        checked = f"--tls-verify={_checked(target)}" if transport else "--tls-verify=true"
+        run(*self.buildah, "push", "--quiet", checked, "--digestfile", str(written), self.name, f"{transport}{target}")
+        return written.read_text().strip()
+
+    def materials(self) -> dict[str, dict[str, str]]:
+        """The base, as provenance names it."""
+        name, _, digest = self.base.partition("@sha256:")
+        return {f"oci://{name}": {"sha256": digest}}
+
+
+def _checked(reference: str) -> str:
+    """Whether TLS is asked of a reference's registry, in Buildah's words."""
+    return str(not plain(reference)).lower()
