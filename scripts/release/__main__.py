@@ -1,9 +1,9 @@
 """Make a release of the commit that is checked out: build all of it, push images and charts, sign everything.
 
-    COSIGN_PASSWORD=... python scripts/release VERSION REGISTRY KEY SBOM LICENSES [BASE]
+    COSIGN_PASSWORD=... python -m scripts.release VERSION REGISTRY KEY [BASE]
 
-KEY is a private key of cosign's. SBOM and LICENSES are what `make sbom` wrote. BASE is an image to build on in place of
-the one that docker/Dockerfile names. What is no image and no chart is written to build/release/VERSION.
+KEY is a private key of cosign's. BASE is an image to build on in place of the one that docker/Dockerfile names. Files
+are written to build/release/VERSION.
 """
 
 from __future__ import annotations
@@ -13,36 +13,30 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import build
-import charts
-import provenance
-from images import Image
-from registry import Registry
-from running import ReleaseError
-from signing import Signer
-from tree import Tree
-from versions import check
+from scripts.release import charts, packages, provenance
+from scripts.release.images import Image
+from scripts.release.registry import Registry
+from scripts.release.running import ReleaseError
+from scripts.release.signing import Signer
+from scripts.release.tree import Tree
+from scripts.release.versions import check
 
 ROOT = Path(__file__).resolve().parents[2]
 SUMS = "SHA256SUMS"
 
 
-def release(
-    version: str, registry: Registry, signer: Signer, lists: Sequence[Path], base: str | None, scratch: Path
-) -> Path:
-    """Make it; the directory with what is no image and no chart. Nothing is pushed before everything is built."""
+def release(version: str, registry: Registry, signer: Signer, base: str | None, scratch: Path) -> Path:
+    """Make it; the directory with its files. Nothing is pushed before everything is built."""
     tree = Tree.of_the_commit(ROOT, scratch / "tree")
     files = scratch / "files"
     files.mkdir()
-    for path in lists:
-        shutil.copy(path, files)
-    wheel = build.wheel(tree, files)
-    build.requirements(tree, wheel, files / "requirements.txt")
-    build.client(tree, ROOT, files)
+    wheel = packages.wheel(tree, files)
+    packages.requirements(tree, wheel, files / "requirements.txt")
+    packages.client(tree, ROOT, files)
+    packages.bill_of_materials(tree, files)
     image = Image.built(tree, version, base, registry, scratch / "images")
     repository = f"{registry.name}/tidings"
     registry.refuse_another(f"{repository}:{version}", image.digest)
@@ -50,7 +44,10 @@ def release(
     packed = charts.pack(tree, files)
 
     image.push(f"{repository}:{version}")
-    published = {repository: image.digest, **{f"{registry.charts}/{name}": registry.push(packed[name]) for name in packed}}
+    published = {
+        repository: image.digest,
+        **{f"{registry.charts}/{name}": registry.push(packed[name]) for name in packed},
+    }
     (files / "images.txt").write_text("".join(f"{name}:{version}@{digest}\n" for name, digest in published.items()))
 
     subjects = {path.name: digest_of(path) for path in sorted(files.iterdir())} | published
@@ -77,7 +74,7 @@ def digest_of(path: Path) -> str:
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-def main(version: str, registry: str, key: str, sbom: str, licenses: str, base: str = "") -> int:
+def main(version: str, registry: str, key: str, base: str | None = None) -> int:
     """The exit code."""
     # The same modes on every machine.
     os.umask(0o022)
@@ -87,7 +84,7 @@ def main(version: str, registry: str, key: str, sbom: str, licenses: str, base: 
         check(version, ROOT)
         with TemporaryDirectory(dir=into.parent, prefix="making-") as scratch:
             signer = Signer(ROOT, Path(key), Path(scratch))
-            made = release(version, Registry(registry), signer, (Path(sbom), Path(licenses)), base or None, Path(scratch))
+            made = release(version, Registry(registry), signer, base, Path(scratch))
             shutil.rmtree(into, ignore_errors=True)
             made.rename(into)
     except ReleaseError as error:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import helm_python as helm
 
-from running import ReleaseError, run
-from tree import Tree
+from scripts.release.running import ReleaseError, run
+from scripts.release.tree import Tree
 
 CHARTS = {"rabbitmq": "charts/rabbitmq", "tidings": "charts/tidings", "tidings-suite": "deploy/helm"}
 VALUES = "charts/tidings/values.yaml"
@@ -18,7 +18,10 @@ def pin(tree: Tree, repository: str, digest: str) -> None:
     """Have the tree's charts install this image, and write what follows from their values."""
     path = tree.path / VALUES
     text = path.read_text()
-    for old, new in (("  repository: tidings\n", f"  repository: {repository}\n"), ('  digest: ""\n', f"  digest: {digest}\n")):
+    for old, new in (
+        ("  repository: tidings\n", f"  repository: {repository}\n"),
+        ('  digest: ""\n', f"  digest: {digest}\n"),
+    ):
         if text.count(old) != 1:
             raise ReleaseError(f"{VALUES} should have one line {old.strip()!r}")
         text = text.replace(old, new)

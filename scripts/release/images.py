@@ -1,4 +1,4 @@
-"""The container image, by Buildah: it gives every file of a layer the time that it is told, which Docker's builder does not."""
+"""The container image, by Buildah: unlike Docker's builder it gives every file of a layer the time that it is told."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from registry import Registry, plain
-from running import run
-from tree import Tree
+from scripts.release.registry import Registry, plain
+from scripts.release.running import run
+from scripts.release.tree import Tree
 
 DOCKERFILE = "docker/Dockerfile"
 LIBRARY = "docker.io/library/"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import helm_python as helm
 
-from running import ReleaseError
+from scripts.release.running import ReleaseError
 
 
 def plain(reference: str) -> bool:
@@ -36,7 +36,9 @@ class Registry:
                     return
                 raise ReleaseError(f"the registry {self.name} cannot be asked for {reference}: {error}") from None
         if there != digest:
-            raise ReleaseError(f"{reference} is released already, as {there}; this would be {digest}. Take a new version.")
+            raise ReleaseError(
+                f"{reference} is released already, as {there}; this would be {digest}. Take a new version."
+            )
 
     def push(self, chart: Path) -> str:
         """Push a packed chart; its digest. The time of the file is part of what is pushed."""

@@ -6,8 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from registry import plain
-from running import ReleaseError, run
+from scripts.release.running import ReleaseError, run
 
 NO_SERVICES = {"mediaType": "application/vnd.dev.sigstore.signingconfig.v0.2+json"}
 """A signing configuration without a log, a certificate authority or a clock of others."""
@@ -30,12 +29,12 @@ class Signer:
 
     def sign(self, reference: str) -> None:
         """Sign an image or a chart in its registry."""
-        run(self._program, "sign", *self._common, *_insecure(reference), reference)
+        run(self._program, "sign", *self._common, reference)
 
     def attest(self, reference: str, kind: str, predicate: Path) -> None:
         """Attach what is said of an image or a chart; `kind` is one of cosign's types."""
         said = ("--type", kind, "--predicate", str(predicate))
-        run(self._program, "attest", *self._common, *said, *_insecure(reference), reference)
+        run(self._program, "attest", *self._common, *said, reference)
 
     def sign_file(self, path: Path) -> None:
         """Write the signature beside a file."""
@@ -43,8 +42,12 @@ class Signer:
 
     def attest_files(self, statement: Path) -> None:
         """Sign a statement on files, beside it."""
-        run(self._program, "attest-blob", *self._common, "--statement", str(statement), "--bundle", f"{statement}.sigstore.json")
-
-
-def _insecure(reference: str) -> tuple[str, ...]:
-    return ("--allow-http-registry",) if plain(reference) else ()
+        run(
+            self._program,
+            "attest-blob",
+            *self._common,
+            "--statement",
+            str(statement),
+            "--bundle",
+            f"{statement}.sigstore.json",
+        )

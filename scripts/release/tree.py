@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
-import subprocess
 import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from running import ReleaseError, run
+from scripts.release.running import ReleaseError, run
 
 LOCKED = ("requirements/run.txt", "requirements/build.txt")
 """What the image is made from besides the sources."""
@@ -27,13 +25,14 @@ class Tree:
 
     @classmethod
     def of_the_commit(cls, repository: Path, into: Path) -> Tree:
-        """Export what is checked out. Raises ReleaseError where files differ from the commit, since it is what users are told."""
+        """Export what is checked out. Raises ReleaseError where a file differs from the commit."""
         git = ("git", "-C", str(repository))
         if changed := run(*git, "status", "--porcelain"):
             raise ReleaseError(f"commit first, or stash: these differ from the commit\n{changed}")
         commit = run(*git, "rev-parse", "HEAD")
-        archive = subprocess.run([*git, "archive", commit], capture_output=True, check=True).stdout
-        with tarfile.open(fileobj=io.BytesIO(archive)) as packed:
+        archive = into.with_suffix(".tar")
+        run(*git, "archive", "--output", str(archive), commit)
+        with tarfile.open(archive) as packed:
             packed.extractall(into, filter="data")
         tree = cls(into, commit, int(run(*git, "show", "--no-patch", "--format=%ct", commit)))
         tree.date()

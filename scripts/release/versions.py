@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 from typing import Final
 
-from running import ReleaseError
+from scripts.release.running import ReleaseError
 
 VERSION: Final = re.compile(r"(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)")
-"""Semantic versioning without pre-releases: Python writes those in another way (1.0rc1, 1.0.0-rc.1), so that files of one
-release would have two versions."""
+"""Semantic versioning without pre-releases: Python writes those in another way (1.0.0rc1, not 1.0.0-rc.1), and files of
+one release would have two versions."""
 PLACES: Final = (
     ("pyproject.toml", r'^version = "(.*)"$'),
     ("clients/js/package.json", r'^  "version": "(.*)"'),

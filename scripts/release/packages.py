@@ -1,4 +1,4 @@
-"""The wheel and the npm package, from a tree."""
+"""The wheel, the npm package and the bill of materials, from a tree."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import os
 import sys
 from pathlib import Path
 
-from running import run
-from tree import Tree
+from scripts.release.running import run
+from scripts.release.tree import Tree
 
 
 def wheel(tree: Tree, into: Path) -> Path:
@@ -34,3 +34,8 @@ def client(tree: Tree, repository: Path, into: Path) -> None:
     source = tree.path / "clients" / "js"
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     run("npm", "pack", "--silent", "--pack-destination", str(into), str(source), env={**tree.env, "PATH": path})
+
+
+def bill_of_materials(tree: Tree, into: Path) -> None:
+    """List what ships, and its licenses."""
+    run(str(tree.path / "scripts" / "sbom"), sys.executable, str(into), env=tree.env)

@@ -1,0 +1,1 @@
+"""What `make release` does; docs/release.md says how to use it."""
