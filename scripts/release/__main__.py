@@ -13,6 +13,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -25,7 +26,7 @@ from scripts.release.tree import Tree
 from scripts.release.versions import check
 
 ROOT = Path(__file__).resolve().parents[2]
-SUMS = "SHA256SUMS"
+SHA256 = "sha256:"
 
 
 def release(version: str, registry: Registry, signer: Signer, base: str | None, scratch: Path) -> Path:
@@ -37,41 +38,46 @@ def release(version: str, registry: Registry, signer: Signer, base: str | None, 
     packages.requirements(tree, wheel, files / "requirements.txt")
     packages.client(tree, ROOT, files)
     packages.bill_of_materials(tree, files)
-    image = Image.built(tree, version, base, registry, scratch / "images")
+    image = Image.built(tree, version, base, scratch / "images")
     repository = f"{registry.name}/tidings"
-    registry.refuse_another(f"{repository}:{version}", image.digest)
+    tagged = f"{repository}:{version}"
+    registry.refuse_another(tagged, image.digest)
     charts.pin(tree, repository, image.digest)
     packed = charts.pack(tree, files)
 
-    image.push(f"{repository}:{version}")
-    published = {
-        repository: image.digest,
-        **{f"{registry.charts}/{name}": registry.push(packed[name]) for name in packed},
-    }
+    image.push(tagged)
+    published = {repository: image.digest}
+    for name, archive in packed.items():
+        published[f"{registry.charts}/{name}"] = registry.push(archive, name, version)
     (files / "images.txt").write_text("".join(f"{name}:{version}@{digest}\n" for name, digest in published.items()))
 
-    subjects = {path.name: digest_of(path) for path in sorted(files.iterdir())} | published
     materials = {**tree.materials(), **image.materials()}
+    subjects = {**digests(files), **published}
     statement = provenance.statement(version, registry.name, tree.identity(), subjects, materials, os.environ)
-    told = files / "provenance.json"
-    told.write_text(json.dumps(statement, indent=2, sort_keys=True) + "\n")
-    (files / SUMS).write_text(
-        "".join(f"{digest_of(path).removeprefix('sha256:')}  {path.name}\n" for path in sorted(files.iterdir()))
+    (files / "provenance.json").write_text(json.dumps(statement, indent=2) + "\n")
+    sums = digests(files)
+    (files / "SHA256SUMS").write_text(
+        "".join(f"{digest.removeprefix(SHA256)}  {name}\n" for name, digest in sums.items())
     )
-    signer.sign_file(files / SUMS)
-    signer.attest_files(told)
-    predicate = scratch / "predicate.json"
-    predicate.write_text(json.dumps(statement["predicate"]))
-    for name, digest in published.items():
-        signer.sign(f"{name}@{digest}")
-        signer.attest(f"{name}@{digest}", "slsaprovenance1", predicate)
+    sign(signer, files, published, statement["predicate"], scratch)
     signer.attest(f"{repository}@{image.digest}", "cyclonedx", files / "sbom.cdx.json")
     return files
 
 
-def digest_of(path: Path) -> str:
-    """What is in a file, as registries name it."""
-    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+def sign(signer: Signer, files: Path, published: Mapping[str, str], predicate: object, scratch: Path) -> None:
+    """Sign all of it, and attach to each image and chart how it was made."""
+    signer.sign_file(files / "SHA256SUMS")
+    signer.attest_files(files / "provenance.json")
+    made = scratch / "predicate.json"
+    made.write_text(json.dumps(predicate))
+    for name, digest in published.items():
+        signer.sign(f"{name}@{digest}")
+        signer.attest(f"{name}@{digest}", "slsaprovenance1", made)
+
+
+def digests(files: Path) -> dict[str, str]:
+    """What is in each file, as registries name it."""
+    return {path.name: SHA256 + hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(files.iterdir())}
 
 
 def main(version: str, registry: str, key: str, base: str | None = None) -> int:

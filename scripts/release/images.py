@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.release.registry import Registry, plain
+from scripts.release.registry import plain
 from scripts.release.running import run
 from scripts.release.tree import Tree
 
@@ -26,7 +26,7 @@ class Image:
     store: Path
 
     @classmethod
-    def built(cls, tree: Tree, version: str, base: str | None, registry: Registry, store: Path) -> Image:
+    def built(cls, tree: Tree, version: str, base: str | None, store: Path) -> Image:
         """Build it on the base as it is in its registry now. Nothing is taken from an earlier build."""
         store.mkdir()
         buildah = ("buildah", "--root", str(store / "root"), "--runroot", str(store / "run"))
@@ -35,34 +35,35 @@ class Image:
             base = f"{LIBRARY}{named}"
         run(*buildah, "pull", f"--tls-verify={_checked(base)}", base)
         found = run(*buildah, "inspect", "--type", "image", "--format", "{{.FromImageDigest}}", base)
-        exact = f"{base.partition('@')[0].rpartition(':')[0]}@{found}"
+        place, _, last = base.partition("@")[0].rpartition("/")
+        exact = f"{place}/{last.partition(':')[0]}@{found}"
         name = f"localhost/tidings:{version}"
-        arguments = {
-            "PYTHON": exact,
-            "VERSION": version,
-            "REVISION": tree.commit,
-            "SOURCE_DATE_EPOCH": str(tree.time),
-        }
+        time = str(tree.time)
+        arguments = {"PYTHON": exact, "VERSION": version, "REVISION": tree.commit, "SOURCE_DATE_EPOCH": time}
         run(
-            *(*buildah, "bud", "--pull-never", "--isolation", "chroot", "--network", "host", "--no-cache"),
-            *("--format", "oci", "--timestamp", str(tree.time), "--identity-label=false", "--tag", name),
+            *(*buildah, "bud", "--isolation", "chroot", "--network", "host", f"--tls-verify={_checked(base)}"),
+            *("--no-cache", "--format", "oci", "--timestamp", time, "--identity-label=false", "--tag", name),
             *(part for each in arguments.items() for part in ("--build-arg", "=".join(each))),
             *("--file", str(tree.path / DOCKERFILE), str(tree.path)),
         )
-        image = cls(buildah, name, exact, "", store)
-        return cls(buildah, name, exact, image.push(f"oci:{store / 'layout'}:{version}", transport=""), store)
+        digest = _push(buildah, name, f"oci:{store / 'layout'}:{version}", store)
+        return cls(buildah, name, exact, digest, store)
 
-    def push(self, target: str, transport: str = "docker://") -> str:
-        """Push it; its digest."""
-        written = self.store / "digest"
-        checked = f"--tls-verify={_checked(target)}" if transport else "--tls-verify=true"
-        run(*self.buildah, "push", "--quiet", checked, "--digestfile", str(written), self.name, f"{transport}{target}")
-        return written.read_text().strip()
+    def push(self, reference: str) -> None:
+        """Push it to its registry."""
+        _push(self.buildah, self.name, f"docker://{reference}", self.store, f"--tls-verify={_checked(reference)}")
 
     def materials(self) -> dict[str, dict[str, str]]:
         """The base, as provenance names it."""
         name, _, digest = self.base.partition("@sha256:")
         return {f"oci://{name}": {"sha256": digest}}
+
+
+def _push(buildah: tuple[str, ...], name: str, target: str, store: Path, *flags: str) -> str:
+    """The digest of what was pushed."""
+    written = store / "digest"
+    run(*buildah, "push", "--quiet", *flags, "--digestfile", str(written), name, target)
+    return written.read_text().strip()
 
 
 def _checked(reference: str) -> str:

@@ -40,11 +40,11 @@ class Registry:
                 f"{reference} is released already, as {there}; this would be {digest}. Take a new version."
             )
 
-    def push(self, chart: Path) -> str:
+    def push(self, chart: Path, name: str, version: str) -> str:
         """Push a packed chart; its digest. The time of the file is part of what is pushed."""
         with helm.RegistryClient(plain_http=self._plain) as client:
             try:
-                pushed = client.push(chart, f"oci://{self.charts}", plain_http=self._plain)
+                client.push(chart, f"oci://{self.charts}", plain_http=self._plain)
+                return str(client.resolve(f"oci://{self.charts}/{name}:{version}")["digest"])
             except helm.HelmError as error:
                 raise ReleaseError(f"{chart.name} cannot be pushed: {error}") from None
-        return str(pushed["digest"])
