@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import helm_python as helm
@@ -23,9 +24,14 @@ class Registry:
         self.charts = f"{name}/charts"
         self._plain = plain(name)
 
+    def _client(self) -> helm.RegistryClient:
+        # Where Buildah and cosign look too, so that one login is enough.
+        docker = Path(os.environ.get("DOCKER_CONFIG", Path.home() / ".docker"))
+        return helm.RegistryClient(plain_http=self._plain, credentials_file=docker / "config.json")
+
     def refuse_another(self, reference: str, digest: str) -> None:
         """Raise ReleaseError where the tag is taken by something else: what was released stays."""
-        with helm.RegistryClient(plain_http=self._plain) as client:
+        with self._client() as client:
             repository, _, tag = reference.rpartition(":")
             try:
                 if tag not in client.tags(repository):
@@ -42,7 +48,7 @@ class Registry:
 
     def push(self, chart: Path, name: str, version: str) -> str:
         """Push a packed chart; its digest. The time of the file is part of what is pushed."""
-        with helm.RegistryClient(plain_http=self._plain) as client:
+        with self._client() as client:
             try:
                 client.push(chart, f"oci://{self.charts}", plain_http=self._plain)
                 return str(client.resolve(f"oci://{self.charts}/{name}:{version}")["digest"])
