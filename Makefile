@@ -90,9 +90,10 @@ roundcube-package: ## Write build/tidings-roundcube_VERSION_all.deb, and a zip f
 sbom: .venv/package.stamp .venv/dev.stamp ## Write build/sbom.cdx.json (CycloneDX) and build/licenses.md: what ships, and under which licenses
 	@scripts/sbom
 
+# Helm writes times as they are called where it runs.
 release: .venv/package.stamp .venv/dev.stamp tests/client/npm/node_modules/.package-lock.json ## Build, push and sign a release (docs/release.md): make release VERSION=1.2.3 [REGISTRY=...] [KEY=cosign.key]
 	@scripts/apt-install buildah git
-	@$(BIN)/python -m scripts.release "$(VERSION)" "$(REGISTRY)" "$(KEY)" $(BASE)
+	@TZ=UTC $(BIN)/python -m scripts.release "$(VERSION)" "$(REGISTRY)" "$(KEY)" $(BASE)
 
 dashboards: .venv/package.stamp .venv/dev.stamp ## Write the Grafana dashboards and Prometheus rules that the chart ships
 	@$(BIN)/python -m monitoring

@@ -41,7 +41,7 @@ class Tree:
     @property
     def env(self) -> dict[str, str]:
         """The environment of whatever builds of this tree."""
-        return {"SOURCE_DATE_EPOCH": str(self.time), "PYTHONPATH": str(self.path / "services"), "TZ": "UTC"}
+        return {"SOURCE_DATE_EPOCH": str(self.time), "PYTHONPATH": str(self.path / "services")}
 
     def date(self, *paths: Path) -> None:
         """Give files the time of the commit: these, or all."""

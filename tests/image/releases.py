@@ -78,9 +78,9 @@ def cloned(repository: Path, into: Path) -> Path:
     return _furnished(into)
 
 
-def make(repository: Path, registry: str, base: str, keys: Keys, released: str = VERSION) -> Release:
-    """Make a release. Raises NoReleaseError."""
-    settings = {"VERSION": released, "REGISTRY": registry, "BASE": base, "KEY": str(keys.private)}
+def make(repository: Path, registry: str, base: str, keys: Keys, zone: str = "UTC") -> Release:
+    """Make a release, on a machine in this time zone. Raises NoReleaseError."""
+    settings = {"VERSION": VERSION, "REGISTRY": registry, "BASE": base, "KEY": str(keys.private)}
     done = subprocess.run(
         [
             *("make", "--silent", "release"),
@@ -88,7 +88,7 @@ def make(repository: Path, registry: str, base: str, keys: Keys, released: str =
             *("=".join(each) for each in settings.items()),
         ],
         cwd=repository,
-        env={**os.environ, "COSIGN_PASSWORD": ""},
+        env={**os.environ, "COSIGN_PASSWORD": "", "TZ": zone},
         capture_output=True,
         text=True,
         check=False,
@@ -96,7 +96,7 @@ def make(repository: Path, registry: str, base: str, keys: Keys, released: str =
     )
     if done.returncode:
         raise NoReleaseError(f"{done.stdout}{done.stderr}")
-    files = repository / "build" / "release" / released
+    files = repository / "build" / "release" / VERSION
     published = [line.rpartition("@") for line in (files / "images.txt").read_text().splitlines()]
     return Release(repository, registry, files, {name.rpartition(":")[0]: digest for name, _, digest in published})
 
