@@ -73,7 +73,7 @@ image: ## Build the container image, tidings:VERSION (ARGS="--build-arg PYTHON=.
 		--build-arg VERSION=$$version --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(ARGS) .
 
 image-test: .venv/package.stamp .venv/dev.stamp tests/client/npm/node_modules/.package-lock.json ## Make a release to a registry of its own, and run the pipeline from its image (root, 10 minutes)
-	@scripts/apt-install rabbitmq-server docker.io debootstrap docker-registry buildah git
+	@scripts/apt-install rabbitmq-server docker.io debootstrap docker-registry buildah skopeo git
 	@command -v go >/dev/null || scripts/apt-install golang-go
 	@scripts/cosign version >/dev/null
 	@$(BIN)/python -m pytest tests/image $(ARGS)
@@ -92,7 +92,7 @@ sbom: .venv/package.stamp .venv/dev.stamp ## Write build/sbom.cdx.json (CycloneD
 
 # Helm writes times as they are called where it runs.
 release: .venv/package.stamp .venv/dev.stamp tests/client/npm/node_modules/.package-lock.json ## Build, push and sign a release (docs/release.md): make release VERSION=1.2.3 [REGISTRY=...] [KEY=cosign.key]
-	@scripts/apt-install buildah git
+	@scripts/apt-install buildah skopeo git
 	@TZ=UTC $(BIN)/python -m scripts.release "$(VERSION)" "$(REGISTRY)" "$(KEY)" $(BASE)
 
 dashboards: .venv/package.stamp .venv/dev.stamp ## Write the Grafana dashboards and Prometheus rules that the chart ships

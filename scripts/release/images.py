@@ -17,13 +17,11 @@ LIBRARY = "docker.io/library/"
 
 @dataclass(frozen=True)
 class Image:
-    """An image in a store of its own. `base` is what it was built on, by name and digest."""
+    """An image in a directory, as OCI lays it out. `base` is what it was built on, by name and digest."""
 
-    buildah: tuple[str, ...]
-    name: str
+    layout: str
     base: str
     digest: str
-    store: Path
 
     @classmethod
     def built(cls, tree: Tree, version: str, base: str | None, store: Path) -> Image:
@@ -46,24 +44,20 @@ class Image:
             *(part for each in arguments.items() for part in ("--build-arg", "=".join(each))),
             *("--file", str(tree.path / DOCKERFILE), str(tree.path)),
         )
-        digest = _push(buildah, name, f"oci:{store / 'layout'}:{version}", store)
-        return cls(buildah, name, exact, digest, store)
+        written = store / "digest"
+        layout = f"oci:{store / 'layout'}:{version}"
+        run(*buildah, "push", "--quiet", "--digestfile", str(written), name, layout)
+        return cls(layout, exact, written.read_text().strip())
 
     def push(self, reference: str) -> None:
-        """Push it to its registry."""
-        _push(self.buildah, self.name, f"docker://{reference}", self.store, f"--tls-verify={_checked(reference)}")
+        """Push it to its registry, byte for byte. Buildah itself would put in layers that it has seen elsewhere."""
+        checked = f"--dest-tls-verify={_checked(reference)}"
+        run("skopeo", "copy", "--quiet", "--preserve-digests", checked, self.layout, f"docker://{reference}")
 
     def materials(self) -> dict[str, dict[str, str]]:
         """The base, as provenance names it."""
         name, _, digest = self.base.partition("@sha256:")
         return {f"oci://{name}": {"sha256": digest}}
-
-
-def _push(buildah: tuple[str, ...], name: str, target: str, store: Path, *flags: str) -> str:
-    """The digest of what was pushed."""
-    written = store / "digest"
-    run(*buildah, "push", "--quiet", *flags, "--digestfile", str(written), name, target)
-    return written.read_text().strip()
 
 
 def _checked(reference: str) -> str:
