@@ -1,13 +1,16 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-integrations image-test soak fuzz check dashboards docs prose image package dovecot-package roundcube-package sbom bench bench-peers bench-million charts client api-documents lock clean
+.PHONY: help run test test-fast test-integrations image-test soak fuzz check dashboards docs prose image package dovecot-package roundcube-package sbom release bench bench-peers bench-million charts client api-documents lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
 PYTHON ?= python3
 ARGS ?=
 SECONDS ?= 600
+# Of a release: where images and charts go, and what signs them.
+REGISTRY ?= localhost:5000
+KEY ?= cosign.key
 # Most tests wait, so two of them share a processor. What is asked for with ARGS runs in one process, unless WORKERS says more.
 WORKERS ?= $(if $(ARGS),0,$(shell echo $$((2 * $$(nproc)))))
 PYTEST = $(BIN)/python -m pytest --numprocesses $(WORKERS) --no-loadscope-reorder
@@ -85,8 +88,10 @@ image: ## Build the container image, tidings:VERSION (ARGS="--build-arg PYTHON=.
 	docker build --file docker/Dockerfile --tag tidings:$$version \
 		--build-arg VERSION=$$version --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(ARGS) .
 
-image-test: .venv/package.stamp .venv/dev.stamp ## Build the image and run the pipeline from it (root or a running engine, 5 minutes)
-	@scripts/apt-install rabbitmq-server docker.io debootstrap
+image-test: .venv/package.stamp .venv/dev.stamp tests/client/npm/node_modules/.package-lock.json ## Make a release to a registry of its own, and run the pipeline from its image (root, 10 minutes)
+	@scripts/apt-install rabbitmq-server docker.io debootstrap docker-registry buildah skopeo git
+	@command -v go >/dev/null || scripts/apt-install golang-go
+	@scripts/cosign version >/dev/null
 	@$(BIN)/python -m pytest tests/image $(ARGS)
 
 package: .venv/package.stamp .venv/dev.stamp ## Write build/tidings_VERSION_ARCHITECTURE.deb: the services with their systemd units
@@ -98,14 +103,13 @@ dovecot-package: ## Write build/tidings-dovecot_VERSION_all.deb: what mail serve
 roundcube-package: ## Write build/tidings-roundcube_VERSION_all.deb, and a zip for composer: Roundcube's plugin with clients/js in it
 	@scripts/roundcube-package
 
-# Of an environment that has what the image has, and nothing else.
 sbom: .venv/package.stamp .venv/dev.stamp ## Write build/sbom.cdx.json (CycloneDX) and build/licenses.md: what ships, and under which licenses
-	@mkdir -p build && $(PYTHON) -m venv --clear --without-pip build/ships
-	@$(BIN)/python -m pip --quiet --disable-pip-version-check --no-input --python build/ships/bin/python install --require-hashes --no-deps --requirement requirements/run.txt
-	@$(BIN)/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
-		--output-file build/sbom.cdx.json build/ships/bin/python
-	@$(BIN)/python scripts/licenses.py build/sbom.cdx.json >build/licenses.md
-	@echo "Written: build/sbom.cdx.json build/licenses.md"
+	@scripts/sbom
+
+# Helm writes times as they are called where it runs.
+release: .venv/package.stamp .venv/dev.stamp tests/client/npm/node_modules/.package-lock.json ## Build, push and sign a release (docs/contribute/release.md): make release VERSION=1.2.3 [REGISTRY=...] [KEY=cosign.key]
+	@scripts/apt-install buildah skopeo git
+	@TZ=UTC $(BIN)/python -m scripts.release "$(VERSION)" "$(REGISTRY)" "$(KEY)" $(BASE)
 
 dashboards: .venv/package.stamp .venv/dev.stamp ## Write the Grafana dashboards and Prometheus rules that the chart ships
 	@$(BIN)/python -m monitoring

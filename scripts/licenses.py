@@ -13,9 +13,24 @@ from typing import Any, Final
 from license_expression import get_spdx_licensing
 
 ALLOWED: Final = frozenset(
-    {"0BSD", "Apache-2.0", "BSD-2-Clause", "BSD-3-Clause", "ISC", "MIT", "MPL-2.0", "PSF-2.0", "Unlicense", "Zlib"}
+    {
+        "0BSD",
+        "Apache-2.0",
+        "BSD-2-Clause",
+        "BSD-3-Clause",
+        "ISC",
+        "MIT",
+        "MIT-0",
+        "MPL-2.0",
+        "PSF-2.0",
+        "Unlicense",
+        "Zlib",
+    }
 ) | {"LGPL-3.0-only"}
 """The last is of a library that is installed beside, unchanged, and that anybody can replace: psycopg."""
+READ: Final = {("IMAPClient", "4.1.0"): "BSD-3-Clause", ("webencodings", "0.6.1"): "BSD-3-Clause"}
+"""Licenses of packages whose metadata names none that SPDX knows, as somebody read them in their files. A new version
+is read anew."""
 _SPDX = get_spdx_licensing()
 
 
@@ -23,7 +38,9 @@ def licenses(component: dict[str, Any]) -> list[str]:
     """What a component is under, as SPDX expressions. Names that are none count only where there is nothing better."""
     given = component.get("licenses", [])
     expressions = [each["expression"] if "expression" in each else each["license"].get("id") for each in given]
-    return [each for each in expressions if each] or [each["license"]["name"] for each in given]
+    named = [each for each in expressions if each]
+    read = READ.get((component["name"], component["version"]))
+    return named or ([read] if read else [each["license"]["name"] for each in given])
 
 
 def allowed(expression: str) -> bool:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import socket
-import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,45 +9,14 @@ import helm_python as helm
 import pytest
 
 from tests.support.chart import RABBITMQ, TIDINGS, UMBRELLA, files, render
-from tests.support.ports import free_ports
+from tests.support.registry import registry as serving_registry
 from tests.support.rendered import Rendered
-from tests.support.waiting import patient
-
-START_SECONDS = 30.0
 
 
 @pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A registry of the test's own: its host and port."""
-    directory = tmp_path_factory.mktemp("registry")
-    (port,) = free_ports(1)
-    configuration = directory / "config.yml"
-    configuration.write_text(
-        "version: 0.1\n"
-        f"storage: {{filesystem: {{rootdirectory: {directory / 'data'}}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n"
-    )
-    command = ["setpriv", "--pdeathsig", "KILL", "docker-registry", "serve", str(configuration)]
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        deadline = time.monotonic() + patient(START_SECONDS)
-        while not listens(port):
-            if process.poll() is not None or time.monotonic() > deadline:
-                pytest.fail((directory / "log").read_text(), pytrace=False)
-            time.sleep(0.05)
-        yield f"127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
-
-
-def listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), 1.0).close()
-    except OSError:
-        return False
-    return True
+def registry() -> Iterator[str]:
+    with serving_registry() as name:
+        yield name
 
 
 @pytest.mark.parametrize("chart", [UMBRELLA, TIDINGS, RABBITMQ], ids=lambda chart: chart.name)

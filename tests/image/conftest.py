@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.image.engine import BUILD_SECONDS, Engine, EngineError, engine, provide
+from tests.image.releases import Keys, NoReleaseError, Release, copied, make
 from tests.image.suite import ContainedSuite
 from tests.support.broker import Broker
+from tests.support.registry import registry as serving_registry
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCKERFILE = ROOT / "docker" / "Dockerfile"
@@ -41,23 +43,50 @@ def docker() -> Iterator[Engine]:
 
 
 @pytest.fixture(scope="session")
-def image(docker: Engine, request: pytest.FixtureRequest) -> str:
-    """The image, built from this tree."""
-    (base,) = re.findall(r"^ARG PYTHON=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
+def registry() -> Iterator[str]:
+    with serving_registry() as name:
+        yield name
+
+
+@pytest.fixture(scope="session")
+def base(docker: Engine, registry: str, request: pytest.FixtureRequest) -> str:
+    """The image that ours is built on, in the registry."""
+    (named,) = re.findall(r"^ARG PYTHON=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    there = f"{registry}/{named}"
     try:
-        origin = provide(docker, base)
-        docker(
-            *("build", "--network", "host", "--file", str(DOCKERFILE), "--tag", IMAGE),
-            *("--build-arg", "REVISION=0123abc", str(ROOT)),
-            seconds=BUILD_SECONDS,
-        )
+        request.config.stash[BUILT] = f"{named}: {provide(docker, named)}."
+        docker("tag", named, there)
+        docker("push", there, seconds=BUILD_SECONDS)
+    except EngineError as error:
+        pytest.fail(str(error), pytrace=False)
+    return there
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Keys:
+    return Keys.generated(tmp_path_factory.mktemp("keys"))
+
+
+@pytest.fixture(scope="session")
+def released(registry: str, base: str, keys: Keys, tmp_path_factory: pytest.TempPathFactory) -> Release:
+    """A release of this tree, of which all that is tried here is a part."""
+    try:
+        return make(copied(tmp_path_factory.mktemp("repository") / "tidings"), registry, base, keys)
+    except NoReleaseError as error:
+        pytest.fail(str(error), pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def image(docker: Engine, base: str, released: Release, request: pytest.FixtureRequest) -> str:
+    """The image, as it was published."""
+    try:
+        docker("pull", released.image, seconds=BUILD_SECONDS)
+        docker("tag", released.image, IMAGE)
     except EngineError as error:
         pytest.fail(str(error), pytrace=False)
     size = int(docker("image", "inspect", "--format", "{{.Size}}", IMAGE))
     base_size = int(docker("image", "inspect", "--format", "{{.Size}}", base))
-    request.config.stash[BUILT] = (
-        f"{base}: {origin}. The image is {size / 1e6:.0f} MB, {(size - base_size) / 1e6:.0f} MB of them ours."
-    )
+    request.config.stash[BUILT] += f" The image is {size / 1e6:.0f} MB, {(size - base_size) / 1e6:.0f} MB of them ours."
     return IMAGE
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from importlib.metadata import version
 
 from tests.image.engine import Engine
+from tests.image.releases import Release
 from tests.image.suite import UID
 
 
-def test_labels_and_command_say_the_version(docker: Engine, image: str) -> None:
+def test_labels_and_command_say_the_version(docker: Engine, image: str, released: Release) -> None:
+    commit = subprocess.check_output(["git", "-C", released.repository, "rev-parse", "HEAD"], text=True).strip()
     labels = json.loads(docker("image", "inspect", "--format", "{{json .Config.Labels}}", image))
     assert labels["org.opencontainers.image.version"] == version("tidings")
-    assert labels["org.opencontainers.image.revision"] == "0123abc"
+    assert labels["org.opencontainers.image.revision"] == commit
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
     assert docker("run", "--rm", "--network", "host", image, "--version") == f"tidings {version('tidings')}"
 

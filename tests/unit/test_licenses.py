@@ -44,3 +44,10 @@ def test_others_and_none_are_named(tmp_path: Path) -> None:
         "d 1.0: no license",
         "e 1.0: License :: OSI Approved :: BSD License",
     ]
+
+
+def test_what_somebody_has_read_counts_for_that_version(tmp_path: Path) -> None:
+    read = {"name": "webencodings", "version": "0.6.1", "licenses": [CLASSIFIER]}
+    code, rows, complaint = listed(tmp_path, read, read | {"version": "0.7.0"})
+    assert (code, rows[0]) == (1, "| webencodings | 0.6.1 | BSD-3-Clause |")
+    assert complaint == "Not a license that was agreed on: webencodings 0.7.0: License :: OSI Approved :: BSD License\n"

@@ -13,7 +13,9 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted(set((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml")) - {ROOT / ".github/ISSUE_TEMPLATE/config.yml"})
-TARGETS = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+MAKEFILE = (ROOT / "Makefile").read_text()
+RECIPE = re.findall(r"^release:.*\n((?:\t.*\n)+)", MAKEFILE, re.MULTILINE)[0]
+TARGETS = set(re.findall(r"^([a-z-]+):", MAKEFILE, re.MULTILINE))
 
 
 def checked(schema: str, *files: Path) -> None:
@@ -37,12 +39,20 @@ def test_workflows_run_what_there_is_and_may_read_alone(workflow: Path) -> None:
     read = yaml.safe_load(workflow.read_text())
     assert read["permissions"] == {"contents": "read"}
     scripts = [step["run"] for job in read["jobs"].values() for step in job["steps"] if "run" in step]
-    made = [re.findall(r"^make ([a-z -]+)$", script, re.MULTILINE) for script in scripts]
+    made = [re.findall(r"^make ([a-z -]+?)(?: [A-Z]+=.*)?$", script, re.MULTILINE) for script in scripts]
     targets = {name for lines in made for line in lines for name in line.split()}
     assert targets <= TARGETS
     for script in scripts:
         for path in re.findall(r"(?<![\w/])\.ci/\w+", script):
             assert (ROOT / path).is_file()
+
+
+def test_a_tag_makes_a_release_as_a_maintainer_does() -> None:
+    (workflow,) = (yaml.safe_load(path.read_text()) for path in WORKFLOWS if path.name == "release.yml")
+    scripts = "\n".join(step.get("run", "") for job in workflow["jobs"].values() for step in job["steps"])
+    (line,) = re.findall(r"^make release .*$", scripts, re.MULTILINE)
+    given = {part.partition("=")[0] for part in line.split()[2:]}
+    assert given <= set(re.findall(r"\$\(([A-Z]+)\)", RECIPE))
 
 
 def test_security_and_compatibility_are_linked() -> None:
