@@ -198,6 +198,9 @@ async def test_a_worker_killed_under_load_costs_its_clients_a_reconnect_and_nobo
         for listener in listeners:
             assert all(state.isdigit() for state in listener.states)
             assert all(earlier <= later for earlier, later in pairwise(listener.states))
+        # Clients may be with other workers before the supervisor has seen that theirs has ended.
+        await asyncio.to_thread(crowd.gateway.wait, lambda: crowd.gateway.events("worker ended"))
+        await asyncio.to_thread(crowd.wait_ready)
         total = await asyncio.to_thread(crowd.metrics)
         assert total["tidings_worker_restarts_total", ("2",)] == 1
         assert total["tidings_worker_restarts_total", ("1",)] == total["tidings_worker_restarts_total", ("3",)] == 0
