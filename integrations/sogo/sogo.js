@@ -2,9 +2,31 @@
 (() => {
   const script = document.currentScript.src;
 
+  /**
+   * Resolves once no question for new mail is on its way. Each is for what came since the answer before, so that a page
+   * whose first question is not answered yet would ask a second time from when on mail is new, and what came in between
+   * would be new to neither.
+   */
+  function answered(injector) {
+    const { pendingRequests } = injector.get("$http");
+    const root = injector.get("$rootScope");
+    return new Promise((resolve) => {
+      const stop = root.$watch(
+        () => pendingRequests.some(({ url }) => url.endsWith("/folderINBOX/changes")),
+        (asking) => {
+          if (asking) return;
+          stop();
+          resolve();
+        },
+      );
+      // Scopes look at what they watch when something has happened.
+      root.$applyAsync();
+    });
+  }
+
   /** What the refresh button does, and the counts of unread messages. */
   function refresh(injector) {
-    const waits = [injector.get("Preferences").pollInbox()];
+    const waits = [answered(injector).then(() => injector.get("Preferences").pollInbox())];
     // Calendar and address book show no mail, but say that some has arrived.
     if (injector.has("Mailbox")) {
       const Mailbox = injector.get("Mailbox");

@@ -17,6 +17,7 @@ from tests.support.waiting import comes_true, patient
 
 PROFILE_SECONDS = 30.0
 HANG_UP_SECONDS = 5.0
+GROW_SECONDS = 30.0
 HTML = {"Accept": "text/html"}
 SERVICES = {"PYTHONPATH": str(PACKAGE.parent)}
 
@@ -50,12 +51,14 @@ def test_the_command_for_cpu_time_has_what_uses_it_on_top(address: str, tmp_path
 
 def test_the_command_for_the_heap_has_what_stays(address: str, tmp_path: Path) -> None:
     go = GoTool(tmp_path)
-    rows = go.top("-sample_index=inuse_space", *command(1, address))
-    assert rows[0].name.startswith("shop.basket")
-    # What else there is was allocated as the program started, however busy the machine is; but the profiler remembers
-    # the lines of whatever it has seen.
-    others = [row for row in rows[1:] if not row.name.startswith("asyncio_pprof.")]
-    assert rows[0].flat_share > 2 * others[0].flat_share
+
+    def baskets_are_most_of_it() -> bool:
+        first, second, *_ = go.top("-sample_index=inuse_space", *command(1, address))
+        return first.name.startswith("shop.basket") and first.flat_share > 2 * second.flat_share
+
+    # The profiler's own memory is in it, for the program holds that too: the lines of what the profiler has seen, which
+    # are as many on a machine where little is bought. Only the baskets grow for as long as somebody buys.
+    assert comes_true(baskets_are_most_of_it, GROW_SECONDS)
 
 
 def test_a_profile_is_what_its_readers_want(address: str) -> None:

@@ -66,8 +66,8 @@ async def test_a_cut_connection_cuts_readers_off_and_comes_back(own_broker: Brok
     assert lines[1]["failures"] == 2
     await append_at_last(log, 0, b"after")
     async with reading(log, 0, FromOffset(reader.offsets[0])) as again:
-        await again.until(2)
-        assert again.payloads == [b"before", b"after"]
+        await eventually(lambda: b"after" in again.payloads)
+        assert again.distinct == [b"before", b"after"]
 
 
 async def test_a_frozen_broker_fails_appends_in_time_and_recovers(own_broker: Broker, log: ChangeLog) -> None:
@@ -194,5 +194,5 @@ async def test_a_killed_broker_keeps_what_it_confirmed(own_broker: Broker, log: 
             await asyncio.gather(ready(log), ready(late))
             await append_at_last(late, 1, b"after")
     async with reading(log, 1, FromOffset(0)) as reader:
-        await reader.until(51)
-        assert reader.payloads == [*confirmed, b"after"]
+        await eventually(lambda: b"after" in reader.payloads)
+        assert reader.distinct == [*confirmed, b"after"]

@@ -25,6 +25,7 @@ from tests.support.freezing import freeze
 from tests.support.processes import Tidings, tidings
 from tests.support.waiting import eventually, patient, within
 from tidings.bus.rabbitmq import RabbitMQLog
+from tidings.ops.process.workers.peers import ANSWER_SECONDS
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
@@ -198,6 +199,9 @@ async def test_a_worker_killed_under_load_costs_its_clients_a_reconnect_and_nobo
         for listener in listeners:
             assert all(state.isdigit() for state in listener.states)
             assert all(earlier <= later for earlier, later in pairwise(listener.states))
+        # Clients may be with other workers before the supervisor has seen that theirs has ended.
+        await asyncio.to_thread(crowd.gateway.wait, lambda: crowd.gateway.events("worker ended"))
+        await asyncio.to_thread(crowd.wait_ready)
         total = await asyncio.to_thread(crowd.metrics)
         assert total["tidings_worker_restarts_total", ("2",)] == 1
         assert total["tidings_worker_restarts_total", ("1",)] == total["tidings_worker_restarts_total", ("3",)] == 0
@@ -305,6 +309,35 @@ async def test_a_stuck_worker_is_not_ready_and_the_others_are(crowd: Crowd) -> N
         assert total["tidings_worker_unanswered_total", ("3",)] == 2
     finally:
         os.kill(stuck, signal.SIGCONT)
+
+
+async def test_a_worker_that_is_slow_to_close_connections_is_waited_for(crowd: Crowd) -> None:
+    url = crowd.gateway.url("admin", "/debug/accounts/alice/disconnect")
+    headers = {"X-Requested-With": "test"}
+    stuck = await asyncio.to_thread(crowd.pid, 1)
+    async with AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(jmap_client(crowd.url("alice"))) for _ in range(CLIENTS)]
+        http = await stack.enter_async_context(httpx.AsyncClient(headers=headers, timeout=patient(DEADLINE)))
+        there = (await asyncio.to_thread(crowd.open_sockets))[1]
+        freeze(stuck)
+        try:
+            asking = asyncio.create_task(http.post(url))
+            # Longer than a worker may take that is asked for what it knows.
+            await asyncio.sleep(2 * ANSWER_SECONDS)
+            assert not asking.done()
+        finally:
+            os.kill(stuck, signal.SIGCONT)
+        assert (await asking).json() == {"account": "alice", "disconnected": CLIENTS}
+        assert {code for code, _ in await asyncio.gather(*(client.closed() for client in clients))} == {1008}
+        assert there > 0
+
+        freeze(stuck)
+        try:
+            answer = await http.post(url)
+        finally:
+            os.kill(stuck, signal.SIGCONT)
+        assert answer.status_code == 503
+        assert answer.json()["detail"] == "these workers did not answer: 1; the others closed 0"
 
 
 def test_the_admin_process_is_restarted_on_the_same_ports(crowd: Crowd) -> None:

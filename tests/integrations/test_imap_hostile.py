@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -212,3 +212,28 @@ async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.
         with pytest.raises(ImapError, match=r"IDLE: no answer within 0.1 s"):
             await connection.idle()
         await connection.close()
+
+
+@pytest.mark.parametrize("names", [(), (b"Old", b"New")], ids=["neither name", "both names"])
+async def test_a_look_that_comes_while_a_mailbox_gets_another_name_is_no_news(
+    start: Start, log: Log, accounts: Path, names: Sequence[bytes]
+) -> None:
+    """A server reads its names one after the other, so that an answer may have neither name of a mailbox, or both."""
+    folder = b'* LIST () "/" %b\r\n* STATUS %b (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 8 UNSEEN 0 HIGHESTMODSEQ 9)\r\n'
+    inbox = INBOX % FIRST
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.command(b"ENABLE")
+        await peer.command(b"NOTIFY")
+        await peer.command(b"LIST", inbox + folder % (b"Old", b"Old"))
+        await peer.say(b'* LIST (\\NonExistent) "/" Old\r\n')
+        await peer.command(b"LIST", inbox + b"".join(folder % (name, name) for name in names))
+        await peer.command(b"LIST", inbox + folder % (b"New", b"New"))
+        await peer.ended()
+
+    async with fake_imap(script) as port:
+        running = await start(imap_url=f"imap://127.0.0.1:{port}", imap_accounts=accounts)
+        await eventually(lambda: log.everything, SECONDS)
+        await running.stop()
+    assert log.everything == [("alice", "MailboxRename")]

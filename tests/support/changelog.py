@@ -84,6 +84,15 @@ class Reader:
         return [entry.payload for entry in self.entries]
 
     @property
+    def distinct(self) -> list[bytes]:
+        """The payloads, each once, in the order in which each came first.
+
+        An append whose confirm is lost is repeated, so that a log may hold a payload twice. An append that is cancelled
+        may be in the log without a confirm.
+        """
+        return list(dict.fromkeys(self.payloads))
+
+    @property
     def offsets(self) -> list[int]:
         return [entry.offset for entry in self.entries]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 LEAST_SECONDS = 0.004
 """What is measured takes so long at the least, or is done again and again."""
@@ -32,15 +32,23 @@ def growth(run: Callable[[int], Callable[[], object]], size: int) -> float:
     The cheapest of several runs counts, since others use the same caches. There are no more of them than it takes to
     see that the growth is small.
     """
-    once, twice = run(size), run(2 * size)
-    times = max(1, round(LEAST_SECONDS / max(cpu_seconds([once]), 1e-6)))
-    cheap = dear = float("inf")
-    for _ in range(RUNS):
-        cheap = min(cheap, cpu_seconds([_repeated(once, times)]))
-        dear = min(dear, cpu_seconds([_repeated(twice, times)]))
-        if dear < ENOUGH * cheap:
-            break
+    cheap, dear = cheapest([run(size), run(2 * size)], lambda cheap, dear: dear < ENOUGH * cheap)
     return dear / cheap
+
+
+def cheapest(works: Sequence[Callable[[], object]], enough: Callable[..., bool]) -> list[float]:
+    """The CPU time of each work, the cheapest of several runs in turn; no more of them than it takes to be `enough`.
+
+    All are repeated as often as the first one needs to be measurable.
+    """
+    times = max(1, round(LEAST_SECONDS / max(cpu_seconds([works[0]]), 1e-6)))
+    found = [float("inf")] * len(works)
+    for _ in range(RUNS):
+        for number, work in enumerate(works):
+            found[number] = min(found[number], cpu_seconds([_repeated(work, times)]))
+        if enough(*found):
+            break
+    return found
 
 
 def _repeated(work: Callable[[], object], times: int) -> Callable[[], None]:

@@ -22,20 +22,18 @@ class Steps:
     def _told(self) -> list[str]:
         return [event for account, event in self._log.everything if account == self._account]
 
-    async def step(
-        self, action: Callable[[], object], *expected: str, may: Sequence[str] = (), instead: Sequence[str] = ()
-    ) -> None:
-        """Do it; these events follow, or those `instead`, and no others but those that may."""
+    async def step(self, action: Callable[[], object], *expected: str, may: Sequence[str] = ()) -> None:
+        """Do it; these events follow, and no others but those that may."""
         await asyncio.to_thread(action)
         new: list[str] = []
 
         def told() -> bool:
             new[:] = self._told()[len(self._seen) :]
-            return set(expected) <= set(new) or (bool(instead) and set(instead) <= set(new))
+            return set(expected) <= set(new)
 
         try:
             await eventually(told, SECONDS)
         except TimeoutError:
             raise AssertionError(f"told {new}, and not {expected}") from None
-        assert set(new) <= {*expected, *may, *instead}
+        assert set(new) <= {*expected, *may}
         self._seen = self._told()

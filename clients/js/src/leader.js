@@ -6,10 +6,14 @@ import { covers, union } from "./needs.js";
 /** @import { Changed, Needs, SharedOptions, Status } from "./types.js" */
 
 /**
- * What it tells of the connection. `since` is the cursor up to which everything had been told before.
- * @typedef {{status: Status, since: string | null} | {changed: Changed}
+ * What it tells of the connection. `since` is the cursor up to which everything had been told before. Who knows
+ * everything up to `alike` knows everything up to `since`, too: between the two nothing was told.
+ * @typedef {{status: Status, since: string | null, alike?: string | null} | {changed: Changed}
  *   | {cursor: string, since: string | null} | {refused: string, status: Status} | {who: true} | {here: true}} News
  */
+
+/** So many cursors does a leader remember while nothing changes. A gateway gives a new one every two minutes. */
+const REMEMBERED = 100;
 
 /** Keeps a connection with what all pages of the group need. */
 export class Leader {
@@ -27,6 +31,8 @@ export class Leader {
   #newest = null;
   /** @type {string | null} up to where everything has been told */
   #cursor;
+  /** @type {Set<string | null>} `#cursor`, and those since which nothing of what is subscribed to has changed */
+  #alike = new Set();
   #id;
 
   /**
@@ -51,8 +57,13 @@ export class Leader {
     this.#connect();
   }
 
-  /** @param {string} page @param {Needs} needs A page has come, or has been asked who it is. */
-  welcome(page, needs) {
+  /**
+   * A page has come, or has been asked who it is.
+   * @param {string} page
+   * @param {Needs} needs
+   * @param {string | null} cursor up to which it knows everything
+   */
+  welcome(page, needs, cursor) {
     this.#pages.set(page, needs);
     if (!covers(this.#needs, needs)) {
       this.#newest = page;
@@ -61,7 +72,8 @@ export class Leader {
     } else if (this.#client) {
       const { status } = this.#client;
       // Whoever knows everything up to the cursor has missed nothing.
-      this.#say({ status: status.state === "connected" ? { ...status, resumed: true } : status, since: this.#cursor });
+      const told = status.state === "connected" ? { ...status, resumed: true } : status;
+      this.#say({ status: told, since: this.#cursor, alike: this.#alike.has(cursor) ? cursor : null });
     }
   }
 
@@ -87,6 +99,8 @@ export class Leader {
 
   #connect() {
     this.stop();
+    // What is subscribed to from now on may have changed before.
+    this.#alike = new Set([this.#cursor]);
     const connection = this.#connection;
     const [url, needs] = [this.#url, this.#needs];
     /** @type {<T>(handle: (value: T) => void) => (value: T) => void} */
@@ -97,15 +111,26 @@ export class Leader {
       url: typeof url === "function" ? () => url(needs) : url,
       types: needs.types,
       cursor: this.#cursor,
-      onChange: unlessReplaced((changed) => this.#say({ changed })),
+      onChange: unlessReplaced((changed) => {
+        this.#alike.clear();
+        this.#say({ changed });
+      }),
       onCursor: unlessReplaced((cursor) => {
         this.#say({ cursor, since: this.#cursor });
-        this.#cursor = cursor;
+        this.#moved(cursor);
       }),
       onStatus: unlessReplaced((status) => this.#changed(status)),
     });
     if (connection === this.#connection) this.#client = client;
     else client.stop();
+  }
+
+  /** @param {string} cursor */
+  #moved(cursor) {
+    this.#cursor = cursor;
+    this.#alike.add(cursor);
+    const [oldest] = this.#alike;
+    if (this.#alike.size > REMEMBERED) this.#alike.delete(oldest);
   }
 
   /** @param {Status} status */

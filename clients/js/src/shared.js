@@ -11,10 +11,10 @@ import { ALIVE_MS, ANSWER_MS } from "./timing.js";
 /** @import { Needs, SharedOptions, Status } from "./types.js" */
 
 /**
- * What pages say to each other: a page what it needs, that it goes, that it wonders whether there is still a leader,
- * that the leader need not wait; the leader its news, with what it is subscribed to. Of two leaders the one with the
- * higher term counts: the other was frozen.
- * @typedef {{hello: string, needs: Needs} | {bye: string} | {ask: true} | {retry: true}
+ * What pages say to each other: a page what it needs and what it knows, that it goes, that it wonders whether there is
+ * still a leader, that the leader need not wait; the leader its news, with what it is subscribed to. Of two leaders the
+ * one with the higher term counts: the other was frozen.
+ * @typedef {{hello: string, needs: Needs, cursor: string | null} | {bye: string} | {ask: true} | {retry: true}
  *   | {news: News, needs: Needs, leader: string, term: number}} Message
  */
 
@@ -148,7 +148,7 @@ export class SharedClient {
   /** @param {Message} message */
   #heard(message) {
     if ("news" in message) this.#learn(message);
-    else if ("hello" in message) this.#leader?.welcome(message.hello, message.needs);
+    else if ("hello" in message) this.#leader?.welcome(message.hello, message.needs, message.cursor);
     else if ("bye" in message) this.#leader?.forget(message.bye);
     else if ("ask" in message) this.#leader?.answer();
     else this.#leader?.retry();
@@ -170,20 +170,22 @@ export class SharedClient {
     } else if (!covers(needs, this.#needs)) {
       // What this page needs and the leader does not is missed meanwhile.
       this.#cursor = null;
-    } else if ("status" in news) this.#become(news.status, news.since);
+    } else if ("status" in news) this.#become(news.status, news.since, news.alike ?? null);
     else if (this.#status.state === "connected") this.#told(news);
   }
 
   /**
    * @param {Status} status
    * @param {string | null} since
+   * @param {string | null} alike
    */
-  #become(status, since) {
+  #become(status, since, alike) {
     if (status.state === "stopped") {
       this.#end(status);
       return;
     }
     let news = status;
+    if (alike !== null && alike === this.#cursor) this.#cursor = since;
     if (status.state === "connected") {
       const continuous = this.#cursor !== null && this.#cursor === since;
       this.#cursor = since;
@@ -218,7 +220,7 @@ export class SharedClient {
   }
 
   #hello() {
-    this.#post({ hello: this.#id, needs: this.#needs });
+    this.#post({ hello: this.#id, needs: this.#needs, cursor: this.#cursor });
   }
 
   /** @param {Message} message */

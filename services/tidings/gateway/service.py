@@ -56,7 +56,7 @@ from tidings.gateway.net.reactor import WAKE_SECONDS, Reactor
 from tidings.gateway.net.sockets import Socket
 from tidings.gateway.settings import GatewaySettings
 from tidings.gateway.subscriptions import Subscriptions
-from tidings.gateway.watching.account_page import ACCOUNT_PATH, ACCOUNTS_PATH, AccountPage
+from tidings.gateway.watching.account_page import ACCOUNT_PATH, ACCOUNTS_PATH, AccountPage, search_response
 from tidings.gateway.watching.batch_traces import BatchTraces
 from tidings.gateway.watching.census import census
 from tidings.gateway.watching.connection_traces import LOOK_SECONDS, ConnectionTraces
@@ -115,9 +115,10 @@ def compose(
 
 def joined_pages() -> Joined:
     """What the admin process answers for all workers."""
-    from tidings.gateway.watching.account_join import Accounts, Disconnects, Search
+    from tidings.gateway.watching.account_join import Accounts, Disconnects
 
-    return {ACCOUNTS_PATH: Search, ACCOUNT_PATH: Accounts, DISCONNECT_PATH: Disconnects}
+    # Every worker would answer alike with the search.
+    return {ACCOUNTS_PATH: lambda _: search_response(), ACCOUNT_PATH: Accounts, DISCONNECT_PATH: Disconnects}
 
 
 def unknown_state() -> str:

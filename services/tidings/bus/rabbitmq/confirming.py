@@ -83,6 +83,9 @@ class Confirming:
             case spec.Channel.Close():
                 self._send(spec.Channel.CloseOk())
                 self._end(ChannelClosed(read.reply_code, read.reply_text))
+            case spec.Channel.CloseOk():
+                # Nobody here closes the channel: no confirm comes any more.
+                self._end(LogUnavailable("the broker closed the channel without a reason"))
             case _:
                 pass
 

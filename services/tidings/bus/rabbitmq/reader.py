@@ -128,8 +128,11 @@ class Reader:
                     self.started.set_result(None)
             case spec.Basic.Cancel():
                 self._end(ReadLost("cancelled by the broker"))
-            case spec.Channel.CloseOk():
+            case spec.Channel.CloseOk() if self._closing:
                 del self._frames.channels[self._channel]
+            case spec.Channel.CloseOk():
+                # Nothing comes any more, and the number is free only when the broker has answered a close.
+                self._end(ReadLost("the broker closed the channel without a reason"))
             case spec.Channel.Close():
                 self._send(spec.Channel.CloseOk())
                 # Both have closed it: the number is free when the broker has answered, too.

@@ -12,10 +12,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from tidings.gateway.watching.account_page import account_response, search_response
+from tidings.gateway.watching.account_page import account_response
+from tidings.gateway.watching.disconnect import DISCONNECT_SECONDS
 from tidings.ops.admin.listeners import document_response
 from tidings.ops.http.problems import problem_response
-from tidings.ops.process.workers.peers import Peers
+from tidings.ops.process.workers.peers import ANSWER_SECONDS, Peers
 
 LOG_SECONDS: Final = 25.0
 
@@ -40,37 +41,54 @@ def joined(documents: Mapping[int, Mapping[str, Any]]) -> Document:
 
 
 class _Asking:
-    """An ASGI application that asks all workers."""
+    """An ASGI application that asks all workers, with the first of its methods, each for at most `seconds`."""
+
+    methods: tuple[str, ...] = ("GET", "HEAD")
+    seconds = ANSWER_SECONDS
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer."""
-        response = await self._answer(Request(scope, receive))
+        request = Request(scope, receive)
+        if request.method in self.methods:
+            response = await self._answer(request)
+        else:
+            response = problem_response(405, f"this takes {self.methods[0]}", {"Allow": ", ".join(self.methods)})
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
+        path, query = self._question(request)
+        answers = await self._peers.ask_all(f"{path}?{query}", self.methods[0], self.seconds)
+        for _, answer in answers.values():
+            # What one cannot understand, none can.
+            if answer.status_code == 400:
+                return _passed_on(answer)
+        told = {number: answer.json() for number, (_, answer) in answers.items() if answer.status_code == 200}
+        return await self._join(request, told, sorted(self._peers.unanswered.keys() - told.keys()))
+
+    def _question(self, request: Request) -> tuple[str, str]:
+        """The path and the query that workers are asked."""
+        raise NotImplementedError
+
+    async def _join(self, request: Request, told: Mapping[int, Document], unanswered: list[int]) -> Response:
+        """One answer of what workers have told, by number."""
         raise NotImplementedError
 
 
 class Accounts(_Asking):
     """What all workers know of an account."""
 
-    async def _answer(self, request: Request) -> Response:
-        account = request.path_params["account"]
-        path = f"/debug/accounts/{quote(account, safe='')}"
-        answers = {number: answer for number, (_, answer) in (await self._peers.ask_all(f"{path}?seconds=0")).items()}
-        for answer in answers.values():
-            if answer.status_code == 400:
-                return _passed_on(answer)
-        told = {number: answer.json() for number, answer in answers.items() if answer.status_code == 200}
+    def _question(self, request: Request) -> tuple[str, str]:
+        return _path(request), "seconds=0"
+
+    async def _join(self, request: Request, told: Mapping[int, Document], unanswered: list[int]) -> Response:
         if not told:
             return problem_response(503, "no worker answers")
-        unanswered = sorted(self._peers.unanswered.keys() - told.keys())
-        document = {"account": account, **joined(told), "unanswered": unanswered}
+        document = {"account": request.path_params["account"], **joined(told), "unanswered": unanswered}
         if request.query_params.get("seconds") != "0":
-            read = await self._read_log(min(told), f"{path}?{request.url.query}")
+            read = await self._read_log(min(told), f"{_path(request)}?{request.url.query}")
             if read is None:
                 document["log"] = {"fault": f"worker {min(told)} did not answer"}
             elif read.status_code != 200:
@@ -88,35 +106,27 @@ class Accounts(_Asking):
             return None
 
 
-class Search:
-    """An ASGI application that leads to accounts."""
-
-    def __init__(self, peers: Peers) -> None:
-        """Every worker would answer alike."""
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer with the search."""
-        await search_response()(scope, receive, send)
-
-
 class Disconnects(_Asking):
     """Has all workers close an account's connections, and says how many those were."""
 
-    async def _answer(self, request: Request) -> Response:
-        if request.method != "POST":
-            return problem_response(405, "this takes POST", {"Allow": "POST"})
-        account = request.path_params["account"]
-        path = f"/debug/accounts/{quote(account, safe='')}/disconnect?{request.url.query}"
-        answers = {number: answer for number, (_, answer) in (await self._peers.ask_all(path, "POST")).items()}
-        told = {number: answer.json() for number, answer in answers.items() if answer.status_code == 200}
-        for answer in answers.values():
-            if answer.status_code == 400:
-                return _passed_on(answer)
-        unanswered = sorted(self._peers.unanswered.keys() - told.keys())
-        if unanswered:
-            return problem_response(503, f"these workers did not answer: {', '.join(map(str, unanswered))}")
+    methods = ("POST",)
+    # A worker gives up before that, and says so: whoever answers nothing is stuck as a whole.
+    seconds = DISCONNECT_SECONDS + ANSWER_SECONDS
+
+    def _question(self, request: Request) -> tuple[str, str]:
+        return f"{_path(request)}/disconnect", request.url.query
+
+    async def _join(self, request: Request, told: Mapping[int, Document], unanswered: list[int]) -> Response:
         closed = sum(document["disconnected"] for document in told.values())
-        return document_response({"account": account, "disconnected": closed})
+        if unanswered:
+            missing = ", ".join(map(str, unanswered))
+            detail = f"these workers did not answer: {missing}; the others closed {closed}"
+            return problem_response(503, detail)
+        return document_response({"account": request.path_params["account"], "disconnected": closed})
+
+
+def _path(request: Request) -> str:
+    return f"/debug/accounts/{quote(request.path_params['account'], safe='')}"
 
 
 def _passed_on(answer: httpx.Response) -> Response:

@@ -111,6 +111,16 @@ async def test_a_channel_that_the_broker_closes_fails_what_waits_and_is_sent_not
     assert broker.closed == 1
 
 
+async def test_a_close_that_nobody_has_asked_for_fails_what_waits(broker: Broker) -> None:
+    await broker.opened()
+    one = broker.channel.publish("1", b"one")
+    broker.send(spec.Channel.CloseOk())
+    with pytest.raises(LogUnavailable, match="without a reason"):
+        await one
+    assert broker.channel.is_closed
+    assert broker.closed == 1
+
+
 async def test_what_was_about_to_be_sent_on_a_closed_channel_is_not(broker: Broker) -> None:
     await broker.opened()
     late = broker.channel.publish("1", b"late")

@@ -172,6 +172,23 @@ async def test_a_channel_that_the_broker_closes_says_why_and_is_free(started: bo
     assert world.tap.sent() == []
 
 
+@pytest.mark.parametrize("started", [False, True])
+async def test_a_close_that_nobody_has_asked_for_ends_it(started: bool) -> None:
+    world = World()
+    if started:
+        world.say(*STARTED)
+    world.tap.sent()
+    world.say(spec.Channel.CloseOk())
+    assert "without a reason" in world.ended
+    assert world.reader.started.result() is (None if started else world.reader.ended.result())
+    # Nobody else has the number until the broker has heard.
+    assert CHANNEL in world.tap.frames.channels
+    world.reader.close()
+    assert world.tap.sent_names() == ["Channel.Close"]
+    world.say(spec.Channel.CloseOk())
+    assert world.tap.frames.channels == {}
+
+
 async def test_after_it_is_closed_what_is_on_its_way_is_dropped_until_the_broker_has_heard(world: World) -> None:
     half = delivery(CHANNEL, 1, Entry(1, b"x"))
     world.tap.say(half[:-5])

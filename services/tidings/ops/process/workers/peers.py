@@ -44,17 +44,22 @@ class Peers:
         """The client of one worker, whose every use has to have a deadline. Raises KeyError for an unknown one."""
         return self._clients[number]
 
-    async def ask_all(self, path: str, method: str = "GET") -> dict[int, tuple[int, httpx.Response]]:
-        """Ask every worker that runs, at the same time; their process ids and answers, by number."""
+    async def ask_all(
+        self, path: str, method: str = "GET", seconds: float = ANSWER_SECONDS
+    ) -> dict[int, tuple[int, httpx.Response]]:
+        """Ask every worker that runs, at the same time; their process ids and answers, by number.
+
+        Whoever has not answered after so many seconds is left out.
+        """
         running = [number for number, seat in self._board.workers.items() if seat.pid]
-        answers = await asyncio.gather(*(self._ask(number, path, method) for number in running))
+        answers = await asyncio.gather(*(self._ask(number, path, method, seconds) for number in running))
         return {number: answer for number, answer in zip(running, answers, strict=True) if answer is not None}
 
-    async def _ask(self, number: int, path: str, method: str) -> tuple[int, httpx.Response] | None:
+    async def _ask(self, number: int, path: str, method: str, seconds: float) -> tuple[int, httpx.Response] | None:
         seat = self._board.workers[number]
         pid = seat.pid
         try:
-            async with asyncio.timeout(ANSWER_SECONDS):
+            async with asyncio.timeout(seconds):
                 response = await self._clients[number].request(method, path)
         except (TimeoutError, httpx.HTTPError):
             response = None

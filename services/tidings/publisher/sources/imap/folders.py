@@ -40,27 +40,60 @@ def is_exact(folders: Folders) -> bool:
 def events(before: Folders, after: Folders, *, live: bool) -> frozenset[str]:
     """What happened. `live`: between the two looks there was little time, so that what left has also arrived."""
     found: set[str] = set()
-    went = {name: folder for name, folder in before.items() if name not in after}
-    came = {name: folder for name, folder in after.items() if name not in before}
-    # A mailbox keeps both when it gets another name.
-    left = {(folder.uidvalidity, folder.uidnext): name for name, folder in went.items() if folder.uidvalidity}
-    for new in came.values():
-        old_name = left.pop((new.uidvalidity, new.uidnext), None)
-        if old_name is None:
+    renamed = _renamed(before, after)
+    for name, new in after.items():
+        if name not in before and name not in renamed:
             found.add("MailboxCreate")
             if new.messages:
                 found.add("MessageAppend")
-        else:
-            found |= {"MailboxRename"} | _subscription(went.pop(old_name), new)
-    for folder in went.values():
+    for name in _went(before, after, renamed):
         found.add("MailboxDelete")
-        if folder.messages:
+        if before[name].messages:
             found.add("MessageExpunge")
-    stayed = [(name, folder, after[name]) for name, folder in before.items() if after.get(name, folder) != folder]
-    moved = sum(_left_unseen(old, new) for _, old, new in stayed) if live else 0
-    for name, old, new in stayed:
+    if renamed:
+        found.add("MailboxRename")
+    pairs = [(new, before[old], after[new]) for new, old in renamed.items()]
+    pairs += [(name, folder, after[name]) for name, folder in before.items() if name in after]
+    changed = [(name, old, new) for name, old, new in pairs if old != new]
+    moved = sum(_left_unseen(old, new) for _, old, new in changed) if live else 0
+    for name, old, new in changed:
         found |= _subscription(old, new) | _messages(name, old, new, moved)
     return frozenset(found)
+
+
+def is_between(before: Folders, after: Folders) -> bool:
+    """Whether the second look may have come while a mailbox got another name: it has neither, or both.
+
+    A server reads the names one after the other, and none of them waits for that.
+    """
+    if before.keys() == after.keys():
+        return False
+    there = {before[name].uidvalidity for name in before if name in after} - {0}
+    came = {folder.uidvalidity for name, folder in after.items() if name not in before}
+    return bool(_went(before, after, _renamed(before, after)) or there & came)
+
+
+def _renamed(before: Folders, after: Folders) -> dict[bytes, bytes]:
+    """The old name of each mailbox that has another one now.
+
+    It keeps its UIDVALIDITY. Its UIDNEXT is what it was, or more: messages may have come meanwhile.
+    """
+    met = [(folder.uidnext, 0, name) for name, folder in before.items() if name not in after and folder.uidvalidity]
+    met += [(folder.uidnext, 1, name) for name, folder in after.items() if name not in before]
+    found: dict[bytes, bytes] = {}
+    left: dict[int, list[bytes]] = {}
+    for _, is_new, name in sorted(met):
+        if not is_new:
+            left.setdefault(before[name].uidvalidity, []).append(name)
+        elif same := left.get(after[name].uidvalidity):
+            found[name] = same.pop()
+    return found
+
+
+def _went(before: Folders, after: Folders, renamed: Mapping[bytes, bytes]) -> list[bytes]:
+    """The mailboxes that are no more, under any name."""
+    others = set(renamed.values())
+    return [name for name in before if name not in after and name not in others]
 
 
 def _subscription(old: Folder, new: Folder) -> set[str]:

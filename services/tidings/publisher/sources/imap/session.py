@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Final
 
 from tidings.publisher.sources.imap.connection import Connection
-from tidings.publisher.sources.imap.folders import INBOX, Folder, events, is_exact
+from tidings.publisher.sources.imap.folders import INBOX, Folder, events, is_between, is_exact
 from tidings.publisher.sources.imap.plan import Plan, plan
 from tidings.publisher.sources.imap.teller import Teller
 from tidings.publisher.sources.imap.view import View
@@ -90,6 +90,9 @@ class Session:
                 await self._check()
             elif due or asked:
                 await self._look()
+            if is_between(self._told, self._view.folders):
+                await asyncio.sleep(PAUSE_SECONDS)
+                await self._look()
             await self._tell(noticed)
             if asked and not due:
                 await asyncio.sleep(PAUSE_SECONDS)
@@ -115,7 +118,7 @@ class Session:
         """Ask for the STATUS of every mailbox."""
         connection, view = self._connection, self._view
         # Of what is heard from now on, nobody can say whether the answer has it already.
-        self._flagged = view.flagged
+        self._flagged = self._flagged or view.flagged
         view.begin()
         await connection.command(self._plan.listing)
         if not self._plan.statuses:

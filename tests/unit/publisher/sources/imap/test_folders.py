@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tidings.publisher.sources.imap.folders import Folder, events, is_exact, updated
+from tidings.publisher.sources.imap.folders import Folder, events, is_between, is_exact, updated
 
 INBOX = Folder(7, 10, 5, 2, 30, True)
 LISTS = Folder(8, 20, 9, 3, 40, True)
@@ -92,6 +92,31 @@ def test_mailboxes_get_other_names() -> None:
     assert events(BEFORE, {b"INBOX": INBOX, b"Old": LISTS}, live=True) == {"MailboxRename"}
     other = LISTS._replace(subscribed=False)
     assert events(BEFORE, {b"INBOX": INBOX, b"Old": other}, live=True) == {"MailboxRename", "MailboxUnSubscribe"}
+
+
+def test_mail_may_come_and_go_before_a_mailbox_gets_another_name() -> None:
+    more = LISTS._replace(uidnext=21, messages=10)
+    assert events(BEFORE, {b"INBOX": INBOX, b"Old": more}, live=True) == {"MailboxRename", "MessageAppend"}
+    fewer = LISTS._replace(messages=8)
+    assert events(BEFORE, {b"INBOX": INBOX, b"Old": fewer}, live=True) == {"MailboxRename", "MessageExpunge"}
+    # UIDs are never given back: this one was made in the same second.
+    other = LISTS._replace(uidnext=19)
+    assert "MailboxRename" not in events(BEFORE, {b"INBOX": INBOX, b"Old": other}, live=True)
+
+
+def test_of_mailboxes_made_in_the_same_second_each_keeps_the_uids_that_fit() -> None:
+    before = {b"a": Folder(8, 3, 2), b"b": Folder(8, 5, 4), b"gone": Folder(8, 9, 8)}
+    after = {b"y": Folder(8, 5, 4), b"x": Folder(8, 4, 3)}
+    assert events(before, after, live=True) == {"MailboxRename", "MessageAppend", "MailboxDelete", "MessageExpunge"}
+
+
+def test_a_look_may_come_while_a_mailbox_gets_another_name() -> None:
+    with_new = {**BEFORE, b"New": LISTS}
+    assert is_between(BEFORE, {b"INBOX": INBOX})
+    assert is_between(BEFORE, with_new)
+    assert not is_between(BEFORE, {b"INBOX": INBOX, b"New": LISTS})
+    assert not is_between(BEFORE, {**BEFORE, b"INBOX": INBOX._replace(messages=4)})
+    assert not is_between(BEFORE, {**BEFORE, b"New": Folder(9, 1), b"Noselect": Folder()})
 
 
 def test_what_has_no_uidvalidity_is_not_told_apart_by_it() -> None:
