@@ -13,6 +13,7 @@ from tidings.ops.settings.common import OpsSettings
 from tidings.ops.settings.fields import HelpGroup, Settings, flag, variable
 from tidings.ops.settings.urls import BaseUrlOrNone, GroupUrlOrNone
 from tidings.ops.settings.values import Port, ProxyNetworks, zero_or_at_least
+from tidings.ops.tracing.settings import TracingSettings
 from tidings.wire.shard import MAX_SHARDS
 
 MAX_WORKERS: Final = 256
@@ -88,7 +89,7 @@ class LimitSettings(Settings):
         return self
 
 
-class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
+class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings, TracingSettings):
     """Push changes to browsers: /jmap/ws, /jmap/eventsource, /jmap/changes; session at /.well-known/jmap."""
 
     help_group: ClassVar = HelpGroup(0, "Gateway")
