@@ -82,13 +82,17 @@ class PlainHistogram:
         """Have an observation, which is taken besides, as the example of its bucket; `at` is in Unix seconds."""
         self._exemplars[bisect_left(self._bounds, value)] = Exemplar({"trace_id": trace_id}, value, at)
 
-    def buckets(self) -> list[Bucket]:
+    def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by upper bound, as Prometheus wants them."""
-        counted = zip([*map(str, self._bounds), "+Inf"], accumulate(self._counts), strict=True)
+        return list(zip([*map(str, self._bounds), "+Inf"], accumulate(self._counts), strict=True))
+
+    def shown(self) -> Sequence[Bucket]:
+        """The same, with the examples that there are."""
         if not self._exemplars:
-            return list(counted)
+            return self.buckets()
+        # It grows meanwhile: who scrapes is another thread.
         shown = dict(self._exemplars)
-        return [(*each, shown[number]) if number in shown else each for number, each in enumerate(counted)]
+        return [(*each, shown[number]) if number in shown else each for number, each in enumerate(self.buckets())]
 
     @property
     def sum(self) -> float:
@@ -168,4 +172,4 @@ class HotMetrics(Collector):
         self._reads.append(family)
 
     def histogram(self, name: str, help_text: str, plain: PlainHistogram) -> None:
-        self._reads.append(lambda: HistogramMetricFamily(name, help_text, buckets=plain.buckets(), sum_value=plain.sum))
+        self._reads.append(lambda: HistogramMetricFamily(name, help_text, buckets=plain.shown(), sum_value=plain.sum))

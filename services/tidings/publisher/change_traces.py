@@ -103,7 +103,11 @@ class ChangeTraces:
                 return None
             picked = [(0, None)]
         now = self._wall()
-        about = {"tidings.shard": shard, "tidings.batch": batch, "tidings.batch.changes": len(changes)}
+        about: dict[str, str | int] = {
+            "tidings.shard": shard,
+            "tidings.batch": batch,
+            "tidings.batch.changes": len(changes),
+        }
         begun = [self._begin(index, changes[index], parent, now, about) for index, parent in picked]
         return TracedBatch(begun, self._metrics, self._wall)
 

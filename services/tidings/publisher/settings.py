@@ -9,7 +9,6 @@ from typing import Annotated, ClassVar, Final, Self
 from pydantic import Field, model_validator
 
 from tidings.bus.settings import BusSettings
-from tidings.ops.settings.common import OpsSettings
 from tidings.ops.settings.fields import HelpGroup
 from tidings.ops.settings.secret_values import Token, Tokens
 from tidings.ops.settings.urls import ImapUrl, PostgresUrl
@@ -21,7 +20,7 @@ MIN_SPOOL_BYTES: Final = 4096
 MAX_SPOOL_BYTES: Final = 2**50
 
 
-class PublisherSettings(OpsSettings, BusSettings, TracingSettings):
+class PublisherSettings(TracingSettings, BusSettings):
     """Take changes from mail storages: over HTTP at /v1/changes, and from Maildirs that are watched."""
 
     help_group: ClassVar = HelpGroup(1, "Publisher")

@@ -43,7 +43,7 @@ def read(traceparent: object) -> bytes | None:
 
 def traced(change: Change, context: bytes | None) -> Change:
     """The change as a part of the trace of this context; as it is without one."""
-    return change if context is None else TracedChange(*msgspec.structs.astuple(change), context)
+    return change if context is None else TracedChange(**msgspec.structs.asdict(change), context=context)
 
 
 def context_of(change: Change) -> bytes | None:

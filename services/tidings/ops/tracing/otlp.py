@@ -24,7 +24,6 @@ from opentelemetry.trace import Span as Recorded
 from opentelemetry.trace.status import StatusCode
 from prometheus_client import CollectorRegistry
 
-from tidings.errors import SettingsError
 from tidings.ops.metrics import HotMetrics
 from tidings.ops.settings.urls import TRACES_PATH
 from tidings.ops.tracing.sending import Sending
@@ -69,7 +68,7 @@ class OtlpTracer:
         }
 
     async def start(self) -> None:
-        """Begin to send. Raises SettingsError for variables of OpenTelemetry's that are wrong."""
+        """Begin to send."""
         resource = Resource.create(
             {
                 "service.name": self._service,
@@ -77,10 +76,7 @@ class OtlpTracer:
                 "service.instance.id": socket.gethostname(),
             }
         )
-        try:
-            exporter = OTLPSpanExporter(self._endpoint + TRACES_PATH, timeout=SEND_SECONDS)
-        except (ValueError, OSError) as error:
-            raise SettingsError(f"the variables OTEL_EXPORTER_OTLP_* cannot be used: {error}") from error
+        exporter = OTLPSpanExporter(self._endpoint + TRACES_PATH, timeout=SEND_SECONDS)
         self._sending = Sending(exporter)
         # Ended by `stop`, which has a bound.
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)

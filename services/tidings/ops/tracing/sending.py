@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,14 +19,14 @@ _log = structlog.get_logger()
 
 
 class _Heard(logging.Handler):
-    """Keeps the last thing that the library said of a failure, in place of a line for each."""
+    """Keeps the last things that the library said of a failure, in place of a line for each."""
 
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
-        self.last = ""
+        self.said: deque[str] = deque(maxlen=2)
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.last = record.getMessage()
+        self.said.append(record.getMessage())
 
 
 class Sending(SpanExporter):
@@ -43,7 +44,12 @@ class Sending(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch."""
-        result = self._exporter.export(spans)
+        self._heard.said.clear()
+        try:
+            result = self._exporter.export(spans)
+        except Exception as error:  # noqa: BLE001 - such as a CA certificate that is no file
+            result = SpanExportResult.FAILURE
+            self._heard.said.append(str(error))
         now = time.monotonic()
         if result is SpanExportResult.SUCCESS:
             self.sent += len(spans)
@@ -57,7 +63,8 @@ class Sending(SpanExporter):
                 event = "the collector does not take traces"
                 if told.stage is Stage.LASTS:
                     event = "the collector still does not take traces"
-                _log.warning(event, reason=self._heard.last, seconds=told.seconds, failures=told.failures)
+                reason = "; ".join(self._heard.said)
+                _log.warning(event, reason=reason, seconds=told.seconds, failures=told.failures)
         return result
 
     def shutdown(self) -> None:

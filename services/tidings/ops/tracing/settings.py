@@ -6,11 +6,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from tidings.ops.settings.fields import HelpGroup, Settings
+from tidings.ops.settings.common import OpsSettings
+from tidings.ops.settings.fields import HelpGroup
 from tidings.ops.settings.urls import CollectorUrl
 
 
-class TracingSettings(Settings):
+class TracingSettings(OpsSettings):
     """Where traces go."""
 
     help_group: ClassVar = HelpGroup(7, "Traces")
