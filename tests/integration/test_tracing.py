@@ -9,7 +9,7 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Final
 
-import httpx
+import httpx2
 import pytest
 import structlog
 from prometheus_client.openmetrics.exposition import generate_latest
@@ -86,7 +86,7 @@ async def test_the_first_write_to_a_client_that_was_just_told_of_something_else(
 
 async def test_the_first_write_to_a_client_that_polls() -> None:
     tracer = KeptSpans()
-    async with running_gateway(tracer=tracer) as gateway, httpx.AsyncClient() as client:
+    async with running_gateway(tracer=tracer) as gateway, httpx2.AsyncClient() as client:
         url = gateway.http_url("/jmap/changes", "account=alice&wait=60")
         etag = (await client.get(url)).headers["etag"]
         polling = asyncio.create_task(client.get(url, headers={"If-None-Match": etag}, timeout=patient(20)))
@@ -157,7 +157,7 @@ async def test_a_trace_from_the_event_of_a_storage_to_the_first_write_comes_to_a
             gateway.wait_connected()
             async with (
                 jmap_client(gateway.url("gateway", "/jmap/ws?account=alice", "ws")) as client,
-                httpx.AsyncClient() as storage,
+                httpx2.AsyncClient() as storage,
             ):
                 await client.subscribe()
                 untraced = {**EVENT, "traceparent": f"00-{'a' * 32}-{SPAN}-00"}
@@ -188,7 +188,7 @@ def test_a_storage_that_names_the_trace_of_its_request_only(tmp_path: Path) -> N
         with tidings("up", *flags, env=env) as running:
             event = {name: value for name, value in EVENT.items() if name != "traceparent"}
             headers = {**EVENT_TYPE, "traceparent": f"00-{TRACE}-{SPAN}-01"}
-            assert httpx.post(running.url("ingest", "/v1/changes"), json=event, headers=headers).status_code == 202
+            assert httpx2.post(running.url("ingest", "/v1/changes"), json=event, headers=headers).status_code == 202
         spans = by_name(taking.spans)
         assert (spans["ingest"].parent, spans["append"].parent) == (SPAN, spans["ingest"].id)
         assert spans["ingest"].service == "tidings-up"
@@ -201,8 +201,8 @@ def test_chance_picks_what_no_storage_traces_and_the_log_says_when_no_collector_
         env = {"OTEL_BSP_SCHEDULE_DELAY": "50", "TIDINGS_TRACING_ENDPOINT": taking.url}
         with tidings("up", *flags, env=env) as running:
             event = {name: value for name, value in EVENT.items() if name != "traceparent"}
-            assert httpx.post(running.url("ingest", "/v1/changes"), json=event, headers=EVENT_TYPE).status_code == 202
+            assert httpx2.post(running.url("ingest", "/v1/changes"), json=event, headers=EVENT_TYPE).status_code == 202
             running.wait(lambda: running.events("the collector does not take traces"))
             assert "401" in running.events("the collector does not take traces")[0]["reason"]
-            metrics = httpx.get(running.url("probe", "/metrics")).text
+            metrics = httpx2.get(running.url("probe", "/metrics")).text
             assert 'tidings_tracing_spans_total{outcome="failed"}' in metrics

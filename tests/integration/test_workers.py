@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from secrets import token_bytes
 
-import httpx
+import httpx2
 import pytest
 import websockets
 from prometheus_client.parser import text_string_to_metric_families
@@ -47,7 +47,7 @@ class Crowd:
 
     def pids(self) -> dict[int, int | None]:
         """Process ids by worker; None while one does not run."""
-        listed = httpx.get(self.gateway.url("admin", "/workers/")).json()
+        listed = httpx2.get(self.gateway.url("admin", "/workers/")).json()
         return {worker["worker"]: worker["pid"] for worker in listed}
 
     def pid(self, worker: int) -> int:
@@ -57,7 +57,7 @@ class Crowd:
 
     def metrics(self, path: str = "/metrics") -> dict[tuple[str, tuple[str, ...]], float]:
         """Values by name and the values of labels."""
-        answer = httpx.get(self.gateway.url("admin", path))
+        answer = httpx2.get(self.gateway.url("admin", path))
         assert answer.status_code == 200, answer.text
         return {
             (sample.name, tuple(sample.labels.values())): sample.value
@@ -73,7 +73,7 @@ class Crowd:
     def wait_ready(self) -> None:
         """Wait until every worker is."""
         self.gateway.wait(
-            lambda: httpx.get(self.gateway.url("probe", "/readyz")).json() == {"status": "ready", "unready": {}}
+            lambda: httpx2.get(self.gateway.url("probe", "/readyz")).json() == {"status": "ready", "unready": {}}
         )
 
     def waiting_in_queues(self) -> int:
@@ -297,7 +297,7 @@ async def test_a_stuck_worker_is_not_ready_and_the_others_are(crowd: Crowd) -> N
     stuck = await asyncio.to_thread(crowd.pid, 3)
     freeze(stuck)
     try:
-        answer = await asyncio.to_thread(httpx.get, crowd.gateway.url("probe", "/readyz"))
+        answer = await asyncio.to_thread(httpx2.get, crowd.gateway.url("probe", "/readyz"))
         assert answer.status_code == 200
         assert answer.json()["unready"]["worker 3"] == "does not answer"
         total = await asyncio.to_thread(crowd.metrics)

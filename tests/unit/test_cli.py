@@ -186,7 +186,7 @@ def test_a_gateway_loads_what_its_settings_need() -> None:
         "fastapi",
         "jwt",
         "cryptography",
-        "httpx",
+        "httpx2",
         "psycopg",
         "imapclient",
         "asyncinotify",
