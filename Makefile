@@ -1,7 +1,7 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-integrations image-test soak fuzz check dashboards docs prose image package dovecot-package roundcube-package sbom release bench bench-peers bench-million charts client api-documents lock clean
+.PHONY: help run test test-fast test-pythons test-integrations image-test soak fuzz check dashboards docs prose image package dovecot-package roundcube-package sbom release bench bench-peers bench-million charts client api-documents lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
@@ -42,6 +42,9 @@ test: .venv/package.stamp .venv/dev.stamp $(NODE:=/node_modules/.package-lock.js
 
 test-fast: .venv/package.stamp .venv/dev.stamp ## Run the tests that need nothing installed: unit (both packages) and conformance
 	@$(PYTEST) tests/unit tests/asyncio_pprof/memory tests/asyncio_pprof/pprof tests/asyncio_pprof/traces tests/conformance $(ARGS)
+
+test-pythons: ## Run the unit tests on the other Pythons that there are: VERSIONS="3.12 3.13"
+	@scripts/test-pythons --quiet --numprocesses $(WORKERS) $(ARGS)
 
 test-integrations: .venv/package.stamp .venv/dev.stamp $(NODE:=/node_modules/.package-lock.json) ## Run the tests on stock mail servers and webmails, and of the Debian package (root)
 	@scripts/apt-install rabbitmq-server postgresql debootstrap chromium php-cli

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
+import httpx2
 
 from bench.report import Row
 from bench.usage import cpu_seconds
@@ -32,7 +32,7 @@ IDLING = "IMAP4rev1 SASL-IR ENABLE IDLE LIST-EXTENDED LIST-STATUS CONDSTORE"
 
 
 def _connections(up: Tidings) -> float:
-    return Scrape(httpx.get(up.url("probe", "/metrics")).text).value("tidings_publisher_imap_connections")
+    return Scrape(httpx2.get(up.url("probe", "/metrics")).text).value("tidings_publisher_imap_connections")
 
 
 def _wait(up: Tidings) -> float:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import httpx
+import httpx2
 import psycopg
 
 from bench.report import Row
@@ -35,7 +35,7 @@ INSERT = "INSERT INTO tidings_outbox (account, type, changed) VALUES ('alice', '
 
 
 def _told(publisher: Tidings) -> float:
-    scrape = Scrape(httpx.get(publisher.url("probe", "/metrics")).text)
+    scrape = Scrape(httpx2.get(publisher.url("probe", "/metrics")).text)
     return scrape.by("tidings_source_events_total", "source").get("postgres", 0.0)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-import httpx
+import httpx2
 
 from bench.latency import CLIENTS, EVENTS_PER_REQUEST, TOKEN, Taken, listening, load, milliseconds
 from bench.usage import cpu_seconds
@@ -66,7 +66,7 @@ class _Installation:
 
     def written(self) -> tuple[float, float]:
         """Changes and entries that the log has confirmed."""
-        scrape = Scrape(httpx.get(self.publisher.url("probe", "/metrics")).text)
+        scrape = Scrape(httpx2.get(self.publisher.url("probe", "/metrics")).text)
         entries = scrape.by("tidings_publisher_batches_total", "outcome").get("confirmed", 0.0)
         return scrape.value("tidings_publisher_changes_total"), entries
 

@@ -35,6 +35,7 @@ SETTINGS: dict[str, type[Settings]] = {
 }
 OF_THE_CHART = {
     *("groups", "group_url"),
+    *("tracing_endpoint", "tracing_ratio"),
     *("host", "port", "ingest_port", "admin_host", "admin_port", "probe_host", "probe_port", "log_format", "log_level"),
     *(
         "bus",

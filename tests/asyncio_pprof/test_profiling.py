@@ -7,7 +7,7 @@ import socket
 import threading
 from collections.abc import AsyncIterator, Iterator
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -32,23 +32,23 @@ def profiling() -> Profiling:
 
 
 @pytest.fixture
-async def shop(profiling: Profiling) -> AsyncIterator[httpx.AsyncClient]:
+async def shop(profiling: Profiling) -> AsyncIterator[httpx2.AsyncClient]:
     app = Starlette(routes=[Route("/hello", hello), Mount("/debug", profiling.app())])
     app.add_middleware(profiling.follow, routes=app.routes)
-    transport = httpx.ASGITransport(app, client=("127.0.0.1", 40000))
+    transport = httpx2.ASGITransport(app, client=("127.0.0.1", 40000))
     with profiling.watching():
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HTML) as client:
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HTML) as client:
             yield client
 
 
 @pytest.mark.parametrize("page", PAGES)
-async def test_every_page_is_below_where_it_is_mounted(shop: httpx.AsyncClient, page: str) -> None:
+async def test_every_page_is_below_where_it_is_mounted(shop: httpx2.AsyncClient, page: str) -> None:
     answer = await shop.get(f"/debug/{page}")
     assert answer.status_code == 200
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-async def test_links_lead_to_pages_that_there_are(shop: httpx.AsyncClient) -> None:
+async def test_links_lead_to_pages_that_there_are(shop: httpx2.AsyncClient) -> None:
     entrance = await shop.get("/debug/", follow_redirects=True)
     assert entrance.url.path == "/debug/pprof/"
     assert "Dashboard" not in entrance.text
@@ -59,14 +59,14 @@ async def test_links_lead_to_pages_that_there_are(shop: httpx.AsyncClient) -> No
 
 async def test_the_program_says_what_the_pages_lead_back_to() -> None:
     profiling = Profiling(Options("shop"), home=Home("Till <1>", "../till"))
-    transport = httpx.ASGITransport(Starlette(routes=profiling.routes()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HTML) as client:
+    transport = httpx2.ASGITransport(Starlette(routes=profiling.routes()))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HTML) as client:
         for page in ("memory", "gc", "objects?force=1", "requests"):
             assert "<a href='../till'>Till &lt;1&gt;</a>" in (await client.get(f"/debug/{page}")).text
         assert "<a href='../../till'>Till &lt;1&gt;</a>" in (await client.get("/debug/pprof/")).text
 
 
-async def test_profiles_are_called_by_the_program_and_see_its_tasks(shop: httpx.AsyncClient) -> None:
+async def test_profiles_are_called_by_the_program_and_see_its_tasks(shop: httpx2.AsyncClient) -> None:
     waiting = asyncio.create_task(asyncio.sleep(3600), name="waits")
     await asyncio.sleep(0)
     profile = decompressed((await shop.get("/debug/pprof/goroutine")).content)
@@ -75,7 +75,7 @@ async def test_profiles_are_called_by_the_program_and_see_its_tasks(shop: httpx.
     assert "shop: profiles" in (await shop.get("/debug/pprof/")).text
 
 
-async def test_requests_are_followed_by_the_programs_own_routes(shop: httpx.AsyncClient) -> None:
+async def test_requests_are_followed_by_the_programs_own_routes(shop: httpx2.AsyncClient) -> None:
     await shop.get("/hello")
     told = (await shop.get("/debug/requests?format=json")).json()["requests"]
     (trace,) = [trace for bucket in told["buckets"] for trace in bucket["latest"]]
@@ -83,7 +83,7 @@ async def test_requests_are_followed_by_the_programs_own_routes(shop: httpx.Asyn
     assert trace["stages"][0]["stage"] == "about to say it"
 
 
-async def test_growth_and_pauses_are_counted_while_it_is_watched(shop: httpx.AsyncClient) -> None:
+async def test_growth_and_pauses_are_counted_while_it_is_watched(shop: httpx2.AsyncClient) -> None:
     layers = (await shop.get("/debug/memory?format=json")).json()["layers"]
     assert any(layer["growth_bytes"] is not None for layer in layers)
     before = (await shop.get("/debug/gc?format=json")).json()["pause_seconds_buckets"]["2"]["+Inf"]
@@ -102,8 +102,8 @@ async def test_a_guard_decides_who_is_answered(profiling: Profiling) -> None:
         (profiling.app(by_token), {}, 401),
         (profiling.app(by_token), {"Authorization": "Bearer secret"}, 200),
     ):
-        transport = httpx.ASGITransport(app, client=("10.0.0.9", 40000))
-        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
+        transport = httpx2.ASGITransport(app, client=("10.0.0.9", 40000))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=headers) as client:
             for page in PAGES:
                 assert (await client.get(page)).status_code == status
 
@@ -140,10 +140,10 @@ def stuck(profiling: Profiling) -> Iterator[int]:
 def test_from_a_thread_the_pages_answer_while_the_loop_is_stuck(stuck: int) -> None:
     address = f"http://127.0.0.1:{stuck}/debug"
     for page in PAGES:
-        assert httpx.get(f"{address}/{page}").status_code == 200
-    assert "test_profiling.stuck.<locals>.block" in httpx.get(f"{address}/pprof/goroutine?debug=2").text
+        assert httpx2.get(f"{address}/{page}").status_code == 200
+    assert "test_profiling.stuck.<locals>.block" in httpx2.get(f"{address}/pprof/goroutine?debug=2").text
     # Here the block profile has it too, once it is late enough.
-    profile = decompressed(httpx.get(f"{address}/pprof/block?seconds=1").content)
+    profile = decompressed(httpx2.get(f"{address}/pprof/block?seconds=1").content)
     assert any("block" in name for stack, _ in profile.samples for name, _, _ in stack)
 
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.example import COMMANDS, GUARD, PACKAGE, SHOP, WORKER, buying, running, shop
@@ -28,8 +28,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def get(url: str, **headers: str) -> httpx.Response:
-    answer = httpx.get(url, headers=headers, timeout=patient(PROFILE_SECONDS))
+def get(url: str, **headers: str) -> httpx2.Response:
+    answer = httpx2.get(url, headers=headers, timeout=patient(PROFILE_SECONDS))
     assert answer.status_code == 200, answer.text
     return answer
 
@@ -91,10 +91,10 @@ def test_requests_are_named_by_route_and_have_their_stages(address: str) -> None
 
 
 def test_who_hangs_up_ends_what_was_asked_for(address: str) -> None:
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.get(f"{address}/debug/pprof/wall?seconds=240", timeout=0.5)
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.get(f"{address}/debug/pprof/wall?seconds=240", timeout=0.5)
     again = f"{address}/debug/pprof/wall?seconds=1"
-    assert comes_true(lambda: httpx.get(again, timeout=patient(PROFILE_SECONDS)).status_code == 200, HANG_UP_SECONDS)
+    assert comes_true(lambda: httpx2.get(again, timeout=patient(PROFILE_SECONDS)).status_code == 200, HANG_UP_SECONDS)
 
 
 def test_a_program_without_a_server_has_them_in_a_thread(tmp_path: Path) -> None:
@@ -113,5 +113,5 @@ def test_a_guard_of_the_programs_own_decides(tmp_path: Path) -> None:
     imports = "import secrets\n\nfrom starlette.responses import PlainTextResponse, Response\n\nTOKEN = 'x'\n"
     text = f"{SHOP.replace(mounted, '')}\n{imports}\n{GUARD}"
     with shop(tmp_path, text, sys.executable, SERVICES) as address:
-        assert httpx.get(f"{address}/debug/memory").status_code == 401
-        assert httpx.get(f"{address}/debug/memory", headers={"Authorization": "Bearer x"}).status_code == 200
+        assert httpx2.get(f"{address}/debug/memory").status_code == 401
+        assert httpx2.get(f"{address}/debug/memory", headers={"Authorization": "Bearer x"}).status_code == 200

@@ -11,7 +11,7 @@ from importlib.metadata import distribution
 from pathlib import Path
 from zipfile import ZipFile
 
-import httpx
+import httpx2
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -113,7 +113,7 @@ def test_the_readmes_example_runs_from_it(environment: Environment, tmp_path: Pa
         rows = GoTool(tmp_path).top(f"{address}/debug/pprof/profile?seconds=2")
         assert "shop.price" in [row.name for row in rows[:3]]
         for page in ("memory", "requests", "flame/", "assets/pages.css", "gc", "objects?force=1"):
-            assert httpx.get(f"{address}/debug/{page}", timeout=patient(BUILD_SECONDS)).status_code == 200
+            assert httpx2.get(f"{address}/debug/{page}", timeout=patient(BUILD_SECONDS)).status_code == 200
 
 
 def test_it_has_the_code_the_pages_and_every_licence(wheel: Path) -> None:

@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import pytest
 import websockets
 from playwright.async_api import Browser, Locator, Page, expect
@@ -72,7 +72,7 @@ async def changes(program: Tidings, accounts: Sequence[str] = CLIENTS) -> AsyncI
     draw = random.Random(1)
 
     async def publish() -> None:
-        async with httpx.AsyncClient() as client:
+        async with httpx2.AsyncClient() as client:
             for number in range(100_000):
                 event = {
                     "specversion": "1.0",
@@ -178,7 +178,7 @@ async def test_an_outage_is_said_at_the_top_for_as_long_as_it_lasts(
                     "Ingest is refused (503) the log takes no changes, and the spool is"
                 )
                 # As the page is without scripts, and for whoever asks with curl.
-                async with httpx.AsyncClient() as http:
+                async with httpx2.AsyncClient() as http:
                     plain = await http.get(program.url("admin", "/"))
                 assert "<strong>RabbitMQ is away" in plain.text
             # It lasts although nobody asks for anything any more.
@@ -199,7 +199,7 @@ async def test_an_outage_is_said_at_the_top_for_as_long_as_it_lasts(
 
 
 def pushed(program: Tidings) -> bool:
-    metrics = httpx.get(program.url("admin", "/debug/vars")).json()["metrics"]
+    metrics = httpx2.get(program.url("admin", "/debug/vars")).json()["metrics"]
     return bool(metrics["tidings_pushes_total"])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest_asyncio
 from playwright.async_api import BrowserContext, Page, expect
 
@@ -77,7 +77,7 @@ async def test_two_tabs_have_one_connection_and_both_are_told(context: BrowserCo
     with running("up", "--maildir", str(maildirs.root), "--state-dir", str(tmp_path / "state")) as program:
 
         def opened() -> float:
-            metrics = Scrape(httpx.get(program.url("probe", "/metrics")).text)
+            metrics = Scrape(httpx2.get(program.url("probe", "/metrics")).text)
             return metrics.value("tidings_connections_opened_total")
 
         first, second = [await open_tab(context, program, "alice") for _ in range(2)]

@@ -76,6 +76,10 @@ def test_misspelt_values_are_refused_through_the_umbrella() -> None:
         {"publisher": {"persistence": {"size": "big"}}},
         {"externalRabbitmq": {"vhost": "a/b"}},
         {"httpRoute": {"timeouts": {"idle": "1s"}}},
+        {"tracing": {"endpoint": "collector:4318"}},
+        {"tracing": {"endpoint": "http://user:secret@collector:4318"}},
+        {"tracing": {"ratio": 1.5}},
+        {"publisher": {"settings": {"tracingRatio": 0.5}}},
         {"nameOverride": "Mail_Push"},
         {"fullnameOverride": "1st"},
         {"commonLabels": {"app.kubernetes.io/name": "push"}},
@@ -489,3 +493,13 @@ def test_names_fit_whatever_the_release_is_called(name: str, values: dict[str, A
     for each in rendered.objects:
         for labels in ("labels", "matchLabels"):
             assert max(map(len, strings(each, labels)), default=0) <= 63
+
+
+def test_where_traces_go_is_told_to_those_who_make_some() -> None:
+    rendered = render(TIDINGS, {"tracing": {"endpoint": "http://collector:4318", "ratio": 0.25}})
+    (container,) = gateway(rendered)["template"]["spec"]["containers"]
+    told = environment(container)
+    assert (told["TIDINGS_TRACING_ENDPOINT"], "TIDINGS_TRACING_RATIO" in told) == ("http://collector:4318", False)
+    told = environment(publisher(rendered)[0])
+    assert (told["TIDINGS_TRACING_ENDPOINT"], told["TIDINGS_TRACING_RATIO"]) == ("http://collector:4318", "0.25")
+    assert "TIDINGS_TRACING_ENDPOINT" not in environment(publisher(render(TIDINGS))[0])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpx
+import httpx2
 
 from tests.support.waiting import patient
 
@@ -71,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(503, b"busy", {"Retry-After": str(RETRY_AFTER_SECONDS)})
             return
         headers = {name: value for name, value in self.headers.items() if name.lower() not in ("host", "connection")}
-        answer = httpx.post(self.server.upstream + self.path, content=body, headers=headers, timeout=patient(SECONDS))
+        answer = httpx2.post(self.server.upstream + self.path, content=body, headers=headers, timeout=patient(SECONDS))
         if failure is Failure.HELD:
             with self.server.lock:
                 self.server.holding += 1

@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO
 
-import httpx
+import httpx2
 import pytest
 
 from tests.examples.relay import RETRY_AFTER_SECONDS, Failure, relay
@@ -248,7 +248,7 @@ def cursor(up: Tidings, account: str) -> str:
 def poll(up: Tidings, account: str, since: str) -> dict[str, object]:
     """What has changed since; the poll waits for the first change."""
     query = {"account": account, **({"since": since, "wait": "20"} if since else {})}
-    answer = httpx.get(up.url("gateway", "/jmap/changes"), params=query, timeout=patient(SECONDS))
+    answer = httpx2.get(up.url("gateway", "/jmap/changes"), params=query, timeout=patient(SECONDS))
     assert answer.status_code == 200, answer.text
     return dict(answer.json())
 

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 from yarl import URL
 
 from tests.faults.schedule import Fault, Step
@@ -59,7 +59,7 @@ class Process:
 
     async def scrape(self) -> Scrape:
         """Its metrics."""
-        async with httpx.AsyncClient(timeout=patient(START_SECONDS)) as http:
+        async with httpx2.AsyncClient(timeout=patient(START_SECONDS)) as http:
             return Scrape((await http.get(self.present.url("probe", "/metrics"))).text)
 
     def stop(self) -> None:

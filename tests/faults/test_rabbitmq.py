@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from yarl import URL
 
@@ -62,8 +62,8 @@ class Service:
         except TimeoutError:
             raise AssertionError(f"{event} {members} was not said, but {self.process.logs}") from None
 
-    async def get(self, path: str) -> httpx.Response:
-        async with httpx.AsyncClient(timeout=patient(SECONDS)) as http:
+    async def get(self, path: str) -> httpx2.Response:
+        async with httpx2.AsyncClient(timeout=patient(SECONDS)) as http:
             return await http.get(self.process.url("probe", path))
 
     async def scrape(self) -> Scrape:

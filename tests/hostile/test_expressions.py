@@ -51,6 +51,7 @@ LISTED: Final[dict[str, Outside | Inside]] = {
     "address._NODE": Outside("fullmatch", ("[::1]:_a", "1.2.3.4:80")),
     "address._PAIR": Outside("match", (' for = "[::1]:80\\"" ', "for=1.2.3.4;by=a")),
     "cloudevents._JSON_TYPE": Outside("fullmatch", ("application/json", "a/b+c+json", "/+/+")),
+    "tracecontext._TRACEPARENT": Outside("fullmatch", (f"00-{'a' * 32}-{'b' * 16}-01", "cc--")),
     "jsonbody._CHARSET": Outside("search", ('; charset = "utf-8"; a', "charset=a")),
     "cloudevents._QUOTED": Outside("fullmatch", (r'"a\"b\\c"',)),
     "cloudevents._ESCAPED": Outside("search", (r"a\"b\\c",)),

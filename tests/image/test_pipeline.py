@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-import httpx
+import httpx2
 
 from tests.image.suite import ContainedSuite
 from tests.integration.test_end_to_end import (  # noqa: F401 - collected here
@@ -21,7 +21,7 @@ from tests.support.clients import jmap_client
 
 async def test_the_webmail_shows_it_and_all_end_cleanly(suite: ContainedSuite) -> None:
     webmail = await asyncio.to_thread(suite.start_webmail)
-    async with jmap_client(websocket(suite.gateway)) as client, httpx.AsyncClient() as http:
+    async with jmap_client(websocket(suite.gateway)) as client, httpx2.AsyncClient() as http:
         await client.subscribe()
         deliver(suite.root, "alice", "hello")
         assert "EmailDelivery" in (await client.changed())["alice"]

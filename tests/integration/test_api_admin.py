@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import cast
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
@@ -54,9 +54,9 @@ async def asked(
     headers: Mapping[str, str] = CHANGE,
     listener: str = "admin",
     query: str = "",
-) -> httpx.Response:
+) -> httpx2.Response:
     url = running.url(listener, DOCUMENT.target(operation))
-    async with httpx.AsyncClient(timeout=patient(SECONDS)) as http:
+    async with httpx2.AsyncClient(timeout=patient(SECONDS)) as http:
         return await http.request(operation.method, f"{url}?{query}", headers=dict(headers))
 
 
@@ -109,7 +109,7 @@ async def test_nothing_is_changed_without_the_header(up: Tidings, operation: Ope
 async def test_what_is_not_there_is_refused_as_documented(
     up: Tidings, method: str, path: str, target: str, status: int
 ) -> None:
-    async with httpx.AsyncClient(timeout=patient(SECONDS)) as http:
+    async with httpx2.AsyncClient(timeout=patient(SECONDS)) as http:
         answer = await http.request(method, up.url("admin", target), headers={**CHANGE, "Accept": "text/html"})
     assert answer.status_code == status
     DOCUMENT.check_answer(DOCUMENT.operation(method, path), answer)
@@ -129,8 +129,8 @@ async def test_a_program_of_another_machine_needs_the_token() -> None:
     answers = Answers("test", access, {}, {})
     board = Board(1)
     app = AggregatedAdmin(answers, board, Peers(board, {})).apps()["admin"]
-    transport = httpx.ASGITransport(app, client=("192.0.2.1", 40_000))
-    async with httpx.AsyncClient(transport=transport, base_url="http://192.0.2.2") as http:
+    transport = httpx2.ASGITransport(app, client=("192.0.2.1", 40_000))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://192.0.2.2") as http:
         for operation in OPERATIONS:
             answer = await http.request(operation.method, DOCUMENT.target(operation))
             assert answer.status_code == 401
@@ -160,7 +160,7 @@ async def test_workers_answer_as_documented(workers: Tidings, operation: Operati
     ("target", "status"), [("/workers/9/livez", 404), ("/workers/1/debug/pprof/none", 404), ("/workers/1/livez", 200)]
 )
 async def test_pages_of_one_worker_are_passed_on(workers: Tidings, target: str, status: int) -> None:
-    async with httpx.AsyncClient(timeout=patient(SECONDS)) as http:
+    async with httpx2.AsyncClient(timeout=patient(SECONDS)) as http:
         answer = await http.get(workers.url("admin", target))
     assert answer.status_code == status
     DOCUMENT.check_answer(DOCUMENT.operation("get", "/workers/{number}/{path}"), answer)

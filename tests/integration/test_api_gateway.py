@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from starlette.routing import Route
 
@@ -45,7 +45,7 @@ def asked(operation: Operation, query: str = "account=alice", version: str = "1.
     return head.replace(b"Host: 127.0.0.1\r\n", b"") if "Host" in headers and headers["Host"] is None else head
 
 
-async def provoked(operation: Operation, status: int, monkeypatch: pytest.MonkeyPatch) -> httpx.Response:
+async def provoked(operation: Operation, status: int, monkeypatch: pytest.MonkeyPatch) -> httpx2.Response:
     """An answer of this status."""
     told = asked(operation)
     settings: dict[str, Any] = {}
@@ -88,7 +88,7 @@ async def provoked(operation: Operation, status: int, monkeypatch: pytest.Monkey
         return await exchange(gateway.port, told, whole=not (is_parked and status in STREAMED))
 
 
-async def unchanged(operation: Operation) -> httpx.Response:
+async def unchanged(operation: Operation) -> httpx2.Response:
     async with running_gateway() as gateway:
         cursor = (await exchange(gateway.port, asked(operation))).json()["pushState"]
         return await exchange(gateway.port, asked(operation, f"account=alice&since={cursor}"))
@@ -106,7 +106,7 @@ async def test_every_documented_answer_is_given_as_documented(
         DOCUMENT.check_answer(operation, answer)
 
 
-def check_head(operation: Operation, answer: httpx.Response) -> None:
+def check_head(operation: Operation, answer: httpx2.Response) -> None:
     """The head of an answer that goes on."""
     documented = operation.content["responses"][str(answer.status_code)]
     media_type = answer.headers.get("content-type", "").partition(";")[0]
@@ -117,7 +117,7 @@ def check_head(operation: Operation, answer: httpx.Response) -> None:
 
 async def test_a_poll_tells_what_changed_as_documented() -> None:
     operation = DOCUMENT.operation("get", POLL_PATH)
-    async with running_gateway() as gateway, httpx.AsyncClient(timeout=patient(DEADLINE)) as http:
+    async with running_gateway() as gateway, httpx2.AsyncClient(timeout=patient(DEADLINE)) as http:
         first = await http.get(gateway.http_url(POLL_PATH))
         await gateway.publish("alice", {"Email": "s1", "Quota": None})
         since = {"If-None-Match": first.headers["etag"]}
@@ -166,7 +166,7 @@ async def test_the_paths_are_those_that_are_served(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("name", ["openapi", "asyncapi"])
 async def test_the_gateway_serves_its_documents(name: str) -> None:
     async with running_gateway(auth="jwt", jwt_secret=SECRET) as gateway:
-        async with httpx.AsyncClient(timeout=patient(DEADLINE)) as http:
+        async with httpx2.AsyncClient(timeout=patient(DEADLINE)) as http:
             url = gateway.http_url(f"/{name}.yaml", "")
             answer = await http.get(url)
             assert answer.headers["content-type"] == "application/yaml"

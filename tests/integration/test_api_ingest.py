@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from asyncio_pprof.traces import Life
@@ -73,7 +73,7 @@ def first_body(operation: Operation) -> tuple[str, Any]:
     return media_type, next(iter(content["examples"].values()))["value"]
 
 
-async def provoked(operation: Operation, status: int) -> httpx.Response:
+async def provoked(operation: Operation, status: int) -> httpx2.Response:
     """An answer of this status."""
     media_type, value = first_body(operation)
     body, fields = json.dumps(value).encode(), {"Content-Type": media_type, **BEARER}
@@ -117,7 +117,7 @@ async def test_every_documented_answer_is_given_as_documented(operation: Operati
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
 async def test_every_example_is_allowed_and_taken(operation: Operation) -> None:
-    async with serving() as port, httpx.AsyncClient(timeout=patient(SECONDS)) as http:
+    async with serving() as port, httpx2.AsyncClient(timeout=patient(SECONDS)) as http:
         for media_type, content in operation.content["requestBody"]["content"].items():
             binary = BINARY_HEADERS if operation.path == "/v1/changes" and media_type == "application/json" else {}
             for example in content["examples"].values():
@@ -161,7 +161,7 @@ async def test_what_the_document_does_not_allow_is_refused(member: str, value: o
 
 async def test_the_port_serves_the_file_and_a_page_of_it(start: Start) -> None:
     publisher = await start(ingest_tokens=TOKEN)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", timeout=patient(SECONDS)) as http:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", timeout=patient(SECONDS)) as http:
         served = await http.get("/openapi.json")
         assert served.headers["content-type"] == "application/json"
         assert served.json() == DOCUMENT.content
@@ -189,11 +189,11 @@ def test_the_file_is_what_the_code_says() -> None:
 
 def test_the_checks_see_what_is_wrong() -> None:
     operation = DOCUMENT.operation("post", "/v1/resync")
-    wrong: list[Callable[[], httpx.Response]] = [
-        lambda: httpx.Response(418),
-        lambda: httpx.Response(202, json={"accepted": "1"}),
-        lambda: httpx.Response(202, text="1"),
-        lambda: httpx.Response(422, json={"status": 422}, headers={"Content-Type": "application/problem+json"}),
+    wrong: list[Callable[[], httpx2.Response]] = [
+        lambda: httpx2.Response(418),
+        lambda: httpx2.Response(202, json={"accepted": "1"}),
+        lambda: httpx2.Response(202, text="1"),
+        lambda: httpx2.Response(422, json={"status": 422}, headers={"Content-Type": "application/problem+json"}),
     ]
     for answer in wrong:
         with pytest.raises(AssertionError):

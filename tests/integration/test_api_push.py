@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.api_documents import AsyncApi, loaded
@@ -131,7 +131,7 @@ async def test_every_message_of_the_document_is_told(monkeypatch: pytest.MonkeyP
 
 
 async def test_a_poll_is_answered_with_the_message_of_the_document() -> None:
-    async with running_gateway() as gateway, httpx.AsyncClient(timeout=patient(SOON)) as http:
+    async with running_gateway() as gateway, httpx2.AsyncClient(timeout=patient(SOON)) as http:
         answer = await http.get(gateway.http_url("/jmap/changes"))
     DOCUMENT.check_message("poll", "send", "StateChange", answer.json())
 

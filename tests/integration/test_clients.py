@@ -12,7 +12,7 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 
@@ -44,7 +44,7 @@ async def listened_to(gateway: RunningGateway) -> None:
 @asynccontextmanager
 async def opened(**settings: Any) -> AsyncIterator[RunningGateway]:
     """A gateway with tokens that follows alice's shard already: nothing published from here on is too early."""
-    async with running_gateway(auth="jwt", jwt_secret=SECRET, **settings) as gateway, httpx.AsyncClient() as client:
+    async with running_gateway(auth="jwt", jwt_secret=SECRET, **settings) as gateway, httpx2.AsyncClient() as client:
         url = gateway.http_url("/jmap/changes", f"access_token={token('alice')}")
         assert (await client.get(url, timeout=patient(DEADLINE))).status_code == 200
         yield gateway

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.broker import Broker
@@ -56,7 +56,7 @@ class Installation:
         return await client.changed(DEADLINE)
 
     async def scrape(self) -> Scrape:
-        async with httpx.AsyncClient(timeout=patient(DEADLINE)) as http:
+        async with httpx2.AsyncClient(timeout=patient(DEADLINE)) as http:
             return Scrape((await http.get(self.gateway.url("probe", "/metrics"))).text)
 
     async def assert_nothing_was_lost(self) -> None:
@@ -115,7 +115,7 @@ async def test_a_gateway_whose_clock_is_wrong_answers_everybody_and_says_so_once
     state = await tidings.change(bob)
     async with tidings.client(bob) as client:
         assert await tidings.subscribed(client) == {}
-        async with httpx.AsyncClient(timeout=patient(DEADLINE)) as http:
+        async with httpx2.AsyncClient(timeout=patient(DEADLINE)) as http:
             page = (await http.get(tidings.gateway.url("admin", f"/debug/accounts/{bob}?seconds=600"))).json()
         assert [change["changed"] for change in page["changes"]] == [{"Email": state}]
     assert len(tidings.gateway.events(DIFFERS)) == 1

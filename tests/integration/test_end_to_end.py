@@ -14,7 +14,7 @@ from contextlib import ExitStack
 from email.message import EmailMessage
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.broker import Broker
@@ -38,8 +38,8 @@ def deliver(root: Path, account: str, subject: str) -> None:
     mailbox.Maildir(root / account).add(mail(subject))
 
 
-def post(ingest: str, *events: dict[str, object]) -> httpx.Response:
-    return httpx.post(
+def post(ingest: str, *events: dict[str, object]) -> httpx2.Response:
+    return httpx2.post(
         f"{ingest}/v1/changes",
         json=list(events),
         headers={"Content-Type": "application/cloudevents-batch+json", "Authorization": f"Bearer {TOKEN}"},
@@ -47,7 +47,7 @@ def post(ingest: str, *events: dict[str, object]) -> httpx.Response:
 
 
 def probe(service: Tidings, path: str) -> int:
-    return httpx.get(service.url("probe", path)).status_code
+    return httpx2.get(service.url("probe", path)).status_code
 
 
 def websocket(gateway: Tidings, account: str = "alice") -> str:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 
-import httpx
+import httpx2
 import jwt
 import pytest
 import websockets
@@ -257,7 +257,7 @@ async def test_an_allowed_origin_is_admitted() -> None:
 
 
 async def test_the_session_resource_leads_to_the_websocket() -> None:
-    async with running_gateway() as gateway, httpx.AsyncClient() as http:
+    async with running_gateway() as gateway, httpx2.AsyncClient() as http:
         base = f"http://127.0.0.1:{gateway.port}"
         answer = await http.get(f"{base}/.well-known/jmap", params={"account": "alice"})
         assert answer.status_code == 200
@@ -272,9 +272,9 @@ async def test_the_session_resource_leads_to_the_websocket() -> None:
 
 
 async def test_other_paths_go_to_the_fallback_and_without_one_are_not_found() -> None:
-    async with running_gateway(fallback=PlainTextResponse("the webmail")) as gateway, httpx.AsyncClient() as http:
+    async with running_gateway(fallback=PlainTextResponse("the webmail")) as gateway, httpx2.AsyncClient() as http:
         assert (await http.get(f"http://127.0.0.1:{gateway.port}/inbox")).text == "the webmail"
-    async with running_gateway() as gateway, httpx.AsyncClient() as http:
+    async with running_gateway() as gateway, httpx2.AsyncClient() as http:
         answer = await http.get(f"http://127.0.0.1:{gateway.port}/inbox")
         assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
 
@@ -290,7 +290,7 @@ async def test_a_large_request_body_reaches_the_fallback_whole() -> None:
             more = bool(message.get("more_body"))
         await PlainTextResponse(str(size))(scope, receive, send)  # type: ignore[arg-type]
 
-    async with running_gateway(fallback=count) as gateway, httpx.AsyncClient() as http:  # type: ignore[arg-type]
+    async with running_gateway(fallback=count) as gateway, httpx2.AsyncClient() as http:  # type: ignore[arg-type]
         answer = await http.post(f"http://127.0.0.1:{gateway.port}/upload", content=b"x" * 3_000_000)
         assert answer.text == "3000000"
 
@@ -298,7 +298,7 @@ async def test_a_large_request_body_reaches_the_fallback_whole() -> None:
 async def test_an_account_with_every_allowed_character_works() -> None:
     account = 'ü<b>"&?#%+ \\🦉'
     async with running_gateway() as gateway:
-        url = str(httpx.URL(gateway.url(""), params={"account": account}))
+        url = str(httpx2.URL(gateway.url(""), params={"account": account}))
         async with jmap_client(url) as client:
             await client.subscribe()
             await gateway.publish(account, {"Email": "s"})

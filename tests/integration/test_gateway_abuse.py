@@ -15,7 +15,7 @@ from contextlib import ExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 from structlog.testing import capture_logs
@@ -188,7 +188,7 @@ async def test_polls_whose_clients_are_gone_leave_nothing_though_they_might_have
     claims = {"sub": accounts[0], "accounts": accounts[1:], "exp": time.time() + 600}
     bearer = jwt.encode(claims, SECRET, "HS256")
 
-    async with running_gateway(auth="jwt", jwt_secret=SECRET) as gateway, httpx.AsyncClient() as http:
+    async with running_gateway(auth="jwt", jwt_secret=SECRET) as gateway, httpx2.AsyncClient() as http:
         fields = {"Authorization": f"Bearer {bearer}"}
         cursor = (await http.get(gateway.http_url("/jmap/changes", ""), headers=fields)).json()["pushState"]
         said = (

@@ -13,7 +13,7 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.changelog import append_at_last, opened, ready
@@ -38,11 +38,11 @@ class Operator:
     def __init__(self, gateway: RunningGateway) -> None:
         self._app = guarded(gateway.pages, AdminAccess(None))
 
-    async def get(self, account: str = "alice", **query: object) -> httpx.Response:
-        def ask() -> httpx.Response:
-            async def get() -> httpx.Response:
-                transport = httpx.ASGITransport(self._app)
-                async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
+    async def get(self, account: str = "alice", **query: object) -> httpx2.Response:
+        def ask() -> httpx2.Response:
+            async def get() -> httpx2.Response:
+                transport = httpx2.ASGITransport(self._app)
+                async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as http:
                     return await http.get(f"/debug/accounts/{account}", params={k: str(v) for k, v in query.items()})
 
             return asyncio.run(get())
@@ -177,7 +177,7 @@ async def test_what_cannot_be_answered_is_named(account: str, query: dict[str, o
 
 async def test_a_main_loop_that_is_stuck_is_said_to_be() -> None:
     async with watched() as (_, operator):
-        answers: list[httpx.Response] = []
+        answers: list[httpx2.Response] = []
 
         def ask() -> None:
             answers.append(asyncio.run(operator.get()))
@@ -230,8 +230,8 @@ async def test_all_workers_are_asked_and_one_reads_the_log(bus_url: str, tmp_pat
     flags = ("--bus", bus_url, "--shards", "2", "--workers", "3")
     with tidings("gateway", *flags) as gateway:
         gateway.wait(lambda: any("workers" in event for event in gateway.events("started")))
-        gateway.wait(lambda: httpx.get(gateway.url("probe", "/readyz")).json()["unready"] == {})
-        async with opened(RabbitMQLog(bus_url, 2)) as log, httpx.AsyncClient(timeout=patient(30)) as http:
+        gateway.wait(lambda: httpx2.get(gateway.url("probe", "/readyz")).json()["unready"] == {})
+        async with opened(RabbitMQLog(bus_url, 2)) as log, httpx2.AsyncClient(timeout=patient(30)) as http:
             await ready(log)
             change = Change("ü&", {"Email": "s1"}, "FlagsSet", "1", "test", None)
             payload = batch.encode(token_bytes(16), time.time(), (change,))

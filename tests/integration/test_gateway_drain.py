@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, suppress
 
-import httpx
+import httpx2
 import jwt
 import pytest
 import websockets
@@ -78,14 +78,14 @@ async def test_a_second_signal_means_now(gateway_that_delays: Tidings, number: s
     gateway = gateway_that_delays
     gateway.process.send_signal(number)
     await asyncio.to_thread(gateway.wait, lambda: gateway.events("stopping"))
-    assert (await asyncio.to_thread(httpx.get, gateway.url("probe", "/readyz"))).status_code == 503
+    assert (await asyncio.to_thread(httpx2.get, gateway.url("probe", "/readyz"))).status_code == 503
     gateway.process.send_signal(number)
     assert await asyncio.to_thread(gateway.process.wait, DEADLINE) == -number
     assert gateway.stray == []
 
 
 async def test_a_connection_of_the_maximum_age_is_sent_elsewhere_whatever_its_wire_format() -> None:
-    async with running_gateway(max_connection_age=1) as gateway, httpx.AsyncClient(timeout=patient(DEADLINE)) as http:
+    async with running_gateway(max_connection_age=1) as gateway, httpx2.AsyncClient(timeout=patient(DEADLINE)) as http:
         url = gateway.http_url("/jmap/changes")
         cursor = (await http.get(url)).json()["pushState"]
         waiting = asyncio.create_task(http.get(url, params={"account": "alice", "since": cursor, "wait": "300"}))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.clients import jmap_client, upgrade
@@ -51,7 +51,7 @@ def connections(port: int, count: int, *, parked: bool) -> Iterator[list[socket.
 
 async def test_without_files_left_nobody_notices_but_newcomers(running: Tidings) -> None:
     port = running.ports["gateway"]
-    async with httpx.AsyncClient(headers={"Authorization": "Bearer secret-token-of-tests"}) as http:
+    async with httpx2.AsyncClient(headers={"Authorization": "Bearer secret-token-of-tests"}) as http:
 
         async def metric(name: str) -> float:
             text = (await http.get(running.url("probe", "/metrics"))).text
@@ -76,7 +76,7 @@ async def test_without_files_left_nobody_notices_but_newcomers(running: Tidings)
                 for number in range(3):
                     # Past the pause: files do not become fewer by trying again.
                     await asyncio.sleep(1.1)
-                    async with httpx.AsyncClient() as kubelet:
+                    async with httpx2.AsyncClient() as kubelet:
                         assert (await kubelet.get(running.url("probe", "/livez"))).status_code == 200
                         assert (await kubelet.get(running.url("admin", "/readyz"))).status_code == 200
                     await publish(number)
@@ -97,7 +97,7 @@ async def test_whoever_says_nothing_makes_room_for_newcomers(running: Tidings) -
         resource.prlimit(running.pid, resource.RLIMIT_NOFILE, (limit, limit))
         with connections(running.ports["gateway"], 10 * FILES, parked=False):
             for _ in range(3):
-                async with jmap_client(url) as newcomer, httpx.AsyncClient() as kubelet:
+                async with jmap_client(url) as newcomer, httpx2.AsyncClient() as kubelet:
                     assert await newcomer.subscribe() == {}
                     assert (await kubelet.get(running.url("probe", "/livez"))).status_code == 200
             assert open_files(running) < limit

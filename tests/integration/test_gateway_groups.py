@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.clients import event_stream, jmap_client
@@ -20,7 +20,7 @@ PLACES = ("/g/0", "/g/3", f"/g/{SHARDS + 1}", "/g/1023")
 
 
 async def session(gateway: RunningGateway, account: str = "alice", **headers: str) -> dict[str, Any]:
-    async with httpx.AsyncClient() as http:
+    async with httpx2.AsyncClient() as http:
         answer = await http.get(gateway.http_url("/.well-known/jmap", f"account={account}"), headers=headers)
     assert answer.status_code == 200, answer.text
     found = answer.json()
@@ -69,7 +69,7 @@ async def test_sessions_of_a_jmap_server_lead_to_groups_too() -> None:
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("groups", [1, 4])
 async def test_any_gateway_serves_anybody_over_every_transport(groups: int, place: str) -> None:
-    async with running_gateway(groups=groups) as gateway, httpx.AsyncClient() as http:
+    async with running_gateway(groups=groups) as gateway, httpx2.AsyncClient() as http:
         changes = gateway.http_url(f"{place}/jmap/changes/")
         since = (await http.get(changes)).headers["etag"].strip('"')
         async with (
@@ -86,14 +86,14 @@ async def test_any_gateway_serves_anybody_over_every_transport(groups: int, plac
 
 
 async def test_what_is_no_group_is_another_path() -> None:
-    async with running_gateway() as gateway, httpx.AsyncClient() as http:
+    async with running_gateway() as gateway, httpx2.AsyncClient() as http:
         for path in ("/g/01/jmap/changes", "/g/1024/jmap/changes", "/g/1/g/1/jmap/changes", "/g//jmap/changes", "/g/1"):
             assert (await http.get(gateway.http_url(path))).status_code == 404
 
 
 async def test_paths_of_groups_are_for_pages_of_allowed_origins_like_others() -> None:
     asking = {"Access-Control-Request-Method": "GET", "Access-Control-Request-Headers": "authorization"}
-    async with running_gateway(allow_origin=["https://mail.example"]) as gateway, httpx.AsyncClient() as http:
+    async with running_gateway(allow_origin=["https://mail.example"]) as gateway, httpx2.AsyncClient() as http:
         url = gateway.http_url("/g/2/jmap/changes")
         for origin, status in (("https://mail.example", 204), ("https://evil.example", 403)):
             assert (await http.options(url, headers={"Origin": origin, **asking})).status_code == status

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from structlog.testing import capture_logs
 
@@ -65,7 +65,7 @@ async def test_every_way_in_takes_such_tokens(gateway: RunningGateway) -> None:
         assert await client.changed() == {"alice": {"Email": "s1"}}
     async with event_stream(gateway.http_url("/jmap/eventsource", ""), **bearer()) as stream:
         assert await stream.event()
-    async with httpx.AsyncClient(headers=bearer()) as http:
+    async with httpx2.AsyncClient(headers=bearer()) as http:
         assert (await http.get(gateway.http_url("/jmap/changes", ""))).status_code == 200
         session = (await http.get(gateway.http_url("/.well-known/jmap", ""))).json()
     assert session["username"] == "alice"
@@ -87,7 +87,7 @@ async def test_other_tokens_are_not_let_in(gateway: RunningGateway) -> None:
     async with raw_client(gateway.port) as client:
         await client.send(upgrade(f"/jmap/ws?account=bob&access_token={signed('one')}"))
         assert await client.status() == 403
-    async with httpx.AsyncClient() as http:
+    async with httpx2.AsyncClient() as http:
         answer = await http.get(gateway.http_url("/.well-known/jmap", f"access_token={forged(public, kid='one')}"))
     assert answer.status_code == 401
 
@@ -96,9 +96,9 @@ async def test_a_new_key_is_waited_for_and_never_refused(gateway: RunningGateway
     made = token(private_key("RS256", 1), "RS256", "new")
     old = jwk(private_key("RS256"), "RS256", kid="one")
     await eventually(lambda: gateway.value("tidings_jwks_keys") == 1)
-    async with httpx.AsyncClient() as http:
+    async with httpx2.AsyncClient() as http:
 
-        async def ask(path: str = "/jmap/changes") -> httpx.Response:
+        async def ask(path: str = "/jmap/changes") -> httpx2.Response:
             return await http.get(gateway.http_url(path, ""), headers={"Authorization": f"Bearer {made}"})
 
         server.status = b"503 Later"
@@ -119,7 +119,7 @@ async def test_refusals_of_every_path_are_counted_and_told(gateway: RunningGatew
     await eventually(lambda: gateway.value("tidings_jwks_keys") == 1)
     made = signed("one", exp=1)
     with capture_logs() as lines:
-        async with httpx.AsyncClient() as http:
+        async with httpx2.AsyncClient() as http:
             for path in ("/jmap/changes", "/jmap/eventsource", "/.well-known/jmap"):
                 answer = await http.get(gateway.http_url(path, f"access_token={made}"))
                 assert answer.status_code == 401
@@ -131,7 +131,7 @@ async def test_refusals_of_every_path_are_counted_and_told(gateway: RunningGatew
 
 async def test_a_password_for_a_proxy_in_front_is_in_no_url(gateway: RunningGateway) -> None:
     proxy = {"Authorization": "Basic YWxpY2U6c2VjcmV0"}
-    async with httpx.AsyncClient(headers=proxy) as http:
+    async with httpx2.AsyncClient(headers=proxy) as http:
         query = http.get(gateway.http_url("/.well-known/jmap", f"access_token={signed('one')}"))
         foreign = f'x={{"a":1}}; a[b]=1; path=/x; tidings_token={signed("one")}; word'
         cookie = http.get(gateway.http_url("/.well-known/jmap", ""), headers={"Cookie": foreign})
@@ -191,7 +191,7 @@ async def test_a_full_pool_is_an_answer(gateway: RunningGateway) -> None:
         async with raw_client(gateway.port) as client:
             await client.send(upgrade(f"/jmap/ws?access_token={signed('one')}"))
             head = await client.head()
-        async with httpx.AsyncClient(headers=bearer()) as http:
+        async with httpx2.AsyncClient(headers=bearer()) as http:
             answer = await http.get(gateway.http_url("/.well-known/jmap", ""))
     finally:
         release.set()

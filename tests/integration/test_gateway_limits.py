@@ -7,7 +7,7 @@ import json
 from contextlib import AsyncExitStack
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import websockets
 
@@ -39,7 +39,7 @@ async def test_who_is_one_too_many_is_told_when_to_come_back(caps: dict[str, Any
                         pass
                 assert caught.value.response.status_code == status
                 assert 0 < int(caught.value.response.headers["Retry-After"]) <= 60
-                async with httpx.AsyncClient() as client:
+                async with httpx2.AsyncClient() as client:
                     answer = await client.get(gateway.http_url("/jmap/changes"))
                 assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
                 assert gateway.value("tidings_rejections_total", reason=reason) == 2
@@ -65,7 +65,7 @@ async def test_behind_a_trusted_proxy_the_client_is_counted_and_without_one_the_
 
 
 async def test_more_upgrades_than_fit_a_second_are_told_to_wait() -> None:
-    async with running_gateway(max_upgrades_per_second=1) as gateway, httpx.AsyncClient() as client:
+    async with running_gateway(max_upgrades_per_second=1) as gateway, httpx2.AsyncClient() as client:
         answers = [(await client.get(gateway.http_url("/jmap/changes"))).status_code for _ in range(10)]
         assert answers[0] == 200
         assert 503 in answers
@@ -231,6 +231,6 @@ async def test_sizes_and_the_head_deadline_are_what_was_set() -> None:
             await client.send(b"GET /jmap/ws")
             assert await client.rest() == b""
         assert gateway.value("tidings_head_deadlines_total") == 1
-        async with httpx.AsyncClient() as client_:
+        async with httpx2.AsyncClient() as client_:
             session = (await client_.get(gateway.http_url("/.well-known/jmap"))).json()
         assert session["capabilities"]["urn:ietf:params:jmap:core"]["maxSizeRequest"] == 1024

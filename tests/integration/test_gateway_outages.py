@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.clients import JmapClient, event_stream, jmap_client
@@ -37,8 +37,8 @@ async def subscribe(client: JmapClient) -> None:
     await client.send(**{"@type": "WebSocketPushEnable", "dataTypes": None, "pushStatus": True})
 
 
-async def poll(gateway: RunningGateway, **query: str) -> httpx.Response:
-    async with httpx.AsyncClient(timeout=SOON) as http:
+async def poll(gateway: RunningGateway, **query: str) -> httpx2.Response:
+    async with httpx2.AsyncClient(timeout=SOON) as http:
         return await http.get(gateway.http_url("/jmap/changes"), params={"account": "alice", **query})
 
 

@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 from starlette.responses import PlainTextResponse
@@ -33,7 +33,7 @@ def opened(**settings: Any) -> Any:
     return running_gateway(auth="jwt", jwt_secret=SECRET, allow_origin=[ORIGIN], **settings)
 
 
-def readable(answer: httpx.Response) -> bool:
+def readable(answer: httpx2.Response) -> bool:
     """Whether the browser gives the answer to the page."""
     headers = answer.headers
     names = headers.get("access-control-expose-headers", "").lower().split(", ")
@@ -46,7 +46,7 @@ def readable(answer: httpx.Response) -> bool:
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_page_of_an_allowed_origin_may_ask_with_any_header_and_read_the_answer(path: str) -> None:
-    async with opened() as gateway, httpx.AsyncClient(timeout=patient(DEADLINE)) as client:
+    async with opened() as gateway, httpx2.AsyncClient(timeout=patient(DEADLINE)) as client:
         url = gateway.http_url(path, "closeafter=state")
         preflight = await client.options(url, headers={**PAGE, **ASKED})
         assert (preflight.status_code, preflight.content) == (204, b"")
@@ -60,7 +60,10 @@ async def test_a_page_of_an_allowed_origin_may_ask_with_any_header_and_read_the_
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_errors_can_be_read_too(path: str) -> None:
-    async with opened(max_connections_per_account=1) as gateway, httpx.AsyncClient(timeout=patient(DEADLINE)) as client:
+    async with (
+        opened(max_connections_per_account=1) as gateway,
+        httpx2.AsyncClient(timeout=patient(DEADLINE)) as client,
+    ):
         url = gateway.http_url(path, "")
         for headers, query, status in (
             ({}, "", 401),
@@ -87,7 +90,7 @@ async def test_a_gateway_that_has_no_room_can_be_read_too(monkeypatch: pytest.Mo
     monkeypatch.setattr("tidings.gateway.entrance.handover.MAX_CONNECTIONS", 2)
     async with (
         opened(max_connections=1, fallback=wait) as gateway,
-        httpx.AsyncClient(timeout=patient(DEADLINE)) as client,
+        httpx2.AsyncClient(timeout=patient(DEADLINE)) as client,
     ):
         async with event_stream(gateway.http_url(STREAM, ""), **token()):
             full = await client.get(gateway.http_url(CHANGES, ""), headers={**PAGE, **token()})
@@ -102,12 +105,12 @@ async def test_a_gateway_that_has_no_room_can_be_read_too(monkeypatch: pytest.Mo
 
 
 async def test_what_is_not_there_can_be_read_and_the_webmail_can_not() -> None:
-    async with opened() as gateway, httpx.AsyncClient(timeout=patient(DEADLINE)) as client:
+    async with opened() as gateway, httpx2.AsyncClient(timeout=patient(DEADLINE)) as client:
         missing = await client.get(gateway.http_url("/jmap/api", ""), headers={**PAGE, **token()})
         assert (missing.status_code, readable(missing)) == (404, True)
     async with (
         opened(fallback=PlainTextResponse("mail")) as gateway,
-        httpx.AsyncClient(timeout=patient(DEADLINE)) as client,
+        httpx2.AsyncClient(timeout=patient(DEADLINE)) as client,
     ):
         for path in ("/", "/api/messages", "/.well-known/other"):
             for method in ("GET", "OPTIONS"):
@@ -119,7 +122,7 @@ async def test_what_is_not_there_can_be_read_and_the_webmail_can_not() -> None:
 @pytest.mark.parametrize("origin", ["https://evil.example", "null", "https://mail.example.evil.example", "x" * 5_000])
 @pytest.mark.parametrize("path", [STREAM, CHANGES, SESSION, "/jmap/api"])
 async def test_a_page_of_another_origin_reads_nothing(origin: str, path: str) -> None:
-    async with opened() as gateway, httpx.AsyncClient(timeout=patient(DEADLINE)) as client:
+    async with opened() as gateway, httpx2.AsyncClient(timeout=patient(DEADLINE)) as client:
         for method in ("GET", "OPTIONS", "POST"):
             for headers in ({}, token()):
                 url = gateway.http_url(path, "types=")
@@ -130,7 +133,7 @@ async def test_a_page_of_another_origin_reads_nothing(origin: str, path: str) ->
 
 async def test_an_origin_that_is_refused_is_logged_once_with_the_flag_that_would_allow_it() -> None:
     with capture_logs() as logs:
-        async with opened() as gateway, httpx.AsyncClient(timeout=patient(DEADLINE)) as client:
+        async with opened() as gateway, httpx2.AsyncClient(timeout=patient(DEADLINE)) as client:
             for origin in ("https://new.example", "https://new.example", "https://other.example:8443"):
                 for path in (STREAM, SESSION):
                     headers = {**PAGE, **token(), "Origin": origin}
@@ -143,7 +146,7 @@ async def test_an_origin_that_is_refused_is_logged_once_with_the_flag_that_would
 async def test_without_authentication_a_page_that_rebinds_a_name_reads_nothing() -> None:
     host = "evil.example:8080"
     headers = {"Host": host, "Origin": f"http://{host}"}
-    async with running_gateway() as gateway, httpx.AsyncClient(timeout=patient(DEADLINE)) as client:
+    async with running_gateway() as gateway, httpx2.AsyncClient(timeout=patient(DEADLINE)) as client:
         for path in PATHS:
             answer = await client.get(gateway.http_url(path), headers=headers)
             assert answer.status_code == 403

@@ -7,7 +7,7 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from asyncio_pprof.traces import Trace
@@ -65,7 +65,7 @@ async def test_the_life_of_a_connection() -> None:
 
 
 async def test_what_is_rejected_or_asked_for_in_a_query_is_not_told() -> None:
-    async with running_gateway() as gateway, httpx.AsyncClient() as client:
+    async with running_gateway() as gateway, httpx2.AsyncClient() as client:
         refused = await client.get(gateway.http_url("/jmap/ws", "account=alice&access_token=secret"))
         handed_over = await client.get(gateway.http_url("/secret-path", "access_token=secret"))
         family = gateway.requests.get(CONNECTIONS)

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 
@@ -49,8 +49,8 @@ async def opened(**settings: Any) -> AsyncIterator[tuple[RunningGateway, Unrelia
     await log.close()
 
 
-def browser() -> httpx.AsyncClient:
-    return httpx.AsyncClient(timeout=patient(PATIENCE))
+def browser() -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(timeout=patient(PATIENCE))
 
 
 async def old_cursor(gateway: RunningGateway, account: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 import time
 from urllib.parse import urlencode
 
-import httpx
+import httpx2
 import jwt
 import pytest
 
@@ -24,9 +24,9 @@ def stream_url(gateway: RunningGateway, **query: str) -> str:
     return gateway.http_url(STREAM, urlencode({"account": "alice", **query}))
 
 
-async def poll(gateway: RunningGateway, etag: str | None = None, **query: str) -> httpx.Response:
+async def poll(gateway: RunningGateway, etag: str | None = None, **query: str) -> httpx2.Response:
     headers = {} if etag is None else {"If-None-Match": etag}
-    async with httpx.AsyncClient(timeout=patient(DEADLINE)) as client:
+    async with httpx2.AsyncClient(timeout=patient(DEADLINE)) as client:
         return await client.get(gateway.http_url(CHANGES, urlencode({"account": "alice", **query})), headers=headers)
 
 
@@ -191,7 +191,7 @@ async def test_a_long_poll_ends_with_304_and_a_fresh_cursor() -> None:
     ],
 )
 async def test_what_is_wrong_is_named(path: str, query: str, named: str) -> None:
-    async with running_gateway() as gateway, httpx.AsyncClient() as client:
+    async with running_gateway() as gateway, httpx2.AsyncClient() as client:
         answer = await client.get(gateway.http_url(path, f"account=alice&{query}"))
         assert answer.status_code == 400
         assert answer.headers["content-type"] == "application/problem+json"
@@ -222,7 +222,7 @@ async def test_a_poll_whose_turn_to_resynchronise_does_not_come_says_so(monkeypa
 
 async def test_streams_and_polls_end_with_their_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.auth.claims.LEEWAY_SECONDS", 0)
-    async with running_gateway(auth="jwt", jwt_secret=SECRET) as gateway, httpx.AsyncClient() as client:
+    async with running_gateway(auth="jwt", jwt_secret=SECRET) as gateway, httpx2.AsyncClient() as client:
         bearer = jwt.encode({"sub": "alice", "exp": time.time() + 2}, SECRET, "HS256")
         session = await client.get(gateway.http_url("/.well-known/jmap"), headers={"Authorization": f"Bearer {bearer}"})
         template = session.json()["eventSourceUrl"]

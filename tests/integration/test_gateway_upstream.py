@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import jwt
 import pytest
 from starlette.requests import Request
@@ -38,8 +38,8 @@ async def fronted(server: JmapServer, **settings: Any) -> AsyncIterator[RunningG
         yield gateway
 
 
-async def asked(gateway: RunningGateway, path: str = WELL_KNOWN, **headers: str) -> httpx.Response:
-    async with httpx.AsyncClient() as client:
+async def asked(gateway: RunningGateway, path: str = WELL_KNOWN, **headers: str) -> httpx2.Response:
+    async with httpx2.AsyncClient() as client:
         url = f"http://127.0.0.1:{gateway.port}{path}"
         return await client.get(url, headers={name.replace("_", "-"): value for name, value in headers.items()})
 
@@ -261,7 +261,7 @@ async def test_the_servers_certificate_is_verified(tmp_path: Path, monkeypatch: 
 async def test_a_proxy_of_the_environment_sees_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    async with jmap_server() as server, fronted(server) as gateway, httpx.AsyncClient(trust_env=False) as client:
+    async with jmap_server() as server, fronted(server) as gateway, httpx2.AsyncClient(trust_env=False) as client:
         url = f"http://127.0.0.1:{gateway.port}{WELL_KNOWN}"
         assert (await client.get(url, headers={"Authorization": basic("alice")})).status_code == 200
 

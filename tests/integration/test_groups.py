@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.clients import jmap_client
@@ -63,7 +63,7 @@ def test_each_group_reads_its_part_of_the_log_and_everybody_is_told(installation
 
 async def publish(installation: Grouped, name: str, state: str) -> None:
     headers = {"Content-Type": "application/cloudevents+json", "Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(timeout=patient(SETTLE_SECONDS)) as http:
+    async with httpx2.AsyncClient(timeout=patient(SETTLE_SECONDS)) as http:
         url = installation.publisher.url("ingest", "/v1/changes")
         answer = await http.post(url, json=event(name, state), headers=headers)
     assert answer.status_code == 202, answer.text

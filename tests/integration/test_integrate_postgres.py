@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.postgres import Postgres, binaries
@@ -36,7 +36,7 @@ class Client:
     def __init__(self, up: Tidings) -> None:
         (command,) = (block for block in blocks("sh") if block.startswith("curl"))
         url = re.findall(r"'http://127\.0\.0\.1:8080(.*)'", command)[0]
-        self._stream = httpx.stream("GET", up.url("gateway", url), timeout=patient(SECONDS))
+        self._stream = httpx2.stream("GET", up.url("gateway", url), timeout=patient(SECONDS))
         self._lines = iter(self._stream.__enter__().iter_lines())
         self._next_id()
 

@@ -9,7 +9,7 @@ from base64 import b64encode
 from fnmatch import fnmatch
 from pathlib import Path
 
-import httpx
+import httpx2
 import yaml
 
 from tests.support.clients import jmap_client
@@ -33,7 +33,7 @@ async def test_stalwart_tells_a_client(tmp_path: Path) -> None:
     signature = b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
     flags = ("--maildir", str(tmp_path / "mail"), "--state-dir", str(tmp_path / "state"))
     with tidings("up", *flags, env={"TIDINGS_STALWART_SECRET": secret}) as up:
-        async with jmap_client(up.url("gateway", "/jmap/ws?account=n", "ws")) as client, httpx.AsyncClient() as http:
+        async with jmap_client(up.url("gateway", "/jmap/ws?account=n", "ws")) as client, httpx2.AsyncClient() as http:
             assert await client.subscribe() == {}
             url = up.url("ingest", "/v1/webhooks/stalwart")
             assert (await http.post(url, content=body, headers={"X-Signature": signature})).status_code == 202
@@ -61,7 +61,7 @@ async def test_the_data_that_dapr_wraps_is_taken(tmp_path: Path) -> None:
     with tidings("up", "--maildir", str(tmp_path / "mail"), "--state-dir", str(tmp_path / "state")) as up:
         async with (
             jmap_client(up.url("gateway", "/jmap/ws?account=alice", "ws")) as client,
-            httpx.AsyncClient() as http,
+            httpx2.AsyncClient() as http,
         ):
             assert await client.subscribe() == {}
             url = up.url("ingest", "/v1/changes")

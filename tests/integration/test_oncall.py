@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.clients import event_stream, jmap_client
@@ -126,7 +126,7 @@ async def test_clients_may_be_sent_elsewhere(up: Tidings, terminal: Terminal) ->
 
 
 async def test_a_page_of_the_browser_can_disconnect_nobody(up: Tidings) -> None:
-    async with httpx.AsyncClient() as http:
+    async with httpx2.AsyncClient() as http:
         url = up.url("admin", "/debug/accounts/alice/disconnect")
         assert (await http.post(url)).status_code == 403
         headers = {"X-Requested-With": "test"}
@@ -141,7 +141,7 @@ async def test_what_clients_are_told_can_be_watched(up: Tidings, terminal: Termi
     flags = ("--gateway-url", up.url("gateway"), "--transport", transport, "--types", "Email")
     command = (sys.executable, "-m", "tidings", "watch", account, *flags)
     page = up.url("admin", f"/debug/accounts/{account}?seconds=0")
-    async with httpx.AsyncClient(timeout=patient(5)) as client, within(30):
+    async with httpx2.AsyncClient(timeout=patient(5)) as client, within(30):
         watching = await asyncio.create_subprocess_exec(*command, stdout=PIPE)
         assert watching.stdout is not None
         try:
@@ -165,7 +165,7 @@ async def test_what_a_publisher_refuses_is_not_told_again(up: Tidings, terminal:
     flags = ("--ingest-url", up.url("ingest"), "--types", "no type", "--timeout-seconds", "3")
     assert await terminal.run("publish", "alice", *flags) == 1
     assert terminal.err.endswith(" answers 422: no event was taken: see problems\n")
-    async with httpx.AsyncClient(timeout=patient(5)) as http:
+    async with httpx2.AsyncClient(timeout=patient(5)) as http:
         metrics = Scrape((await http.get(up.url("probe", "/metrics"))).text)
     assert metrics.value("tidings_publisher_requests_total", status="422") == 1
 

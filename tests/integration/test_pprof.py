@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
@@ -29,12 +29,12 @@ class Service:
 
     def __init__(self, process: Tidings) -> None:
         self.process = process
-        self.client = httpx.Client(base_url=process.url("admin"), timeout=patient(DEADLINE))
+        self.client = httpx2.Client(base_url=process.url("admin"), timeout=patient(DEADLINE))
 
     def plant(self, fault: str) -> None:
         assert self.client.get(f"/plant/{fault}").text == "planted"
 
-    def get(self, path: str) -> httpx.Response:
+    def get(self, path: str) -> httpx2.Response:
         return self.client.get(f"/debug/pprof/{path}")
 
     def profile(self, path: str) -> Decoded:
@@ -292,7 +292,7 @@ def test_a_second_profile_at_once_is_refused(planted: Planted, name: str) -> Non
     service = planted()
     with ThreadPoolExecutor(2) as both:
         answers = list(
-            both.map(lambda _: httpx.get(service.url(f"{name}?seconds=3"), timeout=patient(DEADLINE)), range(2))
+            both.map(lambda _: httpx2.get(service.url(f"{name}?seconds=3"), timeout=patient(DEADLINE)), range(2))
         )
     refused, taken = sorted(answers, key=lambda answer: -answer.status_code)
     assert (refused.status_code, taken.status_code) == (500, 200)
@@ -304,8 +304,8 @@ def test_a_second_profile_at_once_is_refused(planted: Planted, name: str) -> Non
 
 def test_who_hangs_up_does_not_keep_others_from_profiling(planted: Planted) -> None:
     service = planted()
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.get(service.url(f"profile?seconds={MAX_SECONDS}"), timeout=0.5)
+    with pytest.raises(httpx2.ReadTimeout):
+        httpx2.get(service.url(f"profile?seconds={MAX_SECONDS}"), timeout=0.5)
     began = time.monotonic()
     assert comes_true(lambda: service.get("profile?seconds=1").status_code == 200, DEADLINE)
     assert time.monotonic() - began < MAX_SECONDS / 2
@@ -324,7 +324,7 @@ def test_the_command_line_hides_secrets_and_symbols_are_known(planted: Planted) 
 def test_nothing_of_it_is_on_the_probe_port(planted: Planted) -> None:
     service = planted()
     for path in ("/debug/pprof/", "/debug/pprof/heap", "/debug/flame/"):
-        assert httpx.get(service.process.url("probe", path)).status_code == 404
+        assert httpx2.get(service.process.url("probe", path)).status_code == 404
 
 
 def test_the_index_says_what_each_costs(planted: Planted) -> None:
@@ -340,14 +340,16 @@ def test_a_gateways_connections_by_wire_format_and_state(tmp_path: Path) -> None
         port = program.ports["gateway"]
 
         def counts() -> dict[tuple[str, ...], int]:
-            body = httpx.get(program.url("admin", "/debug/pprof/fd"), timeout=patient(DEADLINE)).content
+            body = httpx2.get(program.url("admin", "/debug/pprof/fd"), timeout=patient(DEADLINE)).content
             samples = decompressed(body).samples.items()
             return {tuple(name for name, _, _ in reversed(stack)): values[0] for (stack, _), values in samples}
 
         with (
             connect(f"ws://127.0.0.1:{port}/jmap/ws?account=alice", subprotocols=[Subprotocol("jmap")]) as client,
             socket.create_connection(("127.0.0.1", port)),
-            httpx.stream("GET", f"http://127.0.0.1:{port}/jmap/eventsource?types=*&closeafter=no&ping=0&account=alice"),
+            httpx2.stream(
+                "GET", f"http://127.0.0.1:{port}/jmap/eventsource?types=*&closeafter=no&ping=0&account=alice"
+            ),
         ):
             client_of = ("socket", "client")
             assert comes_true(lambda: counts().get((*client_of, "websocket", "not subscribed")) == 1, DEADLINE)

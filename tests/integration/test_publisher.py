@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from structlog.testing import capture_logs
 
@@ -41,12 +41,12 @@ async def publisher(start: Start) -> Running:
 
 
 @pytest.fixture
-async def http(publisher: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", timeout=patient(SECONDS)) as client:
+async def http(publisher: Running) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", timeout=patient(SECONDS)) as client:
         yield client
 
 
-def problem(response: httpx.Response) -> dict[str, object]:
+def problem(response: httpx2.Response) -> dict[str, object]:
     assert response.headers["content-type"] == "application/problem+json"
     document = response.json()
     assert document["type"] == "about:blank"
@@ -56,7 +56,7 @@ def problem(response: httpx.Response) -> dict[str, object]:
 
 
 class TestIngest:
-    async def test_each_content_mode_is_taken(self, http: httpx.AsyncClient, log: Log, publisher: Running) -> None:
+    async def test_each_content_mode_is_taken(self, http: httpx2.AsyncClient, log: Log, publisher: Running) -> None:
         structured = await http.post("/v1/changes", json=NEW, headers=STRUCTURED)
         events = [{**NEW, "subject": "bob", "data": {"changed": {"Email": "s1"}}}, {**NEW, "subject": "carol"}]
         batched = await http.post("/v1/changes", json=events, headers=BATCHED)
@@ -76,7 +76,7 @@ class TestIngest:
         ["0001-01-01T00:00:00+00:01", "9999-12-31T23:59:59-23:59", "0000-01-01T00:00:00Z", "1999-12-31T23:59:59Z"],
     )
     async def test_a_time_that_measures_nothing_is_taken_and_counted(
-        self, http: httpx.AsyncClient, log: Log, publisher: Running, time: str
+        self, http: httpx2.AsyncClient, log: Log, publisher: Running, time: str
     ) -> None:
         answer = await http.post("/v1/changes", json={**NEW, "time": time}, headers=STRUCTURED)
         assert answer.status_code == 202
@@ -85,7 +85,7 @@ class TestIngest:
         assert (await http.post("/v1/changes", json={**NEW, "time": now}, headers=STRUCTURED)).status_code == 202
         assert publisher.value("tidings_publisher_far_times_total") == 1
 
-    async def test_one_bad_event_and_nothing_is_appended(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_one_bad_event_and_nothing_is_appended(self, http: httpx2.AsyncClient, log: Log) -> None:
         events = [NEW, {**NEW, "subject": "a/b"}, {**NEW, "type": "mail.Unheard"}]
         answer = await http.post("/v1/changes", json=events, headers=BATCHED)
         assert answer.status_code == 422
@@ -112,13 +112,13 @@ class TestIngest:
         ],
     )
     async def test_bad_input_is_named(
-        self, http: httpx.AsyncClient, body: bytes, headers: dict[str, str], status: int
+        self, http: httpx2.AsyncClient, body: bytes, headers: dict[str, str], status: int
     ) -> None:
         answer = await http.post("/v1/changes", content=body, headers=headers)
         assert answer.status_code == status
         assert problem(answer)["detail"]
 
-    async def test_other_paths_and_methods(self, http: httpx.AsyncClient) -> None:
+    async def test_other_paths_and_methods(self, http: httpx2.AsyncClient) -> None:
         for path in ("/", "/v1/changes/", "/docs/", "/redoc"):
             assert problem(await http.get(path))["status"] == 404
         answer = await http.get("/v1/changes")
@@ -142,7 +142,7 @@ class TestIngest:
             assert (await reader.readline()).startswith(b"HTTP/1.1 413 ")
         writer.close()
 
-    async def test_a_body_of_the_greatest_length_is_read(self, http: httpx.AsyncClient) -> None:
+    async def test_a_body_of_the_greatest_length_is_read(self, http: httpx2.AsyncClient) -> None:
         body = json.dumps(NEW).encode().ljust(1024 * 1024)
         assert (await http.post("/v1/changes", content=body, headers=STRUCTURED)).status_code == 202
 
@@ -194,7 +194,7 @@ class TestIngest:
         await eventually(lambda: publisher.value("tidings_publisher_requests_total", status="400") == 1)
         assert publisher.value("tidings_publisher_failures_total", part="ingest") is None
 
-    async def test_a_log_that_is_away_means_later(self, http: httpx.AsyncClient, log: Log, publisher: Running) -> None:
+    async def test_a_log_that_is_away_means_later(self, http: httpx2.AsyncClient, log: Log, publisher: Running) -> None:
         await eventually(lambda: publisher.runtime.health.ready()[0])
         log.log.accepts = False
         answer = await http.post("/v1/changes", json=NEW, headers=STRUCTURED)
@@ -206,7 +206,7 @@ class TestIngest:
         await eventually(lambda: publisher.runtime.health.ready()[0])
         await log.until(("alice", "MessageNew"))
 
-    async def test_a_web_page_cannot_reach_a_listener_without_tokens(self, http: httpx.AsyncClient) -> None:
+    async def test_a_web_page_cannot_reach_a_listener_without_tokens(self, http: httpx2.AsyncClient) -> None:
         page = {**STRUCTURED, "Origin": "https://evil.example"}
         assert problem(await http.post("/v1/changes", json=NEW, headers=page))["status"] == 403
         rebound = {**STRUCTURED, "Host": "evil.example"}
@@ -214,7 +214,7 @@ class TestIngest:
 
     async def test_tokens(self, start: Start) -> None:
         publisher = await start(ingest_tokens="one-of-two-tokens,two-of-two-tokens")
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", headers=STRUCTURED) as client:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", headers=STRUCTURED) as client:
             refused = await client.post("/v1/changes", json=NEW)
             assert problem(refused)["status"] == 401
             assert refused.headers["www-authenticate"].startswith("Bearer ")
@@ -290,7 +290,7 @@ class TestTheApplication:
             await release.wait()
 
         running = await serve(submit, SECONDS)
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=patient(SECONDS)) as http:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=patient(SECONDS)) as http:
             first = asyncio.create_task(http.post("/v1/changes", json=NEW, headers=STRUCTURED))
             await held.wait()
             answer = await http.post("/v1/changes", json=NEW, headers=STRUCTURED)
@@ -319,7 +319,7 @@ async def _raw(running: Running, rest: bytes, event: object = None) -> bytes:
 
 
 class TestHavingClientsLook:
-    async def test_accounts_or_everybody(self, http: httpx.AsyncClient, log: Log) -> None:
+    async def test_accounts_or_everybody(self, http: httpx2.AsyncClient, log: Log) -> None:
         answer = await http.post("/v1/resync", json={"accounts": ["alice", "bob"]})
         assert (answer.status_code, answer.json()) == (202, {"accepted": 2})
         await log.until(("alice", ACCOUNT_CHANGED), ("bob", ACCOUNT_CHANGED))
@@ -328,7 +328,7 @@ class TestHavingClientsLook:
 
     async def test_it_needs_a_token_like_everything(self, start: Start) -> None:
         running = await start(ingest_tokens="one-of-two-tokens,two-of-two-tokens")
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
             assert (await client.post("/v1/resync", json={"everybody": True})).status_code == 401
 
 
@@ -336,7 +336,7 @@ async def test_logins_become_accounts_and_422_names_what_cannot(start: Start, lo
     file = tmp_path / "map.toml"
     file.write_text("[[rule]]\nmatch = '(?P<user>[^@]+)@mail'\naccount = '{user}'\n")
     running = await start(account_map=file)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=patient(SECONDS)) as client:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{running.port}", timeout=patient(SECONDS)) as client:
         login = {**NEW, "subject": "alice@mail"}
         assert (await client.post("/v1/changes", json=login, headers=STRUCTURED)).status_code == 202
         await log.until(("alice", "MessageNew"))
@@ -357,7 +357,7 @@ async def test_the_webhook_of_stalwart_is_signed(start: Start, log: Log) -> None
     secret = "a signature key"
     running = await start(stalwart_secret=secret + "!", ingest_tokens="one-of-two-tokens")
     signature = b64encode(hmac.digest(f"{secret}!".encode(), body, "sha256")).decode()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
         answer = await client.post("/v1/webhooks/stalwart", content=body, headers={"X-Signature": signature})
         assert (answer.status_code, answer.json()) == (202, {"accepted": 2})
         await log.until(("n", "MessageNew"), ("bo", "FlagsSet"))
@@ -368,7 +368,7 @@ async def test_the_webhook_of_stalwart_is_signed(start: Start, log: Log) -> None
 async def test_without_a_key_the_webhook_needs_a_token(start: Start, log: Log) -> None:
     body = (Path(__file__).parents[1] / "recorded" / "stalwart.json").read_bytes()
     running = await start(ingest_tokens="one-of-two-tokens")
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
         assert (await client.post("/v1/webhooks/stalwart", content=body)).status_code == 401
         answer = await client.post("/v1/webhooks/stalwart", content=body, auth=("stalwart", "one-of-two-tokens"))
         assert answer.status_code == 202
@@ -379,14 +379,14 @@ async def test_of_a_webhook_what_has_no_account_is_dropped(start: Start, log: Lo
     file.write_text("[[rule]]\nmatch = 'n'\naccount = 'alice'\n")
     body = (Path(__file__).parents[1] / "recorded" / "stalwart.json").read_bytes()
     running = await start(account_map=file)
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{running.port}") as client:
         answer = await client.post("/v1/webhooks/stalwart", content=body)
         assert (answer.status_code, answer.json()) == (202, {"accepted": 1})
     await log.until(("alice", "MessageNew"))
     assert running.value("tidings_source_unmapped_total", source="http") == 1
 
 
-async def test_knative_is_answered_without_a_body(http: httpx.AsyncClient, log: Log) -> None:
+async def test_knative_is_answered_without_a_body(http: httpx2.AsyncClient, log: Log) -> None:
     answer = await http.post("/v1/changes", json=NEW, headers={**STRUCTURED, "Prefer": "reply"})
     assert (answer.status_code, answer.content) == (202, b"")
     await log.until(("alice", "MessageNew"))

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.clients import JmapClient, jmap_client
@@ -103,7 +103,7 @@ async def test_clients_look_who_are_there_and_who_come_back(up: Tidings) -> None
             since = back.cursor
         async with jmap_client(f"{ws}carol") as again:
             assert await again.subscribe(since=since) == {}, "once is enough"
-    async with httpx.AsyncClient() as http:
+    async with httpx2.AsyncClient() as http:
         scrape = Scrape((await http.get(up.url("probe", "/metrics"))).text)
     assert scrape.by("tidings_resyncs_total", "reason")["source"] == 4
 
@@ -113,7 +113,7 @@ async def test_an_event_has_the_clients_of_its_account_look(up: Tidings) -> None
     async with jmap_client(up.url("gateway", "/jmap/ws?account=dave", "ws")) as dave:
         assert await dave.subscribe(["Email", "EmailDelivery", "Quota"]) == {}
         headers = {"Content-Type": "application/cloudevents+json"}
-        async with httpx.AsyncClient() as http:
+        async with httpx2.AsyncClient() as http:
             answer = await http.post(up.url("ingest", "/v1/changes"), json=event, headers=headers)
         assert answer.status_code == 202
         assert await told_to_look(dave) == {"Email", "Quota"}

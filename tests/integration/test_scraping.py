@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import yaml
 
@@ -136,11 +136,11 @@ def test_what_alloy_asks_for(service: Tidings) -> None:
 def answered(service: Tidings, scrapes: set[Scrape]) -> None:
     """Ask for all at once, as a scraper does: by the pod's address, which only those with the token may name."""
     pod = {"Host": "10.1.2.3:9090"}
-    with httpx.Client(base_url=service.url("admin"), timeout=patient(DEADLINE), headers=pod) as client:
+    with httpx2.Client(base_url=service.url("admin"), timeout=patient(DEADLINE), headers=pod) as client:
         assert client.get("/debug/pprof/goroutine").status_code == 400
         assert client.get("/debug/pprof/goroutine", headers={"Authorization": "Bearer another"}).status_code == 400
 
-        def ask(scrape: Scrape) -> httpx.Response:
+        def ask(scrape: Scrape) -> httpx2.Response:
             params = {} if scrape.seconds is None else {"seconds": scrape.seconds}
             return client.get(scrape.path, params=params, headers={"Authorization": f"Bearer {TOKEN}"})
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from structlog.testing import capture_logs
 
@@ -36,7 +36,7 @@ def event(account: str, number: int, size: int = 0) -> dict[str, object]:
     return events.event(account, f"s{number}", "/test" + "x" * size) | {"id": f"{account}-{number}"}
 
 
-async def post(http: httpx.AsyncClient, *told: dict[str, object]) -> httpx.Response:
+async def post(http: httpx2.AsyncClient, *told: dict[str, object]) -> httpx2.Response:
     headers = {"Content-Type": "application/cloudevents-batch+json"}
     return await http.post("/v1/changes", json=list(told), headers=headers)
 
@@ -57,7 +57,7 @@ class Sender:
         while self._until is None or self.acknowledged < self._until:
             began = loop.time()
             try:
-                async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{self._port()}", timeout=patient(60)) as http:
+                async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{self._port()}", timeout=patient(60)) as http:
                     while self._until is None or self.acknowledged < self._until:
                         began = loop.time()
                         answer = await post(http, event(self._account, self.acknowledged + 1))
@@ -67,7 +67,7 @@ class Sender:
                             self.acknowledged += 1
                         else:
                             await asyncio.sleep(0.1)
-            except httpx.TransportError:
+            except httpx2.TransportError:
                 await asyncio.sleep(0.1)
 
     async def more(self, count: int) -> None:
@@ -149,13 +149,13 @@ class TestWithARealBroker:
             yield publish
 
     async def value(self, publisher: Tidings, name: str) -> float:
-        async with httpx.AsyncClient() as http:
+        async with httpx2.AsyncClient() as http:
             text = (await http.get(publisher.url("probe", "/metrics"))).text
         return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"{name} "))
 
     async def ready(self, publisher: Tidings) -> None:
         """Wait until it says that it is ready, which it looks at now and again."""
-        async with within(60), httpx.AsyncClient() as http:
+        async with within(60), httpx2.AsyncClient() as http:
             while (await http.get(publisher.url("probe", "/readyz"))).status_code != 200:
                 await asyncio.sleep(0.05)
 
@@ -225,8 +225,8 @@ async def publisher(start: Start) -> Running:
 
 
 @asynccontextmanager
-async def client(publisher: Running) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", timeout=patient(SECONDS)) as http:
+async def client(publisher: Running) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{publisher.port}", timeout=patient(SECONDS)) as http:
         yield http
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 import websockets
 
@@ -30,9 +30,9 @@ def path() -> Iterator[Path]:
         yield Path(directory) / "gateway.sock"
 
 
-def http(path: Path) -> httpx.AsyncClient:
-    transport = httpx.AsyncHTTPTransport(uds=str(path))
-    return httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=patient(DEADLINE))
+def http(path: Path) -> httpx2.AsyncClient:
+    transport = httpx2.AsyncHTTPTransport(uds=str(path))
+    return httpx2.AsyncClient(transport=transport, base_url="http://localhost", timeout=patient(DEADLINE))
 
 
 @asynccontextmanager
@@ -146,12 +146,12 @@ def test_a_publisher_is_told_and_a_webmail_asked_there(path: Path, bus_url: str,
     ):
         publisher.wait_connected()
         assert post(path, event).status_code == 202
-        with httpx.Client(transport=httpx.HTTPTransport(uds=str(own))) as client:
+        with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(own))) as client:
             assert client.get("http://localhost/").status_code == 200
 
 
-def post(path: Path, event: dict[str, Any]) -> httpx.Response:
-    with httpx.Client(transport=httpx.HTTPTransport(uds=str(path)), timeout=patient(DEADLINE)) as client:
+def post(path: Path, event: dict[str, Any]) -> httpx2.Response:
+    with httpx2.Client(transport=httpx2.HTTPTransport(uds=str(path)), timeout=patient(DEADLINE)) as client:
         fields = {"Content-Type": "application/cloudevents+json"}
         return client.post("http://localhost/v1/changes", json=event, headers=fields)
 

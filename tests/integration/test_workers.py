@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from secrets import token_bytes
 
-import httpx
+import httpx2
 import pytest
 import websockets
 from prometheus_client.parser import text_string_to_metric_families
@@ -48,7 +48,7 @@ class Crowd:
 
     def pids(self) -> dict[int, int | None]:
         """Process ids by worker; None while one does not run."""
-        listed = httpx.get(self.gateway.url("admin", "/workers/")).json()
+        listed = httpx2.get(self.gateway.url("admin", "/workers/")).json()
         return {worker["worker"]: worker["pid"] for worker in listed}
 
     def pid(self, worker: int) -> int:
@@ -58,7 +58,7 @@ class Crowd:
 
     def metrics(self, path: str = "/metrics") -> dict[tuple[str, tuple[str, ...]], float]:
         """Values by name and the values of labels."""
-        answer = httpx.get(self.gateway.url("admin", path))
+        answer = httpx2.get(self.gateway.url("admin", path))
         assert answer.status_code == 200, answer.text
         return {
             (sample.name, tuple(sample.labels.values())): sample.value
@@ -74,7 +74,7 @@ class Crowd:
     def wait_ready(self) -> None:
         """Wait until every worker is."""
         self.gateway.wait(
-            lambda: httpx.get(self.gateway.url("probe", "/readyz")).json() == {"status": "ready", "unready": {}}
+            lambda: httpx2.get(self.gateway.url("probe", "/readyz")).json() == {"status": "ready", "unready": {}}
         )
 
     def waiting_in_queues(self) -> int:
@@ -301,7 +301,7 @@ async def test_a_stuck_worker_is_not_ready_and_the_others_are(crowd: Crowd) -> N
     stuck = await asyncio.to_thread(crowd.pid, 3)
     freeze(stuck)
     try:
-        answer = await asyncio.to_thread(httpx.get, crowd.gateway.url("probe", "/readyz"))
+        answer = await asyncio.to_thread(httpx2.get, crowd.gateway.url("probe", "/readyz"))
         assert answer.status_code == 200
         assert answer.json()["unready"]["worker 3"] == "does not answer"
         total = await asyncio.to_thread(crowd.metrics)
@@ -317,7 +317,7 @@ async def test_a_worker_that_is_slow_to_close_connections_is_waited_for(crowd: C
     stuck = await asyncio.to_thread(crowd.pid, 1)
     async with AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(jmap_client(crowd.url("alice"))) for _ in range(CLIENTS)]
-        http = await stack.enter_async_context(httpx.AsyncClient(headers=headers, timeout=patient(DEADLINE)))
+        http = await stack.enter_async_context(httpx2.AsyncClient(headers=headers, timeout=patient(DEADLINE)))
         there = (await asyncio.to_thread(crowd.open_sockets))[1]
         freeze(stuck)
         try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.clients import jmap_client
@@ -82,7 +82,7 @@ async def publish(url: str, account: str, state: str) -> None:
         "subject": account,
         "data": {"changed": {"Email": state}},
     }
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
+    async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
         answer = await http.post(
             f"{url}/v1/changes",
             json=event,
@@ -113,13 +113,13 @@ async def test_a_change_goes_through_and_a_restart_refuses_nobody(installed: Ins
     async def knock() -> int:
         """Open a new connection all the time: what comes while nobody accepts waits."""
         answered = 0
-        async with httpx.AsyncClient(timeout=patient(60)) as http:
+        async with httpx2.AsyncClient(timeout=patient(60)) as http:
             while not restarted.is_set():
                 try:
                     headers = {"Connection": "close"}
                     answer = await http.get(installed.url("gateway", "/.well-known/jmap?account=bob"), headers=headers)
                     answered += answer.status_code == 200
-                except httpx.ConnectError as error:
+                except httpx2.ConnectError as error:
                     refused.append(str(error))
         return answered
 
@@ -159,7 +159,7 @@ async def test_a_service_that_hangs_is_started_again(installed: Installed) -> No
             if int(await asyncio.to_thread(installed.machine.run, *shown)):
                 break
             await asyncio.sleep(0.2)
-    async with httpx.AsyncClient(timeout=patient(30)) as http:
+    async with httpx2.AsyncClient(timeout=patient(30)) as http:
         assert (await http.get(installed.url("webmail", "/"))).status_code == 200
 
 

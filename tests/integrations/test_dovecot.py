@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.clients import jmap_client
@@ -34,13 +34,13 @@ class Installation:
 
     async def events(self, account: str) -> list[str]:
         """The names of all changes of an account, in log order."""
-        async with httpx.AsyncClient() as http:
+        async with httpx2.AsyncClient() as http:
             answer = await http.get(self.up.url("admin", f"/debug/accounts/{account}"))
         return [change["event"] for change in answer.json()["changes"]]
 
     async def requests(self) -> float:
         """How many requests the publisher has taken."""
-        async with httpx.AsyncClient() as http:
+        async with httpx2.AsyncClient() as http:
             text = (await http.get(self.up.url("probe", "/metrics"))).text
         name = 'tidings_publisher_requests_total{status="202"} '
         return sum(float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.clients import jmap_client
@@ -69,7 +69,7 @@ class Suite:
 
     async def told(self) -> list[str]:
         """The ids of the deliveries to alice that the log has, in order."""
-        async with httpx.AsyncClient(timeout=patient(SECONDS)) as http:
+        async with httpx2.AsyncClient(timeout=patient(SECONDS)) as http:
             answer = await http.get(self.gateway.url("admin", "/debug/accounts/alice"))
         return [change["id"] for change in answer.json()["changes"] if change["event"] == "MessageNew"]
 

@@ -9,7 +9,7 @@ from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.dovecot_server import RELEASES
@@ -29,7 +29,7 @@ SERVER = "imaps://mail.example"
 def stream(up: Tidings) -> Generator[dict[str, str]]:
     """What the page's event stream tells of alice."""
     (path,) = re.findall(r"^curl -N 'http://127\.0\.0\.1:8080(\S*)'$", STREAM_COMMAND, re.MULTILINE)
-    with httpx.stream("GET", up.url("gateway", path), timeout=patient(SECONDS)) as answer:
+    with httpx2.stream("GET", up.url("gateway", path), timeout=patient(SECONDS)) as answer:
         for line in answer.iter_lines():
             if line.startswith("data:") and (changed := json.loads(line.removeprefix("data:")).get("changed")):
                 yield dict(changed["alice"])
@@ -72,7 +72,7 @@ def until_told(told: Iterator[dict[str, str]]) -> dict[str, str]:
 def metrics(up: Tidings) -> str:
     """What the page's command shows."""
     assert METRICS_COMMAND == "curl -s http://127.0.0.1:9091/metrics | grep imap\n"
-    lines = httpx.get(up.url("probe", "/metrics"), timeout=patient(SECONDS)).text.splitlines()
+    lines = httpx2.get(up.url("probe", "/metrics"), timeout=patient(SECONDS)).text.splitlines()
     return "\n".join(line for line in lines if "imap" in line)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import kubernetes_validate  # type: ignore[import-untyped]  # it has annotations, and no py.typed
 import pytest
 import yaml
@@ -54,8 +54,8 @@ class Installation:
     def certificate(self) -> str:
         return str(self.nginx.certificate)
 
-    async def get(self, path: str, authorization: str) -> httpx.Response:
-        async with httpx.AsyncClient(verify=ssl.create_default_context(cafile=self.certificate)) as client:
+    async def get(self, path: str, authorization: str) -> httpx2.Response:
+        async with httpx2.AsyncClient(verify=ssl.create_default_context(cafile=self.certificate)) as client:
             return await client.get(f"https://{self.host}{path}", headers={"Authorization": authorization})
 
 
@@ -97,7 +97,7 @@ async def states(installation: Installation) -> dict[str, str]:
 
 async def opened(installation: Installation, count: float) -> None:
     """Wait until so many event streams have been opened in all."""
-    async with httpx.AsyncClient() as client, within(SECONDS):
+    async with httpx2.AsyncClient() as client, within(SECONDS):
         while True:
             metrics = (await client.get(installation.up.url("probe", "/metrics"))).text
             if f'tidings_resumes_total{{outcome="fresh"}} {count}' in metrics:
@@ -106,7 +106,7 @@ async def opened(installation: Installation, count: float) -> None:
 
 
 async def fresh(installation: Installation) -> float:
-    async with httpx.AsyncClient() as client:
+    async with httpx2.AsyncClient() as client:
         metrics = (await client.get(installation.up.url("probe", "/metrics"))).text
     (line,) = [line for line in metrics.splitlines() if line.startswith('tidings_resumes_total{outcome="fresh"}')]
     return float(line.rpartition(" ")[2])
@@ -162,7 +162,7 @@ async def test_a_push_url_opens_pushes_and_no_mail(installation: Installation) -
     session = (await installation.get("/.well-known/jmap", basic("alice", PASSWORD))).json()
     token = session["eventSourceUrl"].rpartition("access_token=")[2]
     for path, status in (("/jmap/changes", 200), ("/api/messages", 401)):
-        async with httpx.AsyncClient() as client:
+        async with httpx2.AsyncClient() as client:
             url = installation.up.url("gateway", f"{path}?access_token={token}")
             assert (await client.get(url)).status_code == status
 

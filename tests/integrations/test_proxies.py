@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tests.support.clients import DEADLINE, EventStream, jmap_client
@@ -40,8 +40,8 @@ async def behind(proxy: ReverseProxy) -> AsyncIterator[RunningGateway]:
         yield gateway
 
 
-def asking(proxy: ReverseProxy) -> httpx.AsyncClient:
-    return httpx.AsyncClient(verify=trusting(proxy), base_url=proxy.url, timeout=patient(DEADLINE))
+def asking(proxy: ReverseProxy) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(verify=trusting(proxy), base_url=proxy.url, timeout=patient(DEADLINE))
 
 
 def trusting(proxy: ReverseProxy) -> ssl.SSLContext:

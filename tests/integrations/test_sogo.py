@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-import httpx
+import httpx2
 import pytest
 from playwright.async_api import Page, Route, WebSocket, expect
 
@@ -41,8 +41,8 @@ class Installation:
     def url(self, path: str) -> str:
         return f"https://127.0.0.1:{self.web.port}{path}"
 
-    def client(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(verify=ssl.create_default_context(cafile=str(self.web.certificate)))
+    def client(self) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(verify=ssl.create_default_context(cafile=str(self.web.certificate)))
 
 
 @pytest.fixture(scope="module")

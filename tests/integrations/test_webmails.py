@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import jwt
 import pytest
 
@@ -36,7 +36,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def php(built: Path) -> Iterator[httpx.Client]:
+def php(built: Path) -> Iterator[httpx2.Client]:
     """PHP's own web server, where a domain is set."""
     (port,) = free_ports(1)
     (built / "key").write_text(f"{SECRET}\n")
@@ -44,12 +44,12 @@ def php(built: Path) -> Iterator[httpx.Client]:
     env = {**os.environ, "WEBMAILS": str(built), "WEBMAIL_INI": str(built / "ini")}
     command = ["setpriv", "--pdeathsig", "KILL", "php", "-d", "error_reporting=-1", "-d", "display_errors=1"]
     with subprocess.Popen([*command, "-S", f"127.0.0.1:{port}", str(STUBS / "stubs.php")], env=env) as process:
-        with httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}") as client:
 
             def answers() -> bool:
                 try:
                     return client.get("/snappymail").is_success
-                except httpx.TransportError:
+                except httpx2.TransportError:
                     return False
 
             assert comes_true(answers, SECONDS)
@@ -65,7 +65,7 @@ def run(name: str, *arguments: Path) -> Any:
     return json.loads(done.stdout)
 
 
-def account_of(answer: httpx.Response) -> str:
+def account_of(answer: httpx2.Response) -> str:
     """Whose changes the browser may hear of after this answer."""
     (cookie,) = answer.headers.get_list("set-cookie")
     value, *rest = cookie.split("; ")
@@ -79,14 +79,14 @@ def account_of(answer: httpx.Response) -> str:
     return str(claims["sub"])
 
 
-def removes_the_cookie(answer: httpx.Response) -> bool:
+def removes_the_cookie(answer: httpx2.Response) -> bool:
     """Whether whoever was logged in before in this browser is heard of no more."""
     (cookie,) = answer.headers.get_list("set-cookie")
     return cookie.startswith("tidings_token=deleted; expires=Thu, 01 Jan 1970") and "path=/jmap/" in cookie
 
 
 @pytest.mark.parametrize(("webmail", "told"), [("snappymail", {"Result": True}), ("cypht", {"tidings_user": "LOGIN"})])
-def test_the_server_hands_out_tokens_for_who_is_logged_in(php: httpx.Client, webmail: str, told: Any) -> None:
+def test_the_server_hands_out_tokens_for_who_is_logged_in(php: httpx2.Client, webmail: str, told: Any) -> None:
     for login, account in (("alice@mail.example", "alice"), ("bob@x@MAIL.example", "bob@x")):
         answer = php.get(f"/{webmail}", params={"login": login})
         assert answer.json() == {name: login if value == "LOGIN" else value for name, value in told.items()}
@@ -105,7 +105,7 @@ def test_the_server_hands_out_tokens_for_who_is_logged_in(php: httpx.Client, web
         assert removes_the_cookie(answer)
 
 
-def test_cypht_hands_out_no_token_for_names_that_no_mail_server_has_verified(php: httpx.Client) -> None:
+def test_cypht_hands_out_no_token_for_names_that_no_mail_server_has_verified(php: httpx2.Client) -> None:
     for by in ("DB", "LDAP", "dynamic", "custom"):
         answer = php.get("/cypht", params={"login": "alice@mail.example", "by": by})
         assert answer.json() == []

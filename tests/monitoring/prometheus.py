@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import yaml
 
 from tests.monitoring.promtool import RULES
@@ -23,7 +23,7 @@ class Prometheus:
     """Answers queries."""
 
     def __init__(self, port: int) -> None:
-        self._client = httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=patient(SECONDS))
+        self._client = httpx2.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=patient(SECONDS))
 
     def close(self) -> None:
         self._client.close()
@@ -31,7 +31,7 @@ class Prometheus:
     def get(self, path: str, **parameters: str) -> Any:
         """What it answers; fails for a query that is wrong."""
         response = self._client.get(path, params=parameters)
-        if response.status_code == httpx.codes.SERVICE_UNAVAILABLE:
+        if response.status_code == httpx2.codes.SERVICE_UNAVAILABLE:
             # It is starting, and says so in plain text.
             response.raise_for_status()
         answer = response.json()
@@ -50,7 +50,7 @@ class Prometheus:
         def done() -> bool:
             try:
                 return len(self.query("count_over_time(up[1m]) > 3 and up == 1")) == targets
-            except httpx.HTTPError:
+            except httpx2.HTTPError:
                 return False
 
         await eventually(done, SECONDS)

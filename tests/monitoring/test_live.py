@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpx2
 import pytest
 from anyio.from_thread import start_blocking_portal
 from prometheus_client.parser import text_string_to_metric_families
@@ -71,7 +71,7 @@ class Suite:
     def names(self) -> set[str]:
         """Of the metrics of all."""
         ports = self.metrics_ports.values()
-        return {name for port in ports for name in samples_of(httpx.get(f"http://127.0.0.1:{port}/metrics").text)}
+        return {name for port in ports for name in samples_of(httpx2.get(f"http://127.0.0.1:{port}/metrics").text)}
 
 
 @contextmanager
@@ -124,7 +124,7 @@ def scraping(suite: Suite, tmp_path_factory: pytest.TempPathFactory) -> Iterator
 def post(suite: Suite, token: str) -> int:
     event = {"specversion": "1.0", "id": "1", "source": "test", "type": "mail.FlagsSet", "subject": "alice"}
     headers = {"Content-Type": "application/cloudevents+json", "Authorization": f"Bearer {token}"}
-    return httpx.post(suite.publisher.url("ingest", "/v1/changes"), json=event, headers=headers).status_code
+    return httpx2.post(suite.publisher.url("ingest", "/v1/changes"), json=event, headers=headers).status_code
 
 
 def test_every_metric_that_is_named_is_exposed(suite: Suite) -> None:
@@ -155,18 +155,18 @@ async def use(suite: Suite) -> None:
         await client.subscribe()
         await asyncio.to_thread(mailbox.Maildir(suite.maildir).add, "Subject: Hello\n\nHello.")
         await client.changed()
-    async with httpx.AsyncClient(base_url=at) as http:
+    async with httpx2.AsyncClient(base_url=at) as http:
         assert (await http.get("/jmap/changes?account=alice")).status_code == 200
         assert (
             await http.get("/jmap/changes?account=alice", headers={"Origin": "https://evil.example"})
         ).status_code == 403
     assert await asyncio.to_thread(post, suite, TOKEN) == 202
-    async with httpx.AsyncClient(
+    async with httpx2.AsyncClient(
         base_url=suite.front.url("gateway"), headers={"Authorization": basic("alice")}
     ) as http:
         assert (await http.get("/.well-known/jmap")).status_code == 200
     page = suite.webmail.url("webmail")
-    async with httpx.AsyncClient(base_url=page, headers={"Origin": page}) as http:
+    async with httpx2.AsyncClient(base_url=page, headers={"Origin": page}) as http:
         mail = {"to": "alice", "subject": "Hello", "text": "Hello."}
         assert (await http.post("/api/messages?account=alice", json=mail)).status_code == 201
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import httpx
+import httpx2
 import yaml
 from jsonschema import Draft7Validator, Draft202012Validator
 from jsonschema.protocols import Validator
@@ -110,7 +110,7 @@ class OpenApi(Document):
         """That this is a body that the document allows."""
         self.check(operation.content["requestBody"]["content"][media_type]["schema"], body)
 
-    def check_answer(self, operation: Operation, answer: httpx.Response) -> None:
+    def check_answer(self, operation: Operation, answer: httpx2.Response) -> None:
         """That an answer is one that the document has: status, fields, content type, and body where it is JSON."""
         responses = operation.content["responses"]
         said = responses.get(str(answer.status_code), responses.get("default"))
@@ -128,7 +128,7 @@ class OpenApi(Document):
         if media_type.endswith("json"):
             self.check(content["schema"], answer.json())
 
-    def _check_field(self, answer: httpx.Response, name: str, field: Mapping[str, Any]) -> None:
+    def _check_field(self, answer: httpx2.Response, name: str, field: Mapping[str, Any]) -> None:
         value = answer.headers.get(name)
         assert value is not None or not field.get("required"), f"{name} is missing"
         if value is not None:
@@ -164,17 +164,17 @@ class AsyncApi(Document):
             self.check(messages[name]["headers"], fields)
 
 
-def raw_answer(data: bytes) -> httpx.Response:
+def raw_answer(data: bytes) -> httpx2.Response:
     """An answer that came over a bare socket, up to the end of the connection."""
     head, _, body = data.partition(b"\r\n\r\n")
     line, *lines = head.decode("latin-1").split("\r\n")
     fields = [(name, value) for name, _, value in (field.partition(": ") for field in lines)]
     match = re.fullmatch(r"HTTP/1\.1 (\d{3}) .*", line)
     assert match is not None, data
-    return httpx.Response(int(match[1]), headers=fields, content=body)
+    return httpx2.Response(int(match[1]), headers=fields, content=body)
 
 
-async def exchange(port: int, request: bytes, *, whole: bool = True) -> httpx.Response:
+async def exchange(port: int, request: bytes, *, whole: bool = True) -> httpx2.Response:
     """The answer to a request, which may be no HTTP; `whole`: up to the end of the connection, else its head alone."""
     async with raw_client(port) as client:
         await client.send(request)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import httpx
+import httpx2
 import websockets
 from websockets.asyncio.client import ClientConnection
 
@@ -95,7 +95,7 @@ class Event:
 class EventStream:
     """Reads `text/event-stream` (HTML section 9.2) as far as the gateway uses it."""
 
-    def __init__(self, response: httpx.Response) -> None:
+    def __init__(self, response: httpx2.Response) -> None:
         self.response = response
         self.cursor: str | None = None
         self._lines = response.aiter_lines()
@@ -131,7 +131,7 @@ async def event_stream(url: str, **headers: str) -> AsyncIterator[EventStream]:
     """Open an event stream; underscores in header names are hyphens."""
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     async with (
-        httpx.AsyncClient(timeout=patient(DEADLINE)) as client,
+        httpx2.AsyncClient(timeout=patient(DEADLINE)) as client,
         client.stream("GET", url, headers=fields) as response,
     ):
         yield EventStream(response)

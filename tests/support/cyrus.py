@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
-import httpx
+import httpx2
 import jwt
 
 from tests.support.ports import free_ports
@@ -136,7 +136,7 @@ class Cyrus(Started):
                     self.imap(user).logout()
                     self.states(user)
                 self.lmtp().quit()
-            except (OSError, httpx.HTTPError, imaplib.IMAP4.error, smtplib.SMTPException):
+            except (OSError, httpx2.HTTPError, imaplib.IMAP4.error, smtplib.SMTPException):
                 time.sleep(0.1)
             else:
                 return
@@ -183,7 +183,7 @@ class Cyrus(Started):
     def jmap(self, user: str, calls: list[Any]) -> list[list[Any]]:
         """What the server answers to method calls (RFC 8620 section 3.3)."""
         using = ["urn:ietf:params:jmap:core", "urn:ietf:params:jmap:mail"]
-        answer = httpx.post(
+        answer = httpx2.post(
             f"http://127.0.0.1:{self.http_port}/jmap/",
             auth=(user, PASSWORD),
             json={"using": using, "methodCalls": calls},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import httpx
+import httpx2
 
 from tests.support.waiting import patient
 
@@ -24,7 +24,7 @@ def event(account: str, state: str, source: str = "test") -> dict[str, object]:
 
 async def tell(ingest: str, account: str, state: str) -> None:
     """Tell the publisher at this URL of a change, which it has to answer for in any weather."""
-    async with httpx.AsyncClient(timeout=patient(SECONDS)) as http:
+    async with httpx2.AsyncClient(timeout=patient(SECONDS)) as http:
         headers = {"Content-Type": "application/cloudevents+json"}
         answer = await http.post(f"{ingest}/v1/changes", json=event(account, state), headers=headers)
     assert answer.status_code == 202, answer.text

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import httpx
+import httpx2
 
 from tests.support.ports import free_ports
 from tests.support.waiting import comes_true, patient
@@ -44,8 +44,8 @@ def running(
     def answers() -> bool:
         assert process.poll() is None, "it ended"
         try:
-            return httpx.get(f"{address}/debug/").status_code < 500
-        except httpx.TransportError:
+            return httpx2.get(f"{address}/debug/").status_code < 500
+        except httpx2.TransportError:
             return False
 
     try:
@@ -78,11 +78,11 @@ def buying(address: str) -> Iterator[None]:
 
     def buy(number: int) -> None:
         try:
-            with httpx.Client(base_url=address, timeout=patient(START_SECONDS)) as client:
+            with httpx2.Client(base_url=address, timeout=patient(START_SECONDS)) as client:
                 while not ended.is_set():
                     client.get(f"/baskets/{number}").raise_for_status()
                     number += BUYERS
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             failures.append(error)
 
     buyers: Sequence[threading.Thread] = [threading.Thread(target=buy, args=(each,)) for each in range(BUYERS)]

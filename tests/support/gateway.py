@@ -23,6 +23,7 @@ from tidings.ops.health import Health
 from tidings.ops.pool import WorkerPool
 from tidings.ops.process.runtime import new_runtime
 from tidings.ops.service import Service
+from tidings.ops.tracing.spans import Tracer
 from tidings.wire import batch
 from tidings.wire.change import Change
 from tidings.wire.shard import shard_of
@@ -71,7 +72,12 @@ class RunningGateway:
 
 @asynccontextmanager
 async def running_gateway(
-    *, log: ChangeLog | None = None, fallback: ASGIApp | None = None, room: int = 0, **settings: object
+    *,
+    log: ChangeLog | None = None,
+    fallback: ASGIApp | None = None,
+    room: int = 0,
+    tracer: Tracer | None = None,
+    **settings: object,
 ) -> AsyncIterator[RunningGateway]:
     """Start one that may hold `room` bytes for others, 0 for any number; `settings` are GatewaySettings."""
     if isinstance(secret := settings.get("jwt_secret"), str):
@@ -84,7 +90,7 @@ async def running_gateway(
             log = MemoryLog(shards=8)
             await log.open()
             stack.push_async_callback(log.close)
-        *helpers, service = compose(given, log, runtime, fallback)
+        *helpers, service = compose(given, log, runtime, fallback, tracer=tracer)
         for each in (*helpers, service):
             await each.start()
             stack.push_async_callback(each.stop)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 
 from tests.support.metrics import Scrape
 from tests.support.processes import Tidings
@@ -30,7 +30,7 @@ class Led(Roamers):
     def __init__(self, count: int, ports: Sequence[int], behind: Mapping[str, Sequence[int]]) -> None:
         super().__init__(count, ports)
         self.behind = behind
-        self._http = httpx.Client(timeout=patient(SECONDS))
+        self._http = httpx2.Client(timeout=patient(SECONDS))
 
     def stop(self) -> None:
         super().stop()
@@ -40,7 +40,7 @@ class Led(Roamers):
         try:
             url = f"http://127.0.0.1:{random.choice(self.ports)}/.well-known/jmap"
             answer = self._http.get(url, params={"account": client.account}).raise_for_status()
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             raise ConnectionError(str(error)) from error
         path = urlsplit(answer.json()["capabilities"][WEBSOCKET]["url"]).path
         group = path.removesuffix("/jmap/ws")
@@ -98,7 +98,7 @@ def behind(groups: Sequence[Sequence[Tidings]]) -> dict[str, Sequence[int]]:
 
 def scraped(gateway: Tidings) -> Scrape:
     """A gateway's metrics."""
-    return Scrape(httpx.get(gateway.url("probe", "/metrics"), timeout=patient(SECONDS)).text)
+    return Scrape(httpx2.get(gateway.url("probe", "/metrics"), timeout=patient(SECONDS)).text)
 
 
 def shards_read(gateway: Tidings) -> set[int]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
-import httpx
+import httpx2
 
 from bench.wire import pong, request
 from tests.support.events import event
@@ -238,7 +238,7 @@ class Storage(threading.Thread):
 
     def run(self) -> None:
         """Until `stop`."""
-        with httpx.Client(timeout=patient(30.0)) as http:
+        with httpx2.Client(timeout=patient(30.0)) as http:
             pause = EVENTS_PER_POST / self._per_second
             while not self._ended.wait(pause):
                 chosen = random.sample(range(self._accounts), min(EVENTS_PER_POST, self._accounts))
@@ -300,8 +300,8 @@ def stopped_at_last(thread: Roamers | Storage) -> Iterator[None]:
 def is_ready(gateway: Tidings) -> bool:
     """Whether a balancer would send clients to a gateway."""
     try:
-        return httpx.get(gateway.url("probe", "/readyz")).status_code == 200
-    except httpx.TransportError:
+        return httpx2.get(gateway.url("probe", "/readyz")).status_code == 200
+    except httpx2.TransportError:
         return False
 
 

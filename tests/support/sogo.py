@@ -10,7 +10,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-import httpx
+import httpx2
 
 from tests.support.nginx import Nginx, block
 from tests.support.ports import free_ports
@@ -78,8 +78,8 @@ def _show(program: Program) -> None:
 
 def _serves(place: Root, address: str) -> bool:
     try:
-        return (place.path / _SOCKET).exists() and httpx.get(f"http://{address}/SOGo/").is_success
-    except httpx.TransportError:
+        return (place.path / _SOCKET).exists() and httpx2.get(f"http://{address}/SOGo/").is_success
+    except httpx2.TransportError:
         return False
 
 

@@ -186,9 +186,15 @@ def test_a_gateway_loads_what_its_settings_need() -> None:
         "fastapi",
         "jwt",
         "cryptography",
-        "httpx",
+        "httpx2",
         "psycopg",
         "imapclient",
         "asyncinotify",
         "websockets",
+        "opentelemetry",
     }
+
+
+def test_a_gateway_that_traces_loads_what_sends_spans() -> None:
+    endpoint = ("--tracing-endpoint", "http://127.0.0.1:1")
+    assert "opentelemetry" in foreign(loaded("gateway", "--port", "0", *ANY_PORTS, *NOBODY, *endpoint))

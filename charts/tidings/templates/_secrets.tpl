@@ -93,3 +93,10 @@ template of a rendering sees the same.
 - name: {{ index . 1 }}
   valueFrom: {secretKeyRef: {name: {{ default (include "tidings.fullname" $root) $root.Values.ingest.existingSecret }}, key: {{ index . 2 }}}}
 {{- end -}}
+
+{{/* Where traces go: of all who make some. */}}
+{{- define "tidings.tracingEnv" -}}
+{{- with .Values.tracing.endpoint }}
+- {name: TIDINGS_TRACING_ENDPOINT, value: {{ . | quote }}}
+{{- end }}
+{{- end -}}

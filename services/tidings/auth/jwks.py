@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
@@ -60,7 +60,7 @@ class KeySet:
         self._health = health
         self._clock = clock
         self._keys: tuple[Key, ...] = ()
-        self._client: httpx.AsyncClient | None = None
+        self._client: httpx2.AsyncClient | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._fetching: asyncio.Task[None] | None = None
         self._begun = 0
@@ -79,7 +79,7 @@ class KeySet:
 
     async def start(self) -> None:
         # Not followed: an address that is given as https must not lead anywhere else.
-        self._client = httpx.AsyncClient(follow_redirects=False, timeout=FETCH_SECONDS)
+        self._client = httpx2.AsyncClient(follow_redirects=False, timeout=FETCH_SECONDS)
         self._begin()
         self._keeping = asyncio.create_task(self._keep(), name="keep keys fresh")
 
@@ -160,7 +160,7 @@ class KeySet:
         try:
             async with asyncio.timeout(FETCH_SECONDS):
                 self._keys = read_key_set(await self._read())
-        except (httpx.HTTPError, KeysError, TimeoutError) as error:
+        except (httpx2.HTTPError, KeysError, TimeoutError) as error:
             self._fetches.labels("failed").inc()
             if not self._failing:
                 self._failing = True
@@ -185,7 +185,7 @@ class KeySet:
         # Uncompressed: what is compressed has no size that could be bounded before it is there.
         headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
         async with self._client.stream("GET", self._url, headers=headers) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != httpx2.codes.OK:
                 raise KeysError(f"is answered {response.status_code}")
             async for chunk in response.aiter_raw():
                 body += chunk

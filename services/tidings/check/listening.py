@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import Final, NamedTuple, Protocol, Self
 from urllib.parse import urlencode
 
-import httpx
+import httpx2
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -129,8 +129,8 @@ class _HttpConnection:
     def __init__(self, asked: Subscription) -> None:
         self._asked = asked
         self._cursor = asked.since
-        timeout = httpx.Timeout(OPEN_SECONDS, read=SILENCE_SECONDS)
-        self._http = httpx.AsyncClient(timeout=timeout, headers=asked.headers, verify=asked.tls, trust_env=False)
+        timeout = httpx2.Timeout(OPEN_SECONDS, read=SILENCE_SECONDS)
+        self._http = httpx2.AsyncClient(timeout=timeout, headers=asked.headers, verify=asked.tls, trust_env=False)
 
     @classmethod
     async def open(cls, asked: Subscription) -> Self:
@@ -160,7 +160,7 @@ class EventStreamConnection(_HttpConnection):
             return await anext(self._events)
         except StopAsyncIteration:
             raise self._asked.failed("ended an event stream") from None
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx2.HTTPError, OSError) as error:
             raise self._ended(error) from error
 
     async def close(self, *, abruptly: bool) -> None:
@@ -174,7 +174,7 @@ class EventStreamConnection(_HttpConnection):
         url = asked.address("/jmap/eventsource", types=asked.type_list, closeafter="no", ping=PING_SECONDS)
         headers = {} if asked.since is None else {"Last-Event-ID": asked.since}
         async with self._http.stream("GET", url, headers=headers) as response:
-            if response.status_code != httpx.codes.OK:
+            if response.status_code != httpx2.codes.OK:
                 raise self._refused(response.status_code, await response.aread())
             fields: dict[str, str] = {}
             async for line in response.aiter_lines():
@@ -199,9 +199,9 @@ class PollConnection(_HttpConnection):
         url = asked.address("/jmap/changes", types=asked.type_list, wait=self._wait, **since)
         try:
             response = await self._http.get(url)
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx2.HTTPError, OSError) as error:
             raise self._ended(error) from error
-        if response.status_code not in (httpx.codes.OK, httpx.codes.NOT_MODIFIED):
+        if response.status_code not in (httpx2.codes.OK, httpx2.codes.NOT_MODIFIED):
             raise self._refused(response.status_code, response.content)
         told = _state_change(asked, response.content or _NOTHING)
         self._wait = WAIT_SECONDS

@@ -8,14 +8,14 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import uuid4
 
-import httpx
+import httpx2
 
 from tidings.errors import CheckFailed, CheckRefused
 from tidings.ops.http.reason import detail, hint, reason
 
 SOURCE: Final = "/tidings/check"
 ANSWER_SECONDS: Final = 10.0
-PASSING: Final = (httpx.codes.REQUEST_TIMEOUT, httpx.codes.TOO_MANY_REQUESTS)
+PASSING: Final = (httpx2.codes.REQUEST_TIMEOUT, httpx2.codes.TOO_MANY_REQUESTS)
 """Refusals that mean: later."""
 
 
@@ -36,12 +36,12 @@ class Sender:
     """Posts events to publishers."""
 
     def __init__(self, token: str | None, tls: ssl.SSLContext) -> None:
-        self._http = httpx.AsyncClient(
+        self._http = httpx2.AsyncClient(
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=ANSWER_SECONDS,
             trust_env=False,
             verify=tls,
-            limits=httpx.Limits(max_connections=None),
+            limits=httpx2.Limits(max_connections=None),
         )
 
     async def close(self) -> None:
@@ -60,9 +60,9 @@ class Sender:
             response = await self._http.post(
                 f"{url.rstrip('/')}{path}", json=told, headers={"Content-Type": content_type}
             )
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx2.HTTPError, OSError) as error:
             raise CheckFailed(f"the publisher at {url} does not answer: {reason(error)}") from error
-        if response.status_code != httpx.codes.ACCEPTED:
+        if response.status_code != httpx2.codes.ACCEPTED:
             said = f"{response.status_code}: {detail(response.content)}{hint(response.status_code, 'publisher')}"
             kind = CheckRefused if response.is_client_error and response.status_code not in PASSING else CheckFailed
             raise kind(f"the publisher at {url} answers {said}")

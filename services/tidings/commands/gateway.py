@@ -11,6 +11,7 @@ from tidings.gateway.settings import GatewaySettings
 from tidings.ops.process.lifecycle import run as serve
 from tidings.ops.process.runtime import Runtime
 from tidings.ops.service import Service
+from tidings.ops.tracing.opening import tracer_of
 
 
 def run(settings: GatewaySettings) -> int:
@@ -18,9 +19,11 @@ def run(settings: GatewaySettings) -> int:
 
     def compose(runtime: Runtime, listener: socket.socket | None = None) -> list[Service]:
         log = shared_log(settings)
+        tracer = tracer_of(settings, "gateway", runtime.registry)
         return [
+            *([] if tracer is None else [tracer]),
             LogService(log, runtime.registry),
-            *tidings.gateway.service.compose(settings, log, runtime, listener=listener),
+            *tidings.gateway.service.compose(settings, log, runtime, listener=listener, tracer=tracer),
         ]
 
     if settings.workers == 1:

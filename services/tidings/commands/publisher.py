@@ -7,6 +7,7 @@ from tidings.bus.service import LogService, shared_log
 from tidings.ops.process.lifecycle import run as serve
 from tidings.ops.process.runtime import Runtime
 from tidings.ops.service import Service
+from tidings.ops.tracing.opening import tracer_of
 from tidings.publisher.settings import PublisherSettings
 
 
@@ -15,6 +16,11 @@ def run(settings: PublisherSettings) -> int:
 
     def compose(runtime: Runtime) -> list[Service]:
         log = shared_log(settings)
-        return [LogService(log, runtime.registry), *tidings.publisher.service.compose(settings, log, runtime)]
+        tracer = tracer_of(settings, "publisher", runtime.registry)
+        return [
+            *([] if tracer is None else [tracer]),
+            LogService(log, runtime.registry),
+            *tidings.publisher.service.compose(settings, log, runtime, tracer),
+        ]
 
     return serve(settings, "publisher", compose)

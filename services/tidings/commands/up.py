@@ -16,6 +16,7 @@ from tidings.ops.http.loopback import unix_path
 from tidings.ops.process.lifecycle import run as serve
 from tidings.ops.process.runtime import Runtime
 from tidings.ops.service import Service
+from tidings.ops.tracing.opening import tracer_of
 
 
 def run(settings: UpSettings) -> int:
@@ -35,13 +36,15 @@ def run(settings: UpSettings) -> int:
         log = open_log(settings)
         access = client_access(settings, settings.host, runtime.registry, runtime.health, runtime.pool)
         mail = tidings.webmail.service.create_fallback(settings.maildir, settings, access.gatekeeper, runtime)
-        gateway = tidings.gateway.service.compose(settings, log, runtime, mail, access=access)
+        tracer = tracer_of(settings, "up", runtime.registry)
+        gateway = tidings.gateway.service.compose(settings, log, runtime, mail, access=access, tracer=tracer)
         listening = gateway[-1]
         assert isinstance(listening, GatewayService)  # noqa: S101 - the others are those of the access
         runtime.started.append(lambda: _tell(settings.public_url or page_url(listening.host, listening.port)))
         return [
+            *([] if tracer is None else [tracer]),
             LogService(log, runtime.registry),
-            *tidings.publisher.service.compose(settings, log, runtime),
+            *tidings.publisher.service.compose(settings, log, runtime, tracer),
             *gateway,
         ]
 

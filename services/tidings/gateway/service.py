@@ -59,6 +59,7 @@ from tidings.gateway.subscriptions import Subscriptions
 from tidings.gateway.watching.account_page import ACCOUNT_PATH, ACCOUNTS_PATH, AccountPage, search_response
 from tidings.gateway.watching.batch_traces import BatchTraces
 from tidings.gateway.watching.census import census
+from tidings.gateway.watching.change_traces import ChangeTraces
 from tidings.gateway.watching.connection_traces import LOOK_SECONDS, ConnectionTraces
 from tidings.gateway.watching.dashboard import published
 from tidings.gateway.watching.disconnect import DISCONNECT_PATH, Disconnect
@@ -70,6 +71,7 @@ from tidings.gateway.watching.witnesses import Witnesses
 from tidings.ops.http.serving import port_of, tell_listening
 from tidings.ops.process.runtime import Runtime
 from tidings.ops.service import Service
+from tidings.ops.tracing.spans import Tracer
 from tidings.ops.troubles import of_log
 
 if TYPE_CHECKING:
@@ -101,16 +103,17 @@ def compose(
     fallback: ASGIApp | None = None,
     listener: Socket | None = None,
     access: ClientAccess | None = None,
+    tracer: Tracer | None = None,
 ) -> list[Service]:
     """The gateway as services to run; `fallback` serves every path of the public port that is not the gateway's.
 
     `listener` is what to accept from, in place of a socket of its own; `access` are the rules for clients, where
-    somebody else goes by them too.
+    somebody else goes by them too. A `tracer`, which has to be started before, is told of sampled changes.
 
     Raises SettingsError when the settings contradict each other.
     """
     access = access or client_access(settings, settings.host, runtime.registry, runtime.health, runtime.pool)
-    return [*access.services, GatewayService(settings, log, runtime, access.gatekeeper, fallback, listener)]
+    return [*access.services, GatewayService(settings, log, runtime, access.gatekeeper, fallback, listener, tracer)]
 
 
 def joined_pages() -> Joined:
@@ -193,7 +196,9 @@ class GatewayService:
         keeper: Gatekeeper,
         fallback: ASGIApp | None,
         listener: Socket | None,
+        tracer: Tracer | None,
     ) -> None:
+        self._tracer = tracer
         self.host = settings.host
         self.port = settings.port
         self._listener = listener
@@ -309,6 +314,7 @@ class GatewayService:
 
     def _subscriptions(self, hub: Hub, reactor: Reactor, counters: FeedCounters, witness: Witness) -> Subscriptions:
         """Make what clients ask, and the feeds that it needs, which tell it and the traces of batches."""
+        tracer = self._tracer
         traces = BatchTraces(
             self._runtime.requests.family(
                 "batches, gateway", "from the ingest to the acknowledgement of a client's kernel"
@@ -318,6 +324,7 @@ class GatewayService:
             self._talkers,
             self._metrics.delivered,
             self._clock,
+            None if tracer is None else ChangeTraces(tracer, hub, self._metrics, self._clock),
         )
 
         rounds = Rounds()

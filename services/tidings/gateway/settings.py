@@ -9,10 +9,10 @@ from pydantic import Field, model_validator
 from tidings.auth.settings import AuthSettings
 from tidings.bus.settings import BusSettings
 from tidings.ops.budget import LEAST_LIMIT, budget_bytes
-from tidings.ops.settings.common import OpsSettings
 from tidings.ops.settings.fields import HelpGroup, Settings, flag, variable
 from tidings.ops.settings.urls import BaseUrlOrNone, GroupUrlOrNone
 from tidings.ops.settings.values import Port, ProxyNetworks, zero_or_at_least
+from tidings.ops.tracing.settings import TracingSettings
 from tidings.wire.shard import MAX_SHARDS
 
 MAX_WORKERS: Final = 256
@@ -88,7 +88,7 @@ class LimitSettings(Settings):
         return self
 
 
-class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
+class GatewaySettings(TracingSettings, BusSettings, AuthSettings, LimitSettings):
     """Push changes to browsers: /jmap/ws, /jmap/eventsource, /jmap/changes; session at /.well-known/jmap."""
 
     help_group: ClassVar = HelpGroup(0, "Gateway")

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
 
-import httpx
+import httpx2
 
 from asyncio_pprof.access import CHANGE_HEADER
 from tidings.oncall.answers import Answer
@@ -26,7 +26,7 @@ class Processes:
         headers = {CHANGE_HEADER: "tidings"}
         if token is not None:
             headers["Authorization"] = f"Bearer {token}"
-        self._http = httpx.AsyncClient(headers=headers, timeout=timeout_seconds, trust_env=False)
+        self._http = httpx2.AsyncClient(headers=headers, timeout=timeout_seconds, trust_env=False)
 
     async def __aenter__(self) -> Self:
         return self
@@ -52,9 +52,9 @@ class Processes:
                     body += part
                     if len(body) > MAX_ANSWER_BYTES:
                         return Answer(name, fault=f"answers with more than {MAX_ANSWER_BYTES} bytes")
-        except (TimeoutError, httpx.HTTPError, OSError) as error:
+        except (TimeoutError, httpx2.HTTPError, OSError) as error:
             return Answer(name, fault=f"does not answer: {reason(error)}")
-        if response.status_code != httpx.codes.OK:
+        if response.status_code != httpx2.codes.OK:
             return Answer(name, fault=_refusal(response.status_code, bytes(body)))
         try:
             document = json.loads(body)

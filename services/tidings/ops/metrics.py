@@ -12,7 +12,7 @@ from itertools import accumulate
 from typing import Final
 
 from prometheus_client import CollectorRegistry, GCCollector, PlatformCollector, ProcessCollector
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, Exemplar, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 Merge = Callable[[float, float], float]
@@ -58,14 +58,19 @@ def new_registry() -> CollectorRegistry:
     return registry
 
 
-class PlainHistogram:
-    """Counts by upper bound, in seconds."""
+Bucket = tuple[str, float] | tuple[str, float, Exemplar]
+"""An upper bound, how many there are up to it, and perhaps an example."""
 
-    __slots__ = ("_bounds", "_counts", "_sum")
+
+class PlainHistogram:
+    """Counts by upper bound, in seconds. A bucket may have an example: an observation of a trace."""
+
+    __slots__ = ("_bounds", "_counts", "_exemplars", "_sum")
 
     def __init__(self, bounds: Sequence[float] = LATENCY_SECONDS) -> None:
         self._bounds = tuple(bounds)
         self._counts = [0] * (len(bounds) + 1)
+        self._exemplars: dict[int, Exemplar] = {}
         self._sum = 0.0
 
     def observe(self, value: float, count: int = 1) -> None:
@@ -73,9 +78,21 @@ class PlainHistogram:
         self._counts[bisect_left(self._bounds, value)] += count
         self._sum += value * count
 
+    def show(self, value: float, trace_id: str, at: float) -> None:
+        """Have an observation, which is taken besides, as the example of its bucket; `at` is in Unix seconds."""
+        self._exemplars[bisect_left(self._bounds, value)] = Exemplar({"trace_id": trace_id}, value, at)
+
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by upper bound, as Prometheus wants them."""
         return list(zip([*map(str, self._bounds), "+Inf"], accumulate(self._counts), strict=True))
+
+    def shown(self) -> Sequence[Bucket]:
+        """The same, with the examples that there are."""
+        if not self._exemplars:
+            return self.buckets()
+        # It grows meanwhile: who scrapes is another thread.
+        shown = dict(self._exemplars)
+        return [(*each, shown[number]) if number in shown else each for number, each in enumerate(self.buckets())]
 
     @property
     def sum(self) -> float:
@@ -155,4 +172,4 @@ class HotMetrics(Collector):
         self._reads.append(family)
 
     def histogram(self, name: str, help_text: str, plain: PlainHistogram) -> None:
-        self._reads.append(lambda: HistogramMetricFamily(name, help_text, buckets=plain.buckets(), sum_value=plain.sum))
+        self._reads.append(lambda: HistogramMetricFamily(name, help_text, buckets=plain.shown(), sum_value=plain.sum))

@@ -17,6 +17,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import Context, copy_context
 from secrets import token_bytes
 from typing import Final, NamedTuple
 
@@ -27,12 +28,13 @@ from tidings.bus.log import ChangeLog
 from tidings.errors import LogError, LogFull, LogUnavailable
 from tidings.ops.budget import Account, Budget
 from tidings.publisher.batch_traces import BatchTraces, name_of
+from tidings.publisher.change_traces import ChangeTraces, TracedBatch
 from tidings.publisher.confirms import Confirms
 from tidings.publisher.metrics import PublisherMetrics
 from tidings.publisher.pace import Pace
 from tidings.publisher.spool.spool import Spool
 from tidings.wire import batch
-from tidings.wire.change import EVERY_ACCOUNT, Change, held_bytes
+from tidings.wire.change import EVERY_ACCOUNT, Change, held_bytes, untraced
 from tidings.wire.shard import shard_of
 
 MAX_BATCH_CHANGES: Final = 1_000
@@ -109,9 +111,12 @@ class Batcher:
         clock: Callable[[], float] = time.monotonic,
         confirms: Confirms | None = None,
         waiting: Account | None = None,
+        change_traces: ChangeTraces | None = None,
     ) -> None:
         self._log = log
         self._traces = traces
+        self._change_traces = change_traces
+        self._context = Context()
         self._metrics = metrics
         self._spool = spool
         self._clock = clock
@@ -123,6 +128,7 @@ class Batcher:
         metrics.waiting.append(lambda: self._waiting_changes)
 
     async def start(self) -> None:
+        self._context = copy_context()
         self._open = True
 
     async def stop(self) -> None:
@@ -172,7 +178,11 @@ class Batcher:
         lane.slips.append(slip)
         lane.pace.arrived(slip.since)
         if lane.writer is None:
-            lane.writer = asyncio.create_task(self._write(shard, lane), name=f"append to shard {shard}")
+            # Not in the context of whoever came first: the lines that it logs are not all of that one's trace.
+            context = self._context.copy()
+            lane.writer = asyncio.create_task(
+                self._write(shard, lane), name=f"append to shard {shard}", context=context
+            )
 
     async def _write(self, shard: int, lane: _Lane) -> None:
         """Empty the lane, batch by batch."""
@@ -206,18 +216,31 @@ class Batcher:
                 slip.receipt.fail(fault)
 
     async def _deliver(self, shard: int, slips: Sequence[_Slip]) -> None:
+        batch_id = token_bytes(batch.ID_BYTES)
+        traced = None
+        if self._change_traces is not None and slips[0].change.account != EVERY_ACCOUNT:
+            traced = self._change_traces.begin([slip.change for slip in slips], shard, name_of(batch_id))
+        if traced is None:
+            await self._make_safe(shard, slips, batch_id, None)
+        else:
+            with traced:
+                await self._make_safe(shard, slips, batch_id, traced)
+
+    async def _make_safe(self, shard: int, slips: Sequence[_Slip], batch_id: bytes, traced: TracedBatch | None) -> None:
         started = self._clock()
         changes = tuple(slip.change for slip in slips)
         lives = {slip.receipt.life for slip in slips if slip.receipt.life is not None}
-        wanted = any(life.followed for life in lives)
-        batch_id = self._traces.mark(token_bytes(batch.ID_BYTES), started, wanted=wanted)
+        wanted = traced is not None or any(life.followed for life in lives)
+        batch_id = self._traces.mark(batch_id, started, wanted=wanted)
         _reached(lives, started, f"appended in {name_of(batch_id)}")
         if changes[0].account == EVERY_ACCOUNT:
             payload = batch.encode_reset(batch_id, time.time())
+        elif traced is not None:
+            payload = batch.encode(batch_id, time.time(), tuple(map(untraced, changes)), traced.traced)
         else:
             payload = batch.encode(batch_id, time.time(), changes)
         spool = self._spool
-        how = "confirmed by the log"
+        how, stored = "confirmed by the log", False
         if spool is None:
             await self._append(shard, payload, slips[0].since + RETRY_SECONDS)
             self._confirmed(shard, slips)
@@ -226,10 +249,14 @@ class Batcher:
         else:
             await spool.store(shard, payload, len(slips))
             self._stored(slips)
-            how = "not confirmed: kept in the spool"
+            how, stored = "not confirmed: kept in the spool", True
         ended = self._clock()
         _reached(lives, ended, how)
         self._traces.ended(batch_id, changes, slips[0].since, started, ended, time.time(), how)
+        if traced is not None and stored:
+            traced.stored(how)
+        elif traced is not None:
+            traced.confirmed(ended - started, [ended - slip.since for slip in slips], how)
 
     async def _goes_directly(self, spool: Spool, shard: int, payload: bytes) -> bool:
         """Whether the log confirmed. Not tried when it is known to be away, or when that would overtake the spool."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -12,10 +13,12 @@ from tidings.ops.health import Health
 from tidings.ops.http.serving import UvicornService
 from tidings.ops.process.runtime import Runtime
 from tidings.ops.service import Service
+from tidings.ops.tracing.spans import Tracer
 from tidings.ops.troubles import of_log
 from tidings.publisher.accounts import AccountMap
 from tidings.publisher.batch_traces import BatchTraces
 from tidings.publisher.batcher import MAX_WAITING_BYTES, Batcher
+from tidings.publisher.change_traces import ChangeTraces
 from tidings.publisher.confirms import Confirms
 from tidings.publisher.ingest.access import ingest_access
 from tidings.publisher.ingest.app import create_app
@@ -37,8 +40,10 @@ REQUESTS_SHARE: Final = 0.5
 """Of what others may make the process hold, the part of requests whose changes are not in a batch yet."""
 
 
-def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> list[Service]:
-    """The publisher as services to run.
+def compose(
+    settings: PublisherSettings, log: ChangeLog, runtime: Runtime, tracer: Tracer | None = None
+) -> list[Service]:
+    """The publisher as services to run. A `tracer`, which has to be started before, is told of sampled changes.
 
     Raises SettingsError when the settings contradict each other.
     """
@@ -59,20 +64,21 @@ def compose(settings: PublisherSettings, log: ChangeLog, runtime: Runtime) -> li
     runtime.health.watch(lambda: troubles(log_takes=log.can_append, spool=None if spool is None else spool.state))
     waiting = runtime.budget.account("waiting", most=MAX_WAITING_BYTES)
     traces = BatchTraces(family, Sampler())
-    batcher = Batcher(log, metrics, traces, spool, confirms=confirms, waiting=waiting)
+    change_traces = None if tracer is None else ChangeTraces(tracer, settings.tracing_ratio, metrics, time.time)
+    batcher = Batcher(log, metrics, traces, spool, confirms=confirms, waiting=waiting, change_traces=change_traces)
     services += [batcher, Readiness(log, spool, runtime.health)]
     # For sources that keep what the log has not confirmed themselves.
     direct = batcher
     if spool is not None:
-        direct = Batcher(log, metrics, traces, confirms=confirms, waiting=waiting)
+        direct = Batcher(log, metrics, traces, confirms=confirms, waiting=waiting, change_traces=change_traces)
         services.append(direct)
     accounts = AccountMap(settings.account_map)
     counters = SourceMetrics(runtime.registry)
     runtime.health.watch(counters.troubles)
     services += [accounts, *_sources(settings, batcher.submit, direct.submit, counters, accounts, metrics)]
     unmapped = counters.unmapped.labels("http").inc
-    routes = (*routes_of(settings), Deliveries().route)
-    app = create_app(batcher.submit, access, metrics, accounts, unmapped, routes)
+    routes = (*routes_of(settings, traced=tracer is not None), Deliveries().route)
+    app = create_app(batcher.submit, access, metrics, accounts, unmapped, routes, traced=tracer is not None)
     requests = runtime.requests.family("requests, publisher", "from the head of a request to the head of its answer")
     followed = Followed(app, app.routes, requests)
     account = runtime.budget.account("requests", REQUESTS_SHARE)

@@ -9,18 +9,18 @@ from typing import Annotated, ClassVar, Final, Self
 from pydantic import Field, model_validator
 
 from tidings.bus.settings import BusSettings
-from tidings.ops.settings.common import OpsSettings
 from tidings.ops.settings.fields import HelpGroup
 from tidings.ops.settings.secret_values import Token, Tokens
 from tidings.ops.settings.urls import ImapUrl, PostgresUrl
 from tidings.ops.settings.values import Port, zero_or_at_least
+from tidings.ops.tracing.settings import TracingSettings
 
 MIN_SPOOL_BYTES: Final = 4096
 """The least that one batch fits into."""
 MAX_SPOOL_BYTES: Final = 2**50
 
 
-class PublisherSettings(OpsSettings, BusSettings):
+class PublisherSettings(TracingSettings, BusSettings):
     """Take changes from mail storages: over HTTP at /v1/changes, and from Maildirs that are watched."""
 
     help_group: ClassVar = HelpGroup(1, "Publisher")
@@ -78,6 +78,13 @@ class PublisherSettings(OpsSettings, BusSettings):
         ge=1,
         le=3_600,
         description="how long a storage's idle connection is kept; longer than the storage keeps it itself",
+    )
+    tracing_ratio: float = Field(
+        0.001,
+        ge=0,
+        le=1,
+        description="part of the batches of which a change is traced although no storage asked for it; "
+        "needs --tracing-endpoint",
     )
     insecure: bool = Field(False, description="allow a listener without authentication off loopback")
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 from uuid import uuid4
 
-import httpx
+import httpx2
 import structlog
 from prometheus_client import CollectorRegistry, Counter
 
@@ -41,7 +41,7 @@ class IngestAnnouncer:
         self._announcements = Counter(
             "tidings_webmail_announcements", "Changes announced to the publisher", ["outcome"], registry=registry
         )
-        self._http = httpx.AsyncClient(
+        self._http = httpx2.AsyncClient(
             base_url=ingest_url,
             headers={"Authorization": f"Bearer {token}"} if token else {},
             timeout=TIMEOUT_SECONDS,
@@ -69,7 +69,7 @@ class IngestAnnouncer:
                 "/v1/changes", json=body, headers={"Content-Type": "application/cloudevents+json"}
             )
             response.raise_for_status()
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             self._announcements.labels("failed").inc()
             _log.warning("change not announced", mail_event=event, reason=str(error) or type(error).__name__)
         else:

@@ -70,6 +70,19 @@ class Change(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ingested: float = 0.0
 
 
+class TracedChange(Change, frozen=True, array_like=True, gc=False):
+    """A change that came with the context of a sampled trace: see tracecontext. Never in the log: a batch has those."""
+
+    context: bytes = b""
+
+
+def untraced(change: Change) -> Change:
+    """The change as the log has it."""
+    if type(change) is Change:
+        return change
+    return Change(*(getattr(change, name) for name in Change.__struct_fields__))
+
+
 def anything_changed(account: str, *, source: str, event_id: str, ingested: float, time: float | None = None) -> Change:
     """The change that says: anything may have changed in this account, so whoever listens has to look.
 
@@ -91,7 +104,9 @@ def event_name(name: str) -> str:
 def held_bytes(change: Change) -> int:
     """What a change takes in memory, without what all share: the name of its event."""
     changed = change.changed
-    parts = (change, change.account, change.id, change.source, change.time, changed)
+    parts: tuple[object, ...] = (change, change.account, change.id, change.source, change.time, changed)
+    if isinstance(change, TracedChange):
+        parts = (*parts, change.context)
     return sum(map(getsizeof, chain(parts, changed, changed.values())))
 
 

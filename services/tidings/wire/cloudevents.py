@@ -11,7 +11,7 @@ from typing import Final
 from urllib.parse import unquote
 
 from tidings.errors import EventError, Problem
-from tidings.wire import envelopes, jsonbody, mailevent
+from tidings.wire import envelopes, jsonbody, mailevent, tracecontext
 from tidings.wire.change import Change
 
 STRUCTURED: Final = "application/cloudevents+json"
@@ -28,10 +28,11 @@ _QUOTED = re.compile(r'"((?:[^"\\]++|\\.)*+)"')
 _ESCAPED = re.compile(r"\\(.)")
 
 
-def parse(headers: Iterable[tuple[str, str]], body: bytes, ingested: float) -> list[Change]:
+def parse(headers: Iterable[tuple[str, str]], body: bytes, ingested: float, *, traced: bool = False) -> list[Change]:
     """The changes of one ingest request, in order; all of them or none.
 
-    `headers` are the request's, names in any case; `ingested` is when the request came, in Unix seconds.
+    `headers` are the request's, names in any case; `ingested` is when the request came, in Unix seconds. Where they are
+    to be `traced`, a change has the context of its event's traceparent.
 
     Raises EventError: 400 for what is not JSON or not HTTP as the binding has it, or has more than MAX_NESTED objects
     and arrays; 413 for more than MAX_EVENTS events; 415 for another content type or a content coding; 422 for events
@@ -41,24 +42,25 @@ def parse(headers: Iterable[tuple[str, str]], body: bytes, ingested: float) -> l
     fields = jsonbody.fields(headers, "ce-")
     media_type = jsonbody.media_type(fields)
     if media_type == STRUCTURED:
-        return _changes([jsonbody.decode(body)], ingested)
+        return _changes([jsonbody.decode(body)], ingested, traced)
     if media_type == BATCHED:
         events = jsonbody.decode(body)
         if not isinstance(events, list):
             raise EventError(422, "a batch is a JSON array of events")
         if len(events) > MAX_EVENTS:
             raise EventError(413, f"{len(events)} events, at most {MAX_EVENTS} are taken at once")
-        return _changes(events, ingested)
+        return _changes(events, ingested, traced)
     if media_type.startswith("application/cloudevents") or not any(name.startswith("ce-") for name in fields):
         raise EventError(415, f"content type must be {STRUCTURED}, {BATCHED}, or JSON with ce-* headers")
-    return _changes([_binary(fields, media_type, body)], ingested)
+    return _changes([_binary(fields, media_type, body)], ingested, traced)
 
 
 def _binary(fields: Mapping[str, str], media_type: str, body: bytes) -> dict[str, object]:
     """An event whose attributes are headers and whose data is the body (HTTP binding section 3.1)."""
     if "ce-datacontenttype" in fields:
         raise EventError(400, "ce-datacontenttype is not a header: content-type says it")
-    event: dict[str, object] = {}
+    # As it is: where it is right, there is nothing in it to decode, and nobody is refused where it is not.
+    event: dict[str, object] = {tracecontext.ATTRIBUTE: fields.get(f"ce-{tracecontext.ATTRIBUTE}")}
     problems = []
     for key, value in fields.items():
         name = key.removeprefix("ce-")
@@ -86,7 +88,7 @@ def _attribute(value: str) -> str:
     return unquote(value, errors="strict")
 
 
-def _changes(events: list[object], ingested: float) -> list[Change]:
+def _changes(events: list[object], ingested: float, traced: bool) -> list[Change]:
     changes: list[Change] = []
     problems: list[Problem] = []
     for index, event in enumerate(events):
@@ -96,7 +98,7 @@ def _changes(events: list[object], ingested: float) -> list[Change]:
             continue
         found = mailevent.read(index, inner, ingested)
         if isinstance(found, Change):
-            changes.append(found)
+            changes.append(tracecontext.traced(found, _context(event)) if traced else found)
         else:
             problems += found
         if len(problems) >= MAX_PROBLEMS:
@@ -104,3 +106,7 @@ def _changes(events: list[object], ingested: float) -> list[Change]:
     if problems:
         raise EventError(422, "no event was taken: see problems", tuple(problems[:MAX_PROBLEMS]))
     return changes
+
+
+def _context(event: object) -> bytes | None:
+    return tracecontext.read(event.get(tracecontext.ATTRIBUTE)) if isinstance(event, Mapping) else None

@@ -7,7 +7,7 @@ import threading
 import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 
@@ -32,13 +32,13 @@ def breakdown() -> Breakdown:
 
 
 @pytest.fixture
-async def client(breakdown: Breakdown) -> AsyncIterator[httpx.AsyncClient]:
+async def client(breakdown: Breakdown) -> AsyncIterator[httpx2.AsyncClient]:
     served = MemoryPages(
         breakdown,
         lambda: {"2": [("0.1", 3.0), ("+Inf", 4.0)]},
     )
-    transport = httpx.ASGITransport(Starlette(routes=served.routes()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+    transport = httpx2.ASGITransport(Starlette(routes=served.routes()))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
         yield client
 
 
@@ -48,7 +48,7 @@ def _thawed() -> Iterator[None]:
     gc.unfreeze()
 
 
-async def test_every_layer_is_in_the_table(client: httpx.AsyncClient) -> None:
+async def test_every_layer_is_in_the_table(client: httpx2.AsyncClient) -> None:
     told = (await client.get("/debug/memory")).json()
     layers = {layer["layer"]: layer for layer in told["layers"]}
     assert list(layers) == [layer.name for layer in LAYERS]
@@ -61,14 +61,14 @@ async def test_every_layer_is_in_the_table(client: httpx.AsyncClient) -> None:
     assert "private_bytes" not in told
 
 
-async def test_growth_since_the_start_is_told_by_connection(client: httpx.AsyncClient) -> None:
+async def test_growth_since_the_start_is_told_by_connection(client: httpx2.AsyncClient) -> None:
     kept = [Leaked() for _ in range(300_000)]
     layers = {layer["layer"]: layer for layer in (await client.get("/debug/memory")).json()["layers"]}
     assert layers["pymalloc_used"]["growth_bytes"] > 16 * len(kept)
     assert layers["pymalloc_used"]["per_connection_bytes"] == layers["pymalloc_used"]["growth_bytes"] // 15_000
 
 
-async def test_a_heap_that_is_traced_is_a_layer(client: httpx.AsyncClient) -> None:
+async def test_a_heap_that_is_traced_is_a_layer(client: httpx2.AsyncClient) -> None:
     tracemalloc.start()
     try:
         kept = bytearray(5_000_000)
@@ -79,7 +79,7 @@ async def test_a_heap_that_is_traced_is_a_layer(client: httpx.AsyncClient) -> No
     assert heap["bytes"] >= len(kept)
 
 
-async def test_the_page_says_it_in_words(client: httpx.AsyncClient) -> None:
+async def test_the_page_says_it_in_words(client: httpx2.AsyncClient) -> None:
     page = (await client.get("/debug/memory", headers=HTML)).text
     assert "Why is the profile&#x27;s total less than RSS?" in page or "less than RSS" in page
     assert "in arenas" in page
@@ -88,7 +88,7 @@ async def test_the_page_says_it_in_words(client: httpx.AsyncClient) -> None:
     assert (await client.get("/debug/memory?smaps=1")).json()["private_bytes"] > 0
 
 
-async def test_giving_memory_back_tells_what_it_did_and_is_rationed(client: httpx.AsyncClient) -> None:
+async def test_giving_memory_back_tells_what_it_did_and_is_rationed(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/debug/freeosmemory")).status_code == 405
     freed = (await client.post("/debug/freeosmemory")).json()
     assert freed["collect_seconds"] > 0
@@ -101,7 +101,7 @@ async def test_giving_memory_back_tells_what_it_did_and_is_rationed(client: http
 
 
 async def test_it_does_not_run_in_the_listeners_own_thread(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     threads: list[threading.Thread] = []
     monkeypatch.setattr(allocators, "trim", lambda: threads.append(threading.current_thread()))
@@ -110,7 +110,7 @@ async def test_it_does_not_run_in_the_listeners_own_thread(
 
 
 @pytest.mark.usefixtures("_thawed")
-async def test_the_collector_freezes_and_thaws(client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_collector_freezes_and_thaws(client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "PAUSE_SECONDS", 0.0)
     gc.unfreeze()
     assert (await client.get("/debug/gc/freeze")).status_code == 405
@@ -123,7 +123,7 @@ async def test_the_collector_freezes_and_thaws(client: httpx.AsyncClient, monkey
     assert (await client.get("/debug/gc?count=1&force=1")).json()["tracked"]["frozen"] == 0
 
 
-async def test_the_collectors_page(client: httpx.AsyncClient) -> None:
+async def test_the_collectors_page(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/debug/gc")).json()["tracked"] is None
     page = (await client.get("/debug/gc", headers=HTML)).text
     assert "≤ 0.1 s" in page
@@ -132,7 +132,7 @@ async def test_the_collectors_page(client: httpx.AsyncClient) -> None:
     assert "frozen" in counted
 
 
-async def test_objects_are_counted_and_compared_with_the_last_time(client: httpx.AsyncClient) -> None:
+async def test_objects_are_counted_and_compared_with_the_last_time(client: httpx2.AsyncClient) -> None:
     first = (await client.get("/debug/objects?force=1")).json()
     assert first["since_seconds"] is None
     assert first["types"][0]["delta"] is None
@@ -149,7 +149,7 @@ async def test_objects_are_counted_and_compared_with_the_last_time(client: httpx
 
 
 async def test_what_would_hold_the_interpreter_for_long_has_to_be_wanted(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+    client: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "LONGEST_HOLD_SECONDS", 0.0)
     refused = await client.get("/debug/objects")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-import httpx
+import httpx2
 import pytest
 from starlette.applications import Starlette
 
@@ -22,13 +22,13 @@ def book() -> Book:
 
 
 @pytest.fixture
-async def client(book: Book) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(Starlette(routes=RequestPages(book, clock=lambda: 10.0).routes()))
-    async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HTML) as client:
+async def client(book: Book) -> AsyncIterator[httpx2.AsyncClient]:
+    transport = httpx2.ASGITransport(Starlette(routes=RequestPages(book, clock=lambda: 10.0).routes()))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1", headers=HTML) as client:
         yield client
 
 
-async def test_the_families_and_the_traces_that_are_asked_for(client: httpx.AsyncClient) -> None:
+async def test_the_families_and_the_traces_that_are_asked_for(client: httpx2.AsyncClient) -> None:
     page = (await client.get("/debug/requests")).text
     assert "things" in page
     assert "quick one" not in page
@@ -45,11 +45,11 @@ async def test_the_families_and_the_traces_that_are_asked_for(client: httpx.Asyn
 @pytest.mark.parametrize(
     "query", ["family=none", "family=things&show=9", "family=things&show=x", "family=things&show=-1"]
 )
-async def test_what_there_is_not_is_said(client: httpx.AsyncClient, query: str) -> None:
+async def test_what_there_is_not_is_said(client: httpx2.AsyncClient, query: str) -> None:
     assert (await client.get(f"/debug/requests?{query}")).status_code == 404
 
 
-async def test_json_has_everything(client: httpx.AsyncClient) -> None:
+async def test_json_has_everything(client: httpx2.AsyncClient) -> None:
     told = (await client.get("/debug/requests?format=json")).json()["things"]
     assert (told["active"], told["rejections"], told["errors"]) == (1, 1, 1)
     assert told["buckets"][1]["from_seconds"] == 0.001

@@ -5,7 +5,7 @@ import sys
 import threading
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 
 from tidings.commands.up import page_url
@@ -44,7 +44,7 @@ def test_the_url_to_open_is_the_last_line(tmp_path: Path) -> None:
                     break
             url = lines[-1].rpartition(" ")[2].strip()
             assert "started" in lines[-2]
-            assert "Tidings" in httpx.get(url).text
+            assert "Tidings" in httpx2.get(url).text
             process.terminate()
             said, _ = process.communicate()
         finally:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
 from tidings.ops.metrics import HotMetrics, PlainHistogram, added, merges, new_registry
@@ -52,3 +53,22 @@ def test_each_gauge_says_how_it_merges() -> None:
     declared = merges(registry)
     assert (declared["least"], declared["furthest"], declared["process_start_time_seconds"]) == (min, max, max)
     assert declared.keys() == {metric.name for metric in registry.collect() if metric.type == "gauge"}
+
+
+def test_a_histogram_shows_the_latest_trace_of_each_bucket_to_those_who_read_openmetrics() -> None:
+    registry = CollectorRegistry()
+    plain = PlainHistogram((0.1, 1.0))
+    HotMetrics(registry).histogram("took_seconds", "Took.", plain)
+    for value in (0.05, 0.06, 5.0):
+        plain.observe(value)
+    plain.show(0.05, "01", 7.0)
+    plain.show(0.06, "02", 8.0)
+    plain.show(5.0, "03", 9.0)
+    told = generate_openmetrics(registry).decode()  # type: ignore[no-untyped-call]
+    lines = told.splitlines()
+    assert [line for line in lines if "bucket" in line] == [
+        'took_seconds_bucket{le="0.1"} 2.0 # {trace_id="02"} 0.06 8.0',
+        'took_seconds_bucket{le="1.0"} 2.0',
+        'took_seconds_bucket{le="+Inf"} 3.0 # {trace_id="03"} 5.0 9.0',
+    ]
+    assert "#" not in generate_latest(registry).decode().replace("# HELP", "").replace("# TYPE", "")

@@ -9,20 +9,24 @@ from typing import NoReturn
 
 import pytest
 from prometheus_client import CollectorRegistry
+from structlog.contextvars import bind_contextvars, clear_contextvars, get_contextvars
 
 from tests.support.publisher import batch_traces, eventually
+from tests.support.spans import KeptSpans
 from tests.support.waiting import within
 from tidings.bus.log import ChangeLog, Entry, Start, Take
 from tidings.errors import LogError, LogFull, LogUnavailable, SettingsError, SpoolUnavailable
 from tidings.ops.budget import Budget, Level
 from tidings.publisher.batcher import MAX_BATCH_BYTES, MAX_BATCH_CHANGES, MAX_WAITING_CHANGES, Batcher
+from tidings.publisher.change_traces import ChangeTraces
 from tidings.publisher.metrics import PublisherMetrics, SpoolMetrics
 from tidings.publisher.spool.file import Contents, SpoolFile
 from tidings.publisher.spool.file import Entry as SpoolEntry
 from tidings.publisher.spool.spool import Spool
-from tidings.wire.batch import Batch, decode
+from tidings.wire.batch import Batch, decode, is_traced
 from tidings.wire.change import EVERY_ACCOUNT, Change, anything_changed, held_bytes
 from tidings.wire.shard import shard_of
+from tidings.wire.tracecontext import trace_id, traced
 
 SHARDS = 4
 ALICE, BOB = "alice", "bob"
@@ -501,3 +505,78 @@ class TestWithASpool:
         log.settle(ZeroDivisionError())
         assert await outcome(task) is LogUnavailable
         assert registry.get_sample_value("tidings_publisher_failures_total", {"part": "batcher"}) == 1
+
+
+CONTEXT = bytes(range(1, 25))
+
+
+class TestTraced:
+    """A batcher whose changes are traced where they came so, and else where `ratio` says so."""
+
+    @pytest.fixture
+    def tracer(self) -> KeptSpans:
+        return KeptSpans()
+
+    @pytest.fixture
+    async def batcher(
+        self, log: ChangeLog, clock: Clock, registry: CollectorRegistry, tracer: KeptSpans
+    ) -> AsyncIterator[Batcher]:
+        metrics = PublisherMetrics(registry)
+        traces = ChangeTraces(tracer, 0.0, metrics, lambda: 1_000.0)
+        batcher = Batcher(log, metrics, batch_traces(1_000_000), clock=clock, change_traces=traces)
+        await batcher.start()
+        yield batcher
+        await batcher.stop()
+
+    async def test_the_log_says_which_changes_are_traced(
+        self, batcher: Batcher, log: FakeLog, tracer: KeptSpans
+    ) -> None:
+        await batcher.submit([change(ALICE, 0)])
+        await batcher.submit([change(ALICE, 1), traced(change(ALICE, 2), CONTEXT)])
+        _, (_, second, _) = log.appended
+        # What comes first of all is followed in any case.
+        (append,) = tracer.named("append")
+        assert [(each.index, each.context) for each in second.traced] == [(1, append.context)]
+        assert is_traced(second.id)
+        assert [type(each) for each in second.changes] == [Change, Change]
+        assert log.appended[0][1].traced == ()
+        assert append.outcome == "confirmed by the log"
+
+    async def test_a_retry_is_of_the_same_trace(self, batcher: Batcher, log: FakeLog, tracer: KeptSpans) -> None:
+        log.holding = True
+        submitted = asyncio.create_task(batcher.submit([traced(change(ALICE, 1), CONTEXT)]))
+        await log.attempts(1)
+        log.settle(LogUnavailable("away"))
+        await log.attempts(2)
+        log.settle()
+        await submitted
+        first, second = (batch.traced for _, batch, _ in log.appended)
+        assert first == second
+        assert len(tracer.named("append")) == 1
+
+    async def test_a_change_of_every_account_is_no_part_of_a_trace(
+        self, batcher: Batcher, log: FakeLog, tracer: KeptSpans
+    ) -> None:
+        everybody = anything_changed(EVERY_ACCOUNT, source="test", event_id="1", ingested=1.0)
+        await batcher.submit([traced(everybody, CONTEXT)])
+        assert tracer.spans == []
+        assert all(batch.is_reset for _, batch, _ in log.appended)
+
+    async def test_a_writer_has_not_the_trace_of_whoever_came_first(
+        self, batcher: Batcher, log: FakeLog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[object] = []
+        append = log.append
+
+        async def appending(shard: int, payload: bytes) -> None:
+            seen.append(get_contextvars().get("trace_id"))
+            await append(shard, payload)
+
+        monkeypatch.setattr(log, "append", appending)
+        bind_contextvars(trace_id="of the request that came first")
+        try:
+            await batcher.submit([change(ALICE, 1)])
+            await batcher.submit([traced(change(ALICE, 2), CONTEXT)])
+        finally:
+            clear_contextvars()
+        assert seen == [None, trace_id(CONTEXT)]

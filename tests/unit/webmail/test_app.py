@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
-import httpx
+import httpx2
 import jwt
 import pytest
 from prometheus_client import CollectorRegistry
@@ -62,20 +62,20 @@ def box(tmp_path: Path) -> mailbox.Maildir:
 @pytest.fixture
 async def http(
     tmp_path: Path, box: mailbox.Maildir, announced: Announced, pool: WorkerPool
-) -> AsyncIterator[httpx.AsyncClient]:
+) -> AsyncIterator[httpx2.AsyncClient]:
     """Mode none, with another origin that may listen."""
     keeper = Gatekeeper(NoAuthentication(), allow_origins=("https://listener.example",), loopback_hosts_only=True)
     app = create_app(
         Mailboxes(tmp_path), keeper, announced, pool, Family("requests", ""), gateway_url=None, open_account="alice"
     )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=BASE) as client:
         yield client
 
 
 @pytest.fixture
 async def tokens_http(
     tmp_path: Path, box: mailbox.Maildir, announced: Announced, pool: WorkerPool
-) -> AsyncIterator[httpx.AsyncClient]:
+) -> AsyncIterator[httpx2.AsyncClient]:
     """Mode jwt, the gateway elsewhere."""
     keeper = Gatekeeper(SecretAuthentication(SECRET, Claims()), allow_origins=(), loopback_hosts_only=False)
     app = create_app(
@@ -87,7 +87,7 @@ async def tokens_http(
         gateway_url="https://push.example/",
         open_account=None,
     )
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=BASE) as client:
+    async with httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url=BASE) as client:
         yield client
 
 
@@ -95,19 +95,19 @@ def token(**claims: object) -> dict[str, str]:
     return {"Cookie": f"tidings_token={jwt.encode({'exp': time.time() + 60, **claims}, SECRET, 'HS256')}"}
 
 
-async def only_id(http: httpx.AsyncClient) -> str:
+async def only_id(http: httpx2.AsyncClient) -> str:
     (message,) = (await http.get("/api/messages")).json()["messages"]
     return str(message["id"])
 
 
-def assert_problem(response: httpx.Response, status: int, detail: str) -> None:
+def assert_problem(response: httpx2.Response, status: int, detail: str) -> None:
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
     assert response.json()["status"] == status
     assert detail in response.json()["detail"]
 
 
-async def test_the_page_and_its_parts_are_served_without_anything_inline_or_remote(http: httpx.AsyncClient) -> None:
+async def test_the_page_and_its_parts_are_served_without_anything_inline_or_remote(http: httpx2.AsyncClient) -> None:
     page = await http.get("/")
     assert page.headers["content-type"].startswith("text/html")
     assert "<script>" not in page.text
@@ -128,7 +128,7 @@ async def test_the_page_and_its_parts_are_served_without_anything_inline_or_remo
 
 
 @pytest.mark.parametrize("path", ["/", "/static/app.js", "/api/messages", "/api/nothing", "/api/messages/none"])
-async def test_every_response_has_the_security_headers(http: httpx.AsyncClient, path: str) -> None:
+async def test_every_response_has_the_security_headers(http: httpx2.AsyncClient, path: str) -> None:
     headers = (await http.get(path)).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["referrer-policy"] == "no-referrer"
@@ -141,7 +141,7 @@ async def test_every_response_has_the_security_headers(http: httpx.AsyncClient, 
 
 
 async def test_the_page_may_connect_to_its_gateway_only(
-    http: httpx.AsyncClient, tokens_http: httpx.AsyncClient
+    http: httpx2.AsyncClient, tokens_http: httpx2.AsyncClient
 ) -> None:
     same = (await http.get("/")).headers["content-security-policy"]
     other = (await tokens_http.get("/")).headers["content-security-policy"]
@@ -149,7 +149,7 @@ async def test_the_page_may_connect_to_its_gateway_only(
     assert "connect-src 'self' wss://push.example https://push.example;" in other
 
 
-async def test_the_session_says_who_and_where(http: httpx.AsyncClient, tokens_http: httpx.AsyncClient) -> None:
+async def test_the_session_says_who_and_where(http: httpx2.AsyncClient, tokens_http: httpx2.AsyncClient) -> None:
     assert (await http.get("/api/session")).json() == {
         "account": "alice",
         "accounts": ["alice", "bob"],
@@ -165,7 +165,7 @@ async def test_the_session_says_who_and_where(http: httpx.AsyncClient, tokens_ht
     }
 
 
-async def test_tokens_open_their_accounts_only(tokens_http: httpx.AsyncClient) -> None:
+async def test_tokens_open_their_accounts_only(tokens_http: httpx2.AsyncClient) -> None:
     alice = token(sub="alice")
     assert (await tokens_http.get("/api/messages", headers=alice)).status_code == 200
     assert_problem(await tokens_http.get("/api/messages?account=bob", headers=alice), 403, "does not name")
@@ -176,7 +176,7 @@ async def test_tokens_open_their_accounts_only(tokens_http: httpx.AsyncClient) -
 
 
 async def test_a_message_is_read_without_its_html_which_is_a_document_of_its_own(
-    http: httpx.AsyncClient, box: mailbox.Maildir
+    http: httpx2.AsyncClient, box: mailbox.Maildir
 ) -> None:
     box.add(b"From: a@example.org\nContent-Type: text/html\n\n<p>rich</p><script>alert(1)</script>")
     path = f"/api/messages/{await only_id(http)}"
@@ -202,7 +202,7 @@ MIXED = (
 
 
 async def test_the_parts_of_a_message_are_told_in_order_and_attached_mails_are_opened(
-    http: httpx.AsyncClient, box: mailbox.Maildir
+    http: httpx2.AsyncClient, box: mailbox.Maildir
 ) -> None:
     box.add(MIXED)
     path = f"/api/messages/{await only_id(http)}"
@@ -246,13 +246,13 @@ async def test_the_parts_of_a_message_are_told_in_order_and_attached_mails_are_o
     ],
 )
 async def test_a_part_that_is_not_there_is_a_problem(
-    http: httpx.AsyncClient, box: mailbox.Maildir, query: str, status: int
+    http: httpx2.AsyncClient, box: mailbox.Maildir, query: str, status: int
 ) -> None:
     box.add(MIXED)
     assert_problem(await http.get(f"/api/messages/{await only_id(http)}{query}"), status, "")
 
 
-async def test_an_inbox_is_had_by_pages(http: httpx.AsyncClient, box: mailbox.Maildir) -> None:
+async def test_an_inbox_is_had_by_pages(http: httpx2.AsyncClient, box: mailbox.Maildir) -> None:
     box.add(b"Subject: only\n\nx")
     page = (await http.get("/api/messages", params={"offset": 200, "open": await only_id(http)})).json()
     assert (page["total"], page["offset"], page["limit"], page["left_out"]) == (1, 0, 200, 0)
@@ -263,7 +263,7 @@ async def test_an_inbox_is_had_by_pages(http: httpx.AsyncClient, box: mailbox.Ma
 
 
 async def test_a_fault_of_the_storage_is_told(
-    http: httpx.AsyncClient, box: mailbox.Maildir, monkeypatch: pytest.MonkeyPatch
+    http: httpx2.AsyncClient, box: mailbox.Maildir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     box.add(b"Subject: x\n\nx")
     path = f"/api/messages/{await only_id(http)}"
@@ -276,7 +276,7 @@ async def test_a_fault_of_the_storage_is_told(
 
 
 async def test_writing_delivers_flags_deletes_and_announces(
-    http: httpx.AsyncClient, box: mailbox.Maildir, announced: Announced
+    http: httpx2.AsyncClient, box: mailbox.Maildir, announced: Announced
 ) -> None:
     sent = await http.post("/api/messages", json={"to": "alice@localhost", "subject": "s", "text": "t"})
     assert sent.status_code == 201
@@ -302,7 +302,7 @@ async def test_writing_delivers_flags_deletes_and_announces(
     ("method", "path"), [("POST", "/api/messages"), ("PATCH", "/api/messages/x"), ("DELETE", "/api/messages/x")]
 )
 async def test_no_other_page_may_write(
-    http: httpx.AsyncClient, announced: Announced, method: str, path: str, origin: str
+    http: httpx2.AsyncClient, announced: Announced, method: str, path: str, origin: str
 ) -> None:
     response = await http.request(method, path, json={"to": "alice"}, headers={"Origin": origin})
     assert_problem(response, 403, "only the webmail's own page")
@@ -310,7 +310,7 @@ async def test_no_other_page_may_write(
     assert announced.events == []
 
 
-async def test_its_own_page_may_write(http: httpx.AsyncClient) -> None:
+async def test_its_own_page_may_write(http: httpx2.AsyncClient) -> None:
     sent = await http.post("/api/messages", json={"to": "alice"}, headers={"Origin": BASE})
     assert sent.status_code == 201
 
@@ -318,14 +318,14 @@ async def test_its_own_page_may_write(http: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     "headers", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}]
 )
-async def test_no_other_page_may_read(http: httpx.AsyncClient, headers: Mapping[str, str]) -> None:
+async def test_no_other_page_may_read(http: httpx2.AsyncClient, headers: Mapping[str, str]) -> None:
     response = await http.get("/api/messages", headers=headers)
     assert response.status_code == 403
     assert "access-control-allow-origin" not in response.headers
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-async def test_what_a_form_could_send_is_refused(http: httpx.AsyncClient, kind: str) -> None:
+async def test_what_a_form_could_send_is_refused(http: httpx2.AsyncClient, kind: str) -> None:
     response = await http.post("/api/messages", content=b'{"to":"alice"}', headers={"Content-Type": kind})
     assert_problem(response, 415, "application/json")
 
@@ -348,7 +348,7 @@ async def test_what_a_form_could_send_is_refused(http: httpx.AsyncClient, kind: 
     ],
 )
 async def test_a_bad_body_is_refused_and_said_why(
-    http: httpx.AsyncClient, announced: Announced, body: bytes, status: int, detail: str
+    http: httpx2.AsyncClient, announced: Announced, body: bytes, status: int, detail: str
 ) -> None:
     assert_problem(await http.post("/api/messages", content=body, headers=JSON), status, detail)
     assert announced.events == []
@@ -367,11 +367,11 @@ async def test_a_bad_body_is_refused_and_said_why(
         ("PUT", "/api/messages", 405),
     ],
 )
-async def test_what_is_not_there_is_a_problem(http: httpx.AsyncClient, method: str, path: str, status: int) -> None:
+async def test_what_is_not_there_is_a_problem(http: httpx2.AsyncClient, method: str, path: str, status: int) -> None:
     assert_problem(await http.request(method, path), status, "")
 
 
-async def test_who_asks_while_the_pool_is_full_is_told_to_try_again(http: httpx.AsyncClient, pool: WorkerPool) -> None:
+async def test_who_asks_while_the_pool_is_full_is_told_to_try_again(http: httpx2.AsyncClient, pool: WorkerPool) -> None:
     go_on = threading.Event()
     taken = [asyncio.create_task(pool.run(lambda: go_on.wait(patient(10)))) for _ in range(2)]
     await asyncio.sleep(0)
@@ -384,7 +384,7 @@ async def test_who_asks_while_the_pool_is_full_is_told_to_try_again(http: httpx.
 
 
 async def test_a_fault_of_ours_says_nothing_of_itself(
-    tmp_path: Path, http: httpx.AsyncClient, pool: WorkerPool
+    tmp_path: Path, http: httpx2.AsyncClient, pool: WorkerPool
 ) -> None:
     mailbox.Maildir(tmp_path / "broken", create=True)
     (tmp_path / "broken" / "new" / "1.x").write_bytes(b"x")
@@ -396,8 +396,8 @@ async def test_a_fault_of_ours_says_nothing_of_itself(
     boxes.inbox = broken  # type: ignore[assignment, method-assign]
     keeper = Gatekeeper(NoAuthentication(), allow_origins=(), loopback_hosts_only=True)
     app = create_app(boxes, keeper, Announced(), pool, Family("requests", ""), gateway_url=None, open_account="alice")
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url=BASE) as client:
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
         response = await client.get("/api/messages")
     assert_problem(response, 500, "logged")
     assert "secret" not in response.text

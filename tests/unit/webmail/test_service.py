@@ -3,7 +3,7 @@ from __future__ import annotations
 import mailbox
 from pathlib import Path
 
-import httpx
+import httpx2
 import pytest
 from pydantic import SecretStr
 
@@ -64,7 +64,7 @@ async def test_it_serves_on_a_port_of_its_own(tmp_path: Path) -> None:
     assert [service.name for service in announcers] == ["refusals of clients", "announcer"]
     assert isinstance(server, UvicornService)
     await server.start()
-    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as http:
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as http:
         session = (await http.get("/api/session")).json()
     await server.stop()
     for announcer in announcers:

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 from tidings.errors import BatchError
 from tidings.wire.batch import (
     ID_BYTES,
+    MAX_TRACED,
     RESET_VERSION,
     VERSION,
     Batch,
+    Traced,
     decode,
     encode,
     encode_reset,
@@ -124,3 +126,50 @@ def test_the_id_of_a_batch_says_whether_it_is_followed() -> None:
         assert not is_traced(marked(batch_id, traced=False))
         assert marked(batch_id, traced=True)[:-1] == batch_id[:-1]
         assert len(marked(batch_id, traced=False)) == ID_BYTES
+
+
+MADE = Change("alice", {"Email": "s1"}, "MessageNew", "1", "maildir", None, 2.0)
+TRACED = (Traced(0, bytes(range(24))),)
+
+
+def test_a_batch_says_which_of_its_changes_are_traced() -> None:
+    payload = encode(ID, 1.0, (MADE,), TRACED)
+    assert decode(payload) == Batch(VERSION, ID, 1.0, (MADE,), TRACED)
+    assert decode(restamped(decode(payload), 3.0)) == Batch(VERSION, ID, 3.0, (MADE,), TRACED)
+    assert decode(encode(ID, 1.0, (MADE,))).traced == ()
+
+
+class EarlierBatch(msgspec.Struct, frozen=True, array_like=True):
+    """A batch as versions read it that know nothing of traces."""
+
+    version: int
+    id: bytes
+    appended: float
+    changes: tuple[Change, ...]
+
+
+def test_an_earlier_version_reads_a_batch_with_traces_as_one_without() -> None:
+    payload = encode(ID, 1.0, (MADE,), TRACED)
+    assert msgspec.msgpack.decode(payload, type=EarlierBatch) == EarlierBatch(VERSION, ID, 1.0, (MADE,))
+
+
+def test_a_trace_costs_28_bytes_and_none_costs_nothing() -> None:
+    without = len(encode(ID, 1.0, (MADE,)))
+    assert len(msgspec.msgpack.encode(EarlierBatch(VERSION, ID, 1.0, (MADE,)))) == without
+    assert len(encode(ID, 1.0, (MADE,), TRACED)) == without + 1 + 28
+
+
+@pytest.mark.parametrize(
+    "traced",
+    [
+        [[0, bytes(23)]],
+        [[0, bytes(25)]],
+        [[-1, bytes(24)]],
+        [[0]],
+        [[0, bytes(24)]] * (MAX_TRACED + 1),
+        7,
+    ],
+)
+def test_what_cannot_be_traces_is_no_batch(traced: object) -> None:
+    with pytest.raises(BatchError):
+        decode(msgspec.msgpack.encode([VERSION, ID, 1.0, [MADE], traced]))

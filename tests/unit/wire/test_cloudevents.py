@@ -11,6 +11,7 @@ from tidings.errors import EventError, Problem
 from tidings.wire.change import Change
 from tidings.wire.cloudevents import BATCHED, MAX_EVENTS, MAX_PROBLEMS, STRUCTURED, parse
 from tidings.wire.jsonbody import MAX_NESTED
+from tidings.wire.tracecontext import context_of
 
 NEW = {
     "specversion": "1.0",
@@ -230,3 +231,32 @@ def test_structured_and_binary_mode_mean_the_same(account: str) -> None:
 @given(st.text(), st.text(st.characters(codec="latin-1")))
 def test_any_header_value_is_taken_or_refused(content_type: str, value: str) -> None:
     assert status(content_type, b"", *CE[:-1], ("ce-subject", value)) in (202, 400, 415, 422)
+
+
+CONTEXT = bytes(range(24))
+TRACEPARENT = f"00-{CONTEXT[:16].hex()}-{CONTEXT[16:].hex()}-01"
+
+
+def contexts(content_type: str, body: object, *headers: tuple[str, str]) -> list[bytes | None]:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    fields = [("Content-Type", content_type), *headers]
+    return [context_of(change) for change in parse(fields, content, 7.0, traced=True)]
+
+
+def test_the_trace_of_an_event_is_that_of_its_change() -> None:
+    event = {**NEW, "traceparent": TRACEPARENT}
+    assert contexts(STRUCTURED, event) == [CONTEXT]
+    assert contexts(BATCHED, [event, NEW, {**NEW, "traceparent": 7}]) == [CONTEXT, None, None]
+    assert contexts("application/json", b"{}", *CE, ("Ce-Traceparent", TRACEPARENT)) == [CONTEXT]
+    assert contexts("application/json", b"{}", *CE, ("Ce-Traceparent", "\xff%%")) == [None]
+
+
+def test_where_nobody_traces_the_trace_of_an_event_is_not_read() -> None:
+    assert take(STRUCTURED, {**NEW, "traceparent": TRACEPARENT}) == [CHANGE]
+    assert type(take(STRUCTURED, {**NEW, "traceparent": TRACEPARENT})[0]) is Change
+
+
+def test_the_trace_of_an_event_in_an_event_of_daprs() -> None:
+    row = {"account": "alice", "type": "MessageNew"}
+    event = {**NEW, "type": "com.dapr.event.sent", "data": row, "traceparent": TRACEPARENT}
+    assert contexts(STRUCTURED, event) == [CONTEXT]

@@ -12,6 +12,7 @@
 - {name: TIDINGS_PROBE_PORT, value: "9091"}
 - {name: TIDINGS_SHARDS, value: {{ include "tidings.shards" $root | quote }}}
 {{- include "tidings.retentionEnv" $root | nindent 0 }}
+{{- with include "tidings.tracingEnv" $root | trim }}{{ . | nindent 0 }}{{ end }}
 {{- if $group }}
 - {name: TIDINGS_GROUPS, value: {{ $root.Values.gateway.groups | quote }}}
 {{- end }}

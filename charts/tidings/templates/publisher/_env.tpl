@@ -5,6 +5,10 @@
 - {name: TIDINGS_PROBE_PORT, value: "9191"}
 - {name: TIDINGS_SHARDS, value: {{ include "tidings.shards" . | quote }}}
 {{- include "tidings.retentionEnv" . | nindent 0 }}
+{{- with include "tidings.tracingEnv" . | trim }}{{ . | nindent 0 }}{{ end }}
+{{- if .Values.tracing.endpoint }}
+- {name: TIDINGS_TRACING_RATIO, value: {{ .Values.tracing.ratio | quote }}}
+{{- end }}
 - {name: TIDINGS_STATE_DIR, value: /data/state}
 {{- with include "tidings.publisher.sourcesEnv" . | trim }}{{ . | nindent 0 }}{{ end }}
 {{- with include "tidings.busEnv" . | trim }}{{ . | nindent 0 }}{{ end }}

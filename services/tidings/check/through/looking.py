@@ -8,7 +8,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -21,7 +21,7 @@ _MOST: Final = 256 * 1024
 """Bytes of an answer that are looked at: a session is smaller, whatever else comes may be a page without end."""
 
 
-Asking = AbstractAsyncContextManager[tuple[Answer, httpx.Response | None]]
+Asking = AbstractAsyncContextManager[tuple[Answer, httpx2.Response | None]]
 """A request, for as long as its answer is looked at. No response: there was none."""
 
 
@@ -31,7 +31,7 @@ class Looker:
     def __init__(self, asked: Subscription) -> None:
         self.asked = asked
         headers = {**asked.headers, "Tidings-Check": "1", "Accept-Encoding": "gzip"}
-        self._http = httpx.AsyncClient(headers=headers, verify=asked.tls, trust_env=False, timeout=OPEN_SECONDS)
+        self._http = httpx2.AsyncClient(headers=headers, verify=asked.tls, trust_env=False, timeout=OPEN_SECONDS)
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -41,7 +41,7 @@ class Looker:
         parts = urlsplit(self.asked.url)
         asked = f"{parts.scheme}://{parts.netloc}"
         async with self.get(SESSION_PATH) as (answer, response):
-            if response is None or answer.status != httpx.codes.OK or not answer.ours:
+            if response is None or answer.status != httpx2.codes.OK or not answer.ours:
                 return Session(answer, asked)
             stream = response.extensions["network_stream"]
             headers = response.headers
@@ -54,9 +54,9 @@ class Looker:
     @asynccontextmanager
     async def get(
         self, path: str, silence: float = 0, fields: Mapping[str, str] = {}, **query: object
-    ) -> AsyncIterator[tuple[Answer, httpx.Response | None]]:
+    ) -> AsyncIterator[tuple[Answer, httpx2.Response | None]]:
         """Ask for a path; `silence` is how long it may say nothing. The body of an event stream is not read yet."""
-        timeout = httpx.Timeout(OPEN_SECONDS, read=OPEN_SECONDS + silence)
+        timeout = httpx2.Timeout(OPEN_SECONDS, read=OPEN_SECONDS + silence)
         url = self.asked.address(path, **query)
         async with AsyncExitStack() as stack:
             response = None
@@ -64,7 +64,7 @@ class Looker:
                 asking = self._http.stream("GET", url, headers=dict(fields), timeout=timeout)
                 response = await stack.enter_async_context(asking)
                 answer = await _answer(path, response)
-            except (httpx.HTTPError, OSError) as error:
+            except (httpx2.HTTPError, OSError) as error:
                 answer = Answer(path, 0, reason(error), ours=False)
             yield answer, response
 
@@ -109,19 +109,19 @@ class Looker:
             yield answer, socket
 
 
-async def _answer(path: str, response: httpx.Response) -> Answer:
+async def _answer(path: str, response: httpx2.Response) -> Answer:
     kind = response.headers.get("content-type", "").partition(";")[0]
     encoding = response.headers.get("content-encoding", "")
-    if response.status_code == httpx.codes.OK and kind == "text/event-stream":
+    if response.status_code == httpx2.codes.OK and kind == "text/event-stream":
         return Answer(path, 200, encoding=encoding)
     body = b""
     async for part in response.aiter_bytes():
         body += part
         if len(body) > _MOST:
             break
-    if response.status_code == httpx.codes.OK:
+    if response.status_code == httpx2.codes.OK:
         return Answer(path, 200, body.decode(errors="replace"), kind == "application/json", encoding)
-    ours = kind == _PROBLEM or response.status_code == httpx.codes.NOT_MODIFIED
+    ours = kind == _PROBLEM or response.status_code == httpx2.codes.NOT_MODIFIED
     return Answer(path, response.status_code, detail(body), ours, encoding)
 
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
-import httpx
+import httpx2
 import websockets
 from websockets.asyncio.client import ClientConnection
 
@@ -74,7 +74,7 @@ async def _within(seconds: float, began: float, happening: Awaitable[object]) ->
     try:
         async with asyncio.timeout(seconds):
             return time.monotonic() - began if await happening else None
-    except (TimeoutError, httpx.HTTPError, websockets.WebSocketException, OSError):
+    except (TimeoutError, httpx2.HTTPError, websockets.WebSocketException, OSError):
         return None
 
 
@@ -112,7 +112,7 @@ async def _stream_ends(looker: Looker, seconds: float) -> bool:
             if response is not None:
                 async for _line in response.aiter_lines():
                     pass
-        except httpx.HTTPError:
+        except httpx2.HTTPError:
             return True
         return True
 

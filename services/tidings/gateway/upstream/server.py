@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
-import httpx
+import httpx2
 import structlog
 
 from tidings.errors import UpstreamFault
@@ -57,7 +57,7 @@ class Upstream:
         self._host = parts.netloc
         self._outage = Outage()
         self._lanes = {"session": _Lane(MAX_SESSIONS), "api": _Lane(MAX_REQUESTS)}
-        self._transport: httpx.AsyncHTTPTransport | None = None
+        self._transport: httpx2.AsyncHTTPTransport | None = None
 
     @property
     def running(self) -> int:
@@ -66,9 +66,9 @@ class Upstream:
 
     async def start(self) -> None:
         most = MAX_SESSIONS + MAX_REQUESTS
-        limits = httpx.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=IDLE_SECONDS)
+        limits = httpx2.Limits(max_connections=most, max_keepalive_connections=most, keepalive_expiry=IDLE_SECONDS)
         # A CA of one's own is in SSL_CERT_FILE.
-        self._transport = httpx.AsyncHTTPTransport(verify=httpx.create_ssl_context(), limits=limits, trust_env=False)
+        self._transport = httpx2.AsyncHTTPTransport(verify=httpx2.create_ssl_context(), limits=limits, trust_env=False)
 
     async def stop(self) -> None:
         if self._transport is not None:
@@ -111,7 +111,7 @@ class Upstream:
             self.asked[kind, "late"] += 1
             self._tell(self._outage.failed(time.monotonic()), "no answer in time")
             raise UpstreamFault(504, "the JMAP server does not answer in time") from None
-        except httpx.HTTPError as error:
+        except httpx2.HTTPError as error:
             self.asked[kind, "failed"] += 1
             self._tell(self._outage.failed(time.monotonic()), str(error) or type(error).__name__)
             raise UpstreamFault(502, "the JMAP server cannot be reached") from None
@@ -136,7 +136,7 @@ class Upstream:
         raise UpstreamFault(502, "the JMAP server redirects for ever")
 
     async def _send(self, caller: Caller, path: str, body: bytes | None, taken: _Taken) -> Answer:
-        request = httpx.Request(
+        request = httpx2.Request(
             "GET" if body is None else "POST",
             f"{self._origin}{path}",
             headers=request_fields(caller, self._host, body),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import quote
 
-import httpx
+import httpx2
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -98,11 +98,11 @@ class Accounts(_Asking):
                 document |= {"log": whole["log"], "changes": whole["changes"]}
         return account_response(request, document)
 
-    async def _read_log(self, number: int, target: str) -> httpx.Response | None:
+    async def _read_log(self, number: int, target: str) -> httpx2.Response | None:
         try:
             async with asyncio.timeout(LOG_SECONDS):
                 return await self._peers.client(number).get(target)
-        except (TimeoutError, httpx.HTTPError):
+        except (TimeoutError, httpx2.HTTPError):
             return None
 
 
@@ -129,5 +129,5 @@ def _path(request: Request) -> str:
     return f"/debug/accounts/{quote(request.path_params['account'], safe='')}"
 
 
-def _passed_on(answer: httpx.Response) -> Response:
+def _passed_on(answer: httpx2.Response) -> Response:
     return Response(answer.content, answer.status_code, media_type=answer.headers.get("content-type"))

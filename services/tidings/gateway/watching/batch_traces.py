@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -13,6 +14,7 @@ from tidings.gateway.feeds.log_clock import LogClock
 from tidings.gateway.hub.hub import Hub
 from tidings.gateway.model.connection import CLOSED, Connection
 from tidings.gateway.net.reactor import Reactor
+from tidings.gateway.watching.change_traces import ChangeTraces
 from tidings.gateway.watching.talkers import Talkers
 from tidings.wire import batch as batches
 from tidings.wire.batch import Batch
@@ -43,7 +45,9 @@ class BatchTraces:
         talkers: Talkers,
         delivered: Callable[[float], None],
         clock: LogClock,
+        changes: ChangeTraces | None = None,
     ) -> None:
+        self._changes = changes
         self._family = family
         self._hub = hub
         self._reactor = reactor
@@ -68,6 +72,8 @@ class BatchTraces:
         counters = self._hub.counters
 
         def follow(tell: Callable[[], None]) -> None:
+            if batch.traced and self._changes is not None:
+                tell = partial(self._changes.told, batch, consumed, tell)
             matched, pushed = counters.matched, counters.pushed
             tell()
             now = time.monotonic()

@@ -81,6 +81,17 @@ class GatewayMetrics:
             if changed_at is not None:
                 self._observe(self._change_to_write, now - changed_at, 1)
 
+    def show_consumed(self, append_to_consume: float, trace_id: str, at: float) -> None:
+        """A batch that `delivered` heard of is part of a trace; `at` is in Unix seconds."""
+        if 0 <= append_to_consume <= FAR_SECONDS:
+            self._append_to_consume.show(append_to_consume, trace_id, at)
+
+    def show_written(self, consume_to_write: float, change_to_write: float | None, trace_id: str, at: float) -> None:
+        """So is a change that a client was told of; `change_to_write` is None where its storage does not say."""
+        self._consume_to_write.show(consume_to_write, trace_id, at)
+        if change_to_write is not None and 0 <= change_to_write <= FAR_SECONDS:
+            self._change_to_write.show(change_to_write, trace_id, at)
+
     def _observe(self, plain: PlainHistogram, seconds: float, count: int) -> None:
         """Take a difference between two clocks, of which either may be wrong."""
         if not 0 <= seconds <= FAR_SECONDS:

@@ -17,6 +17,8 @@ from tidings.ops.settings.values import SHOWN
 
 NUMBER: Final = "{group}"
 """What stands for the number in the URL of a group."""
+TRACES_PATH: Final = "/v1/traces"
+"""Where a collector takes traces by OTLP over HTTP, below its own URL."""
 BUS_SCHEMES: Final = ("memory", "amqp", "amqps")
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 _HOST: Final = re.compile(r"\[[0-9A-Fa-f:.]+\]|[^\s\[\]:/?#@\"'<>\\^`{|}()$!,;=&*+%]+")
@@ -122,6 +124,20 @@ def _imap(value: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
+def _collector(value: str) -> str:
+    parts = _parts(value, "http")
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"begins with {parts.scheme}://, and must begin with http:// or https://")
+    if "@" in parts.netloc:
+        raise ValueError("must not hold a user name or a password: OTEL_EXPORTER_OTLP_HEADERS is for those")
+    if parts.query or parts.fragment or value.endswith(("?", "#")):
+        raise ValueError("must end after its path")
+    path = parts.path.rstrip("/")
+    if path.endswith(TRACES_PATH):
+        raise ValueError(f"must end before {TRACES_PATH}, which is added to it")
+    return f"{parts.scheme}://{parts.netloc}{path}"
+
+
 def _url(check: Callable[[str], str]) -> AfterValidator:
     def checked(value: str) -> str:
         try:
@@ -154,4 +170,6 @@ BusUrl = Annotated[str, _url(_bus)]
 """Where the change log is."""
 ImapUrl = Annotated[str, _url(_imap)]
 """A mail server: scheme, host and perhaps port."""
+CollectorUrl = Annotated[str, _url(_collector)]
+"""What takes traces by OTLP over HTTP: scheme, host, perhaps port and path."""
 Origin = Annotated[str, AfterValidator(origin)]

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
 
 from asyncio_pprof.traces import Life, life_of, reached
 from tidings.errors import EventError, Problem, RequestRejected
@@ -25,6 +26,7 @@ from tidings.publisher.ingest.access import IngestAccess
 from tidings.publisher.ingest.openapi import DescribedRoute, described_app
 from tidings.publisher.ingest.routes import ROUTES, Route
 from tidings.publisher.metrics import PublisherMetrics
+from tidings.wire import tracecontext
 from tidings.wire.change import Change, is_far
 
 MAX_BODY_BYTES: Final = 1024 * 1024
@@ -50,13 +52,17 @@ def create_app(
     unmapped: Callable[[int], None],
     routes: Sequence[Route] = ROUTES,
     body_seconds: float = BODY_SECONDS,
+    *,
+    traced: bool = False,
 ) -> FastAPI:
     """The application. `submit` returns when the changes are safe, and raises LogError when they are not.
+
+    Where changes are `traced`, what comes without a trace of its own is part of the request's, if that is sampled.
 
     `unmapped` hears of how many changes had a login without an account.
     """
     routed: list[BaseRoute] = [
-        DescribedRoute(route, _Endpoint(route, submit, access, metrics, accounts, unmapped, body_seconds))
+        DescribedRoute(route, _Endpoint(route, submit, access, metrics, accounts, unmapped, body_seconds, traced))
         for route in routes
     ]
     accounting = Middleware(_Accounting, metrics=metrics, faults={route.path: route.fault for route in routes})
@@ -83,7 +89,9 @@ class _Endpoint:
         accounts: AccountMap,
         unmapped: Callable[[int], None],
         body_seconds: float,
+        traced: bool,
     ) -> None:
+        self._traced = traced
         self._route = route
         self._submit = submit
         self._access = access
@@ -111,6 +119,8 @@ class _Endpoint:
                 self._access.admit(headers)
                 reached(scope, "authenticated")
             changes = await self._read_changes(request, fields)
+            if self._traced:
+                changes = _continued(changes, headers)
         except RequestRejected as error:
             self._access.refusals.refused(error.reason)
             raise
@@ -138,6 +148,22 @@ def _unmapped(changes: Sequence[Change], accounts: AccountMap, names: str) -> Ev
     without = [index for index, change in enumerate(changes) if accounts.rules.account_of(change.account) is None]
     said = tuple(Problem(index, names, "has no account in --account-map") for index in without[:PROBLEMS_SHOWN])
     return EventError(422, "no event was taken: see problems", said)
+
+
+def _continued(changes: Sequence[Change], headers: Mapping[str, str]) -> list[Change]:
+    """The changes as parts of their request's trace, where they have no other; log lines have the first one's id.
+
+    Each request is a task of its own, so no other's lines do.
+    """
+    context = tracecontext.read(headers.get(tracecontext.ATTRIBUTE))
+    found = [
+        change if tracecontext.context_of(change) is not None else tracecontext.traced(change, context)
+        for change in changes
+    ]
+    trace_id = tracecontext.first_trace(found)
+    if trace_id is not None:
+        bind_contextvars(trace_id=trace_id)
+    return found
 
 
 async def _read_body(request: Request, seconds: float) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from tidings.publisher.settings import PublisherSettings
@@ -38,9 +39,15 @@ ROUTES: Final = (
 """Those that need no settings of their own."""
 
 
-def routes_of(settings: PublisherSettings) -> Sequence[Route]:
-    """All that may be told with these settings."""
+def routes_of(settings: PublisherSettings, *, traced: bool = False) -> Sequence[Route]:
+    """All that may be told with these settings. Where changes are `traced`, the traces that events name are read."""
     secret = settings.stalwart_secret
     key = None if secret is None else secret.get_secret_value()
     webhook = Route("POST", "/v1/webhooks/stalwart", stalwart.parser(key), None, key is not None)
-    return (*ROUTES, webhook)
+    routes = (*ROUTES, webhook)
+    if traced:
+        return [
+            route._replace(parse=partial(route.parse, traced=True)) if route.parse is cloudevents.parse else route
+            for route in routes
+        ]
+    return routes

@@ -6,7 +6,7 @@ import re
 import socket
 from collections.abc import Iterator
 
-import httpx
+import httpx2
 import pytest
 
 from tidings.ops.admin.guard import AdminAccess
@@ -33,8 +33,8 @@ class Listener:
         )
         self.listeners.start()
 
-    def get(self, path: str) -> httpx.Response:
-        return httpx.get(f"http://127.0.0.1:{self.socket.getsockname()[1]}{path}")
+    def get(self, path: str) -> httpx2.Response:
+        return httpx2.get(f"http://127.0.0.1:{self.socket.getsockname()[1]}{path}")
 
 
 @pytest.fixture

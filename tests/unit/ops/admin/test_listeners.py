@@ -4,7 +4,7 @@ import json
 import socket
 from collections.abc import Iterator
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.requests import Request
@@ -40,9 +40,9 @@ class Ops:
         self.listeners = OpsListeners("Tidings <test>", self.sockets, new_registry(), self.health, AdminAccess(), pages)
         self.listeners.start()
 
-    def get(self, listener: str, path: str, **headers: str) -> httpx.Response:
+    def get(self, listener: str, path: str, **headers: str) -> httpx2.Response:
         url = f"http://127.0.0.1:{self.sockets[listener].getsockname()[1]}{path}"
-        return httpx.get(url, headers=httpx.Headers(headers, encoding="latin-1"))
+        return httpx2.get(url, headers=httpx2.Headers(headers, encoding="latin-1"))
 
 
 @pytest.fixture

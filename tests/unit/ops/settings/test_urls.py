@@ -3,12 +3,13 @@ from __future__ import annotations
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tidings.ops.settings.urls import BaseUrl, BusUrl, GroupUrlOrNone, HttpsUrl, PostgresUrl, each_host
+from tidings.ops.settings.urls import BaseUrl, BusUrl, CollectorUrl, GroupUrlOrNone, HttpsUrl, PostgresUrl, each_host
 
 BASE: TypeAdapter[str] = TypeAdapter(BaseUrl)
 HTTPS: TypeAdapter[str] = TypeAdapter(HttpsUrl)
 GROUPS: TypeAdapter[str] = TypeAdapter(GroupUrlOrNone)
 BUS: TypeAdapter[str] = TypeAdapter(BusUrl)
+COLLECTOR: TypeAdapter[str] = TypeAdapter(CollectorUrl)
 POSTGRES: TypeAdapter[str] = TypeAdapter(PostgresUrl)
 
 
@@ -184,3 +185,30 @@ def test_addresses_of_postgresql(url: str, said: str) -> None:
 )
 def test_addresses_of_postgresql_that_are_taken(url: str) -> None:
     assert POSTGRES.validate_python(url) == url
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("http://collector:4318", "http://collector:4318"),
+        ("https://traces.example/", "https://traces.example"),
+        ("https://traces.example/otlp/", "https://traces.example/otlp"),
+    ],
+)
+def test_urls_of_collectors(url: str, meant: str) -> None:
+    assert COLLECTOR.validate_python(url) == meant
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("collector:4318", "has no scheme: write http://collector:4318"),
+        ("grpc://collector:4317", "begins with grpc://, and must begin with http:// or https://"),
+        ("http://user:secret@collector", "must not hold a user name or a password: OTEL_EXPORTER_OTLP_HEADERS"),
+        ("http://collector?token=secret", "must end after its path"),
+        ("http://collector:4318/v1/traces", "must end before /v1/traces, which is added to it"),
+    ],
+)
+def test_what_is_no_url_of_a_collector(url: str, said: str) -> None:
+    assert said in fault(COLLECTOR, url)
+    assert "secret" not in fault(COLLECTOR, url)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-import httpx
+import httpx2
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
@@ -57,7 +57,7 @@ class Forwarding:
         try:
             async with asyncio.timeout(FORWARD_SECONDS):
                 await self._forward(Request(scope, receive), sending)
-        except (_Refused, TimeoutError, httpx.HTTPError) as error:
+        except (_Refused, TimeoutError, httpx2.HTTPError) as error:
             # An answer that has begun ends without its end: the server closes the connection, and clients notice.
             if not begun:
                 await _problem(error)(scope, receive, send)

@@ -7,7 +7,7 @@ import ssl
 from collections.abc import Callable, Mapping
 from typing import Final
 
-import httpx
+import httpx2
 from starlette.types import ASGIApp
 
 from asyncio_pprof.access import CHANGE_HEADER
@@ -26,27 +26,27 @@ class Peers:
         self._board = board
         # The transport wants a context for TLS, though a Unix socket has none; making one that trusts is slow.
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        limits = httpx.Limits(max_connections=None, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=1, keepalive_expiry=IDLE_SECONDS)
         self._clients = {
-            number: httpx.AsyncClient(
-                transport=httpx.AsyncHTTPTransport(uds=address, verify=context, limits=limits),
+            number: httpx2.AsyncClient(
+                transport=httpx2.AsyncHTTPTransport(uds=address, verify=context, limits=limits),
                 base_url=BASE_URL,
                 # The question that the admin process was asked had it.
                 headers={CHANGE_HEADER: "admin process"},
-                timeout=None,  # noqa: S113 - every use is under a deadline
+                timeout=None,
                 trust_env=False,
             )
             for number, address in addresses.items()
         }
         self.unanswered = dict.fromkeys(addresses, 0)
 
-    def client(self, number: int) -> httpx.AsyncClient:
+    def client(self, number: int) -> httpx2.AsyncClient:
         """The client of one worker, whose every use has to have a deadline. Raises KeyError for an unknown one."""
         return self._clients[number]
 
     async def ask_all(
         self, path: str, method: str = "GET", seconds: float = ANSWER_SECONDS
-    ) -> dict[int, tuple[int, httpx.Response]]:
+    ) -> dict[int, tuple[int, httpx2.Response]]:
         """Ask every worker that runs, at the same time; their process ids and answers, by number.
 
         Whoever has not answered after so many seconds is left out.
@@ -55,13 +55,13 @@ class Peers:
         answers = await asyncio.gather(*(self._ask(number, path, method, seconds) for number in running))
         return {number: answer for number, answer in zip(running, answers, strict=True) if answer is not None}
 
-    async def _ask(self, number: int, path: str, method: str, seconds: float) -> tuple[int, httpx.Response] | None:
+    async def _ask(self, number: int, path: str, method: str, seconds: float) -> tuple[int, httpx2.Response] | None:
         seat = self._board.workers[number]
         pid = seat.pid
         try:
             async with asyncio.timeout(seconds):
                 response = await self._clients[number].request(method, path)
-        except (TimeoutError, httpx.HTTPError):
+        except (TimeoutError, httpx2.HTTPError):
             response = None
         # A successor may have answered what its predecessor was asked.
         if response is None or seat.pid != pid:

