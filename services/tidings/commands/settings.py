@@ -14,7 +14,7 @@ from tidings.publisher.settings import PublisherSettings
 
 
 class UpSettings(PublisherSettings, GatewaySettings):
-    """Run gateway, webmail and publisher in one process. The log is in memory unless --bus names a broker."""
+    """Run gateway, webmail and publisher in one process. The log is in memory, unless a broker is set."""
 
     # The publisher's short name for its port is the gateway's here.
     other_flags: ClassVar[Mapping[str, str]] = {}
