@@ -115,14 +115,15 @@ class GatewaySettings(OpsSettings, BusSettings, AuthSettings, LimitSettings):
         20.0,
         ge=0,
         le=3_600,
-        description="after that delay, seconds in which all clients are sent elsewhere; a gateway with few clients sends "
-        "50 a second; 0: all at once",
+        description="after that delay, seconds in which all clients are sent elsewhere; a gateway with few clients "
+        "sends 50 a second; 0: all at once",
     )
     ping_seconds: float = Field(
         25.0,
         ge=MIN_SECONDS,
         le=600,
-        description="interval of pings on a silent WebSocket; set it shorter than proxies and NAT keep idle connections",
+        description="interval of pings on a silent WebSocket; set it shorter than proxies and NAT keep idle "
+        "connections",
     )
     resync_rate: Annotated[float, zero_or_at_least(0.001)] = Field(
         200.0,
