@@ -21,7 +21,10 @@ PLACES: Final = (
     ("docker/compose.yaml", r"image: tidings:(.*)$"),
     ("deploy/gitops/argocd.yaml", r"targetRevision: v(.*)$"),
     ("deploy/gitops/flux.yaml", r"tag: v([^}\n]*)"),
-    ("README.md", r"^This is (.*)\.$"),
+    ("docs/reference/openapi-gateway.yaml", r"^  version: (.*)$"),
+    ("docs/reference/openapi-admin.yaml", r"^  version: (.*)$"),
+    ("docs/reference/asyncapi.yaml", r"^  version: (.*)$"),
+    ("README.md", r"Tidings is (\d\S*):"),
     ("README.md", r"--version (\S+)"),
 )
 """Files, and how each of them says the version, once or more often."""

@@ -95,7 +95,7 @@ def test_pip_takes_no_wheel_with_another_byte(released: Release, tmp_path: Path)
 def test_npm_installs_the_client(released: Release, tmp_path: Path) -> None:
     (tarball,) = released.files.glob("tidings-client-*.tgz")
     (tmp_path / "package.json").write_text('{"name": "consumer", "private": true}')
-    npm = ["npm", "install", "--offline", "--no-audit", "--no-fund", "--silent", tarball]
+    npm = ["npm", "install", "--offline", "--no-audit", "--no-fund", "--silent", str(tarball)]
     subprocess.run(npm, cwd=tmp_path, check=True)
     script = "import('tidings-client').then((all) => console.log(Object.keys(all).includes('SharedClient')))"
     assert subprocess.check_output([node(), "--eval", script], cwd=tmp_path, text=True) == "true\n"
