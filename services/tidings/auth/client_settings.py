@@ -25,10 +25,10 @@ Account = Annotated[str, AfterValidator(_account)]
 class ClientSettings(Settings):
     """The token that a client shows, or what one is made with."""
 
-    help_group: ClassVar = HelpGroup(2, "What the gateway is shown")
+    help_group: ClassVar = HelpGroup(2, "Token for the gateway")
 
-    client_token: Bearer = Field(None, description="JWT for the gateway, whose accounts are then taken")
-    jwt_secret: JwtSecret = Field(None, description="HS256 secret to make such tokens with")
+    client_token: Bearer = Field(None, description="JWT for the gateway; `tidings check` then uses its accounts")
+    jwt_secret: JwtSecret = Field(None, description="HS256 secret of the gateway, to make such tokens")
     jwt_issuer: str | None = Field(None, description="`iss` of the tokens that are made")
     jwt_audience: str | None = Field(None, description="`aud` of the tokens that are made")
     jwt_account_claim: AccountClaim = Field("sub", description="claim of tokens that is their primary account")

@@ -24,19 +24,20 @@ class BusSettings(Settings):
         DEFAULT_SHARDS,
         ge=1,
         le=MAX_SHARDS,
-        description="shards of the log; the same in every service, for the life of the installation",
+        description="shards of the log, the same number in every service; with another number, clients resynchronise "
+        "once",
     )
     retention_seconds: int = Field(
         USUAL.seconds,
         ge=10 * 60,
         le=31 * 24 * HOUR,
-        description="how long the log keeps changes; of streams that are declared anew",
+        description="how long the log keeps changes; existing streams keep their value",
     )
     retention_bytes: int = Field(
         USUAL.bytes,
         ge=2 * SEGMENT_BYTES,
         le=2**40,
-        description="bytes that each shard of the log keeps at most; likewise",
+        description="bytes that each shard of the log keeps at most; existing streams keep their value",
     )
 
     @property

@@ -13,7 +13,7 @@ from tidings.ops.settings.values import split_list
 
 
 class PublishSettings(IngestSettings):
-    """Tell a publisher of one change of an account, as a mail storage does."""
+    """Publish one change of an account, as a mail storage does."""
 
     help_group: ClassVar = HelpGroup(0, "What to publish")
     arguments: ClassVar[tuple[str, ...]] = ("account",)
@@ -22,4 +22,4 @@ class PublishSettings(IngestSettings):
     types: Annotated[tuple[str, ...], BeforeValidator(split_list)] = Field(
         ("Email", "Mailbox"), description="data types that have changed; repeatable or comma-separated"
     )
-    state: str | None = Field(None, description="their new state; one is made up when none is given")
+    state: str | None = Field(None, description="their new state; if not set, a new state is made up")

@@ -22,26 +22,29 @@ def _some(urls: tuple[str, ...]) -> tuple[str, ...]:
 class IngestSettings(Settings):
     """Which publisher is told."""
 
-    help_group: ClassVar = HelpGroup(1, "Whom to tell")
+    help_group: ClassVar = HelpGroup(1, "Publisher")
 
     ingest_url: Annotated[tuple[BaseUrl, ...], BeforeValidator(split_list), AfterValidator(_some)] = Field(
         ("http://127.0.0.1:8081",),
-        description="publisher to tell, or another one where it does not answer; repeatable or comma-separated",
+        description="publisher to tell; with several, the next one is used when one does not answer; repeatable or "
+        "comma-separated",
     )
     ingest_token: Token = Field(None, description="token for the publisher")
-    timeout_seconds: float = Field(30.0, ge=0.1, le=3_600, description="how long publishers may take to take it")
+    timeout_seconds: float = Field(
+        30.0, ge=0.1, le=3_600, description="how long publishers may take to accept the request"
+    )
 
 
 class ResyncSettings(IngestSettings):
-    """Tell clients of some accounts, or of all, that anything may have changed, so that they look."""
+    """Ask clients of some accounts, or of all, to resynchronise: anything may have changed."""
 
-    help_group: ClassVar = HelpGroup(0, "Who is to look")
+    help_group: ClassVar = HelpGroup(0, "Clients")
 
     account: Annotated[tuple[str, ...], BeforeValidator(split_list)] = Field(
-        (), description="account whose clients are to look; repeatable or comma-separated"
+        (), description="account whose clients are to resynchronise; repeatable or comma-separated"
     )
     accounts_file: Path | None = Field(None, description="file with such accounts, one a line")
-    everybody: bool = Field(False, description="clients of all accounts are to look")
+    everybody: bool = Field(False, description="clients of all accounts are to resynchronise")
 
     @model_validator(mode="after")
     def _somebody(self) -> Self:

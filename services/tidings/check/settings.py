@@ -27,33 +27,43 @@ _MAX_CLIENTS: Final = 10_000
 
 
 class CheckSettings(BusSettings, ClientSettings):
-    """Tell a publisher of changes and see them arrive at a gateway: one change, or many for some time."""
+    """Publish changes and see them arrive at clients of a gateway: one change, or many for some time."""
 
     help_group: ClassVar = HelpGroup(0, "What to check")
 
     ingest_url: _BaseUrls = Field(
-        ("http://127.0.0.1:8081",), description="publisher to tell; repeatable or comma-separated"
+        ("http://127.0.0.1:8081",), description="publisher to tell of changes; repeatable or comma-separated"
     )
     gateway_url: _BaseUrls = Field(
         ("http://127.0.0.1:8080",), description="gateway to listen to; repeatable or comma-separated"
     )
     through: BaseUrlOrNone = Field(
         "",
-        description="URL that browsers use, such as https://mail.example: looks for what the proxies on the way do "
-        "wrong, in place of the rest; --seconds is then for how long connections are silent",
+        description="URL that browsers use, such as https://mail.example: finds what the proxies on the way do wrong, "
+        "instead of the other checks; --seconds is then how long connections stay silent",
     )
     account: Account = Field(
-        "tidings-check", description="account to tell changes of; several get -1, -2, ... behind it"
+        "tidings-check", description="account to publish changes of; with several accounts, -1, -2, ... follow the name"
     )
-    accounts: int = Field(1, ge=1, le=_MAX_ACCOUNTS, description="how many accounts")
-    clients: int = Field(1, ge=1, le=_MAX_CLIENTS, description="how many clients")
+    accounts: int = Field(1, ge=1, le=_MAX_ACCOUNTS, description="number of accounts")
+    clients: int = Field(1, ge=1, le=_MAX_CLIENTS, description="number of clients that listen")
     seconds: Annotated[float, zero_or_at_least(0.1)] = Field(
-        0.0, ge=0, le=_WEEK, description="how long to tell changes; 0: one change, and no client misbehaves"
+        0.0,
+        ge=0,
+        le=_WEEK,
+        description="how long to publish changes; 0: one change through each publisher, to each gateway",
     )
     rate: float = Field(10.0, ge=0.001, le=10_000, description="changes per second")
     timeout_seconds: float = Field(10.0, ge=0.1, le=3_600, description="how long a change may take to arrive")
-    seed: int = Field(0, ge=0, le=2**63 - 1, description="what clients do when; 0 takes one at random and prints it")
-    bus: BusUrl = Field("memory://", description="change log to compare with in the end; memory:// compares with none")
+    seed: int = Field(
+        0,
+        ge=0,
+        le=2**63 - 1,
+        description="decides which client does what, and when; 0: a random seed, which is printed",
+    )
+    bus: BusUrl = Field(
+        "memory://", description="change log whose content is compared in the end; memory://: not compared"
+    )
     ingest_token: Token = Field(None, description="token for the publisher")
 
     @model_validator(mode="after")

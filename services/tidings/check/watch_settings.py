@@ -13,7 +13,7 @@ from tidings.ops.settings.values import split_list, zero_or_at_least
 
 
 class WatchSettings(ClientSettings):
-    """Show what clients of an account are told, one line for each StateChange."""
+    """Listen as a client of an account, and print a line for each StateChange."""
 
     help_group: ClassVar = HelpGroup(0, "What to watch")
     arguments: ClassVar[tuple[str, ...]] = ("account",)
@@ -21,7 +21,7 @@ class WatchSettings(ClientSettings):
     account: Account = Field(description="account to watch")
     gateway_url: BaseUrl = Field("http://127.0.0.1:8080", description="gateway to listen to")
     types: Annotated[tuple[str, ...], BeforeValidator(split_list)] = Field(
-        (), description="data types to be told of; repeatable or comma-separated (default: all)"
+        (), description="data types to receive; repeatable or comma-separated (default: all)"
     )
     transport: Literal["websocket", "eventsource", "poll"] = Field("websocket", description="how to listen")
     seconds: Annotated[float, zero_or_at_least(0.1)] = Field(

@@ -13,12 +13,14 @@ from tidings.ops.settings.fields import Settings
 class ConfigSettings(Settings):
     """Check the environment variables of a command, or print all its variables with their defaults.
 
-    The exit code of `check` is 0 when the command would take the variables, else 2.
+    The exit code of `check` is 0 when the command would accept the variables, else 2.
     """
 
     arguments: ClassVar[tuple[str, ...]] = ("action", "command")
 
-    action: Literal["check", "example"] = Field(description="check: the variables that are set; example: print all")
+    action: Literal["check", "example"] = Field(
+        description="check: check the variables that are set; example: print all variables"
+    )
     command: str = Field(description="command whose settings are meant, such as gateway")
 
     @field_validator("command")

@@ -14,7 +14,7 @@ from tidings.publisher.settings import PublisherSettings
 
 
 class UpSettings(PublisherSettings, GatewaySettings):
-    """Everything in one process: gateway and webmail on one port, ingest, a Maildir watched, the log in memory."""
+    """Run gateway, webmail and publisher in one process. The log is in memory, unless a broker is set."""
 
     # The publisher's short name for its port is the gateway's here.
     other_flags: ClassVar[Mapping[str, str]] = {}
@@ -26,5 +26,5 @@ class UpSettings(PublisherSettings, GatewaySettings):
     probe_port: Port = Field(9091, description="port for probes and metrics; 0 for any free one")
     # One process on a terminal: nobody sends clients anywhere else.
     drain_delay_seconds: float = Field(
-        0.0, ge=0, le=300, description="on SIGTERM, how long to go on as before, only not ready"
+        0.0, ge=0, le=300, description="after SIGTERM, seconds to serve clients as before while not ready"
     )

@@ -43,7 +43,7 @@ COMMANDS: Final = {
         "tidings.commands.gateway",
     ),
     "publisher": Entry(
-        "Take changes from mail storages.",
+        "Accept changes from mail storages.",
         "tidings.publisher.settings:PublisherSettings",
         "tidings.commands.publisher",
     ),
@@ -53,17 +53,17 @@ COMMANDS: Final = {
         "tidings.commands.webmail",
     ),
     "check": Entry(
-        "Tell an installation of changes and see them arrive.",
+        "Check an installation: publish changes and see them arrive.",
         "tidings.check.settings:CheckSettings",
         "tidings.commands.check",
     ),
     "cyrus-notify": Entry(
-        "Take in what Cyrus IMAP tells, for a publisher.",
+        "Write notifications of Cyrus IMAP to a publisher's journal.",
         "tidings.publisher.sources.cyrus.settings:CyrusNotifySettings",
         "tidings.commands.cyrus_notify",
     ),
     "resync": Entry(
-        "Have clients look: anything may have changed.",
+        "Ask clients to resynchronise: anything may have changed.",
         "tidings.check.resync_settings:ResyncSettings",
         "tidings.commands.resync",
     ),
@@ -78,7 +78,7 @@ COMMANDS: Final = {
         "tidings.commands.status",
     ),
     "shards": Entry(
-        "Show the feeds of gateways, by shard.",
+        "Show the shards that gateways read.",
         "tidings.oncall.settings:ShardsSettings",
         "tidings.commands.shards",
     ),
@@ -88,7 +88,7 @@ COMMANDS: Final = {
         "tidings.commands.connections",
     ),
     "explain": Entry(
-        "Tell an account's story: what it was told, and why not.",
+        "Explain what the clients of an account received, and why not.",
         "tidings.oncall.settings:ExplainSettings",
         "tidings.commands.explain",
     ),
@@ -98,12 +98,12 @@ COMMANDS: Final = {
         "tidings.commands.disconnect",
     ),
     "publish": Entry(
-        "Tell a publisher of one change.",
+        "Publish one change of an account.",
         "tidings.check.publish_settings:PublishSettings",
         "tidings.commands.publish",
     ),
     "watch": Entry(
-        "Show what clients of an account are told.",
+        "Listen as a client of an account.",
         "tidings.check.watch_settings:WatchSettings",
         "tidings.commands.watch",
     ),

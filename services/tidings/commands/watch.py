@@ -1,4 +1,4 @@
-"""`tidings watch`: show what clients of an account are told."""
+"""`tidings watch`: listen as a client of an account."""
 
 from __future__ import annotations
 

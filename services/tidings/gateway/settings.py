@@ -24,7 +24,7 @@ MIN_SECONDS: Final = 0.1
 
 
 class LimitSettings(Settings):
-    """What a gateway takes from its clients; 0 is no bound where it says so."""
+    """What a gateway takes from its clients; 0 means no limit where the description says so."""
 
     help_group: ClassVar = HelpGroup(2, "What clients may take")
 
@@ -32,48 +32,49 @@ class LimitSettings(Settings):
         0,
         ge=0,
         le=MAX_COUNT,
-        description="parked connections of one process; 0: as many as it may open files, less a reserve",
+        description="parked connections of one process; 0: 95% of the files that the process may open",
     )
     max_connections_per_account: int = Field(
-        0, ge=0, le=MAX_COUNT, description="parked connections of one account; 0: no bound"
+        0, ge=0, le=MAX_COUNT, description="parked connections of one account; 0: no limit"
     )
     max_connections_per_address: int = Field(
         0,
         ge=0,
         le=MAX_COUNT,
-        description="connections from one IPv4 address or IPv6 /64, counted from their accept on; 0: no bound",
+        description="parked connections from one IPv4 address or IPv6 /64; up to 8 more may be open; 0: no limit",
     )
     trusted_proxy: ProxyNetworks = Field(
         (),
-        description="network of proxies whose X-Forwarded-For, or else Forwarded, is believed; repeatable or "
-        "comma-separated",
+        description="network (CIDR) of proxies whose X-Forwarded-For is believed, or Forwarded if that is absent; "
+        "repeatable or comma-separated",
     )
     max_upgrades_per_second: int = Field(
-        0, ge=0, le=MAX_COUNT, description="connections that one process parks in a second; 0: no bound"
+        0, ge=0, le=MAX_COUNT, description="connections that one process parks in a second; 0: no limit"
     )
     max_messages_per_second: int = Field(
         100,
         ge=0,
         le=MAX_COUNT,
-        description="messages, fragments and pings from one client, and KiB, on average over 10 s; 0: no bound",
+        description="messages, fragments and control frames from one client in a second, and KiB in a second, on "
+        "average over 10 s; 0: no limit",
     )
     max_message_bytes: int = Field(65_536, ge=1_024, le=16_777_216, description="size of a message from a client")
     window_bytes: int = Field(
         256 * 1024 * 1024,
         ge=1_048_576,
-        description="bytes of recent changes that one process keeps for clients that come back, at most half of all "
-        "that others may make it hold; what came before is read from the log again",
+        description="bytes of recent changes that one process keeps for clients that come back, at most half of its "
+        "memory budget; older changes are read from the log",
     )
     max_head_bytes: int = Field(16_384, ge=1_024, le=65_536, description="size of a request's head")
     head_seconds: float = Field(
-        10.0, ge=MIN_SECONDS, le=300, description="how long a client has to send a request's head"
+        10.0, ge=MIN_SECONDS, le=300, description="how long a client may take to send a request's head"
     )
     max_connection_age: Annotated[float, zero_or_at_least(1)] = Field(
         0.0,
         ge=0,
         le=604_800,
-        description="seconds after which a connection is closed with 1012, less up to a fifth, so that new gateways "
-        "get clients too; 0: never",
+        description="seconds after which a connection is closed with 1012, so that new gateways get clients too; "
+        "each connection gets 0.8 to 1 times this value; 0: never",
     )
 
     @model_validator(mode="after")
@@ -101,31 +102,34 @@ class GatewaySettings(TracingSettings, BusSettings, AuthSettings, LimitSettings)
         100,
         ge=0,
         le=60_000,
-        description="a client is pushed to at most once in this many milliseconds; 0 pushes every change",
+        description="a client gets at most one push in this many milliseconds; 0: every change is pushed",
     )
     drain_delay_seconds: float = Field(
         2.0,
         ge=0,
         le=300,
-        description="on SIGTERM, how long to go on as before, only not ready, until nobody is sent here any more",
+        description="after SIGTERM, seconds to serve clients as before while not ready; set it longer than the load "
+        "balancer takes to notice",
     )
     drain_seconds: float = Field(
         20.0,
         ge=0,
         le=3_600,
-        description="over how long to send the clients elsewhere after that, at the most; few of them take less",
+        description="after that delay, seconds in which all clients are sent elsewhere; a gateway with few clients "
+        "sends 50 a second; 0: all at once",
     )
     ping_seconds: float = Field(
         25.0,
         ge=MIN_SECONDS,
         le=600,
-        description="a WebSocket is pinged this often at least; more often than what is in between forgets idle ones",
+        description="interval of pings on a silent WebSocket; set it shorter than proxies and NAT keep idle "
+        "connections",
     )
     resync_rate: Annotated[float, zero_or_at_least(0.001)] = Field(
         200.0,
         ge=0,
         le=MAX_RATE,
-        description="clients that one process tells to resynchronise in a second; 0: no bound",
+        description="clients that one process asks to resynchronise in a second; 0: no limit",
     )
     public_url: BaseUrlOrNone = Field(
         "",
@@ -134,17 +138,17 @@ class GatewaySettings(TracingSettings, BusSettings, AuthSettings, LimitSettings)
     )
     jmap_upstream: BaseUrlOrNone = Field(
         "",
-        description="URL of the JMAP server that this gateway pushes for, such as http://127.0.0.1:8008: the session "
-        "is that server's, with push URLs that lead here; empty: none",
+        description="URL of the JMAP server that this gateway pushes for, such as http://127.0.0.1:8008; the session "
+        "comes from that server, and its push URLs lead to this gateway; empty: none",
     )
     jmap_proxy_requests: bool = Field(
-        False, description="pass requests over the WebSocket on to the JMAP server, and offer the WebSocket for it"
+        False, description="pass requests over the WebSocket on to the JMAP server, and offer the WebSocket for them"
     )
     groups: int = Field(
         1,
         ge=1,
         le=MAX_SHARDS,
-        description="groups that the gateways are in: sessions lead each client to the group that reads its primary "
+        description="groups of gateways: sessions lead each client to the group that reads its primary "
         "account's shard; 1: every gateway reads all shards that have clients",
     )
     group_url: GroupUrlOrNone = Field(
@@ -153,7 +157,7 @@ class GatewaySettings(TracingSettings, BusSettings, AuthSettings, LimitSettings)
         "https://push{group}.mail.example; empty: /g/0, /g/1, ... below --public-url",
     )
     workers: int = Field(
-        1, ge=1, le=MAX_WORKERS, description="processes that share the port; more than one need a log outside of them"
+        1, ge=1, le=MAX_WORKERS, description="processes that share the port; more than one need a log in a broker"
     )
 
     @model_validator(mode="after")

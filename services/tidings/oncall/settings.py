@@ -17,7 +17,7 @@ from tidings.ops.settings.values import split_list
 class AskSettings(Settings):
     """Which processes are asked, and how the answer is shown."""
 
-    help_group: ClassVar = HelpGroup(1, "Whom to ask")
+    help_group: ClassVar = HelpGroup(1, "Processes to ask")
     other_flags: ClassVar[Mapping[str, str]] = {"json_output": "--json"}
 
     admin_url: Annotated[tuple[BaseUrl, ...], BeforeValidator(split_list)] = Field(
@@ -25,7 +25,7 @@ class AskSettings(Settings):
     )
     admin_token: Token = Field(None, description="token for admin ports that are not on this machine")
     kube: str = Field("", description="Kubernetes namespace: all its Tidings pods are asked, through kubectl")
-    json_output: bool = Field(False, description="print one JSON document in place of text")
+    json_output: bool = Field(False, description="print one JSON document instead of text")
     timeout_seconds: float = Field(10.0, ge=0.1, le=3_600, description="how long a process may take to answer")
 
 
@@ -52,7 +52,7 @@ class ConnectionsSettings(AskSettings):
 
 
 class ExplainSettings(AskSettings):
-    """Tell an account's story: what its clients were told, when, and why not.
+    """Explain what the clients of an account received, when, and why not.
 
     The exit code is 0 when every client is subscribed and up to date, else 1.
     """
@@ -61,13 +61,13 @@ class ExplainSettings(AskSettings):
     arguments: ClassVar[tuple[str, ...]] = ("account",)
 
     account: Account = Field(description="account to explain")
-    seconds: int = Field(3_600, ge=0, le=86_400, description="how far back the log is read; 0: it is not read")
+    seconds: int = Field(3_600, ge=0, le=86_400, description="how far back the log is read; 0: the log is not read")
 
 
 class DisconnectSettings(AskSettings):
     """Close all connections of an account. Its clients may connect again with a valid token."""
 
-    help_group: ClassVar = HelpGroup(0, "Whom to disconnect")
+    help_group: ClassVar = HelpGroup(0, "Account to disconnect")
     arguments: ClassVar[tuple[str, ...]] = ("account",)
 
     account: Account = Field(description="account whose connections are closed")

@@ -14,9 +14,9 @@ from tidings.ops.settings.values import split_list
 
 
 class TokenSettings(AuthSettings):
-    """Make a token for a client, or say whether a gateway with the same settings takes one, and why not.
+    """Make a token for a client, or say whether a gateway with the same settings accepts one, and why not.
 
-    The token to check is in TIDINGS_CLIENT_TOKEN. The exit code is 0 when the token is taken, else 1.
+    The token to check is in TIDINGS_CLIENT_TOKEN. The exit code is 0 when the token is accepted, else 1.
     """
 
     help_group: ClassVar = HelpGroup(0, "Which token")
@@ -24,7 +24,7 @@ class TokenSettings(AuthSettings):
 
     action: Literal["make", "check"] = Field(description="make: print a new token; check: say why one is refused")
     account: Annotated[tuple[Account, ...], BeforeValidator(split_list)] = Field(
-        (), description="account that the new token names, the primary one first; repeatable or comma-separated"
+        (), description="account of the new token, the primary one first; repeatable or comma-separated"
     )
     seconds: int = Field(3_600, ge=1, le=31_536_000, description="how long the new token is valid")
     client_token: Bearer = Field(None, description="token to check")

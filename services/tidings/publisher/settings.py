@@ -21,7 +21,7 @@ MAX_SPOOL_BYTES: Final = 2**50
 
 
 class PublisherSettings(TracingSettings, BusSettings):
-    """Take changes from mail storages: over HTTP at /v1/changes, and from Maildirs that are watched."""
+    """Accept changes from mail storages at /v1/changes, and watch storages."""
 
     help_group: ClassVar = HelpGroup(1, "Publisher")
     # Alone, the publisher has one port; beside a gateway it needs a name of its own.
@@ -31,7 +31,7 @@ class PublisherSettings(TracingSettings, BusSettings):
     ingest_port: Port = Field(8081, description="port that storages connect to; 0 for any free one")
     admin_port: Port = Field(9190, description="admin port; 0 for any free one")
     probe_port: Port = Field(9191, description="port for probes and metrics; 0 for any free one")
-    maildir: Path | None = Field(None, description="directory with one Maildir per account, to be watched")
+    maildir: Path | None = Field(None, description="directory with one Maildir per account, to watch")
     postgres_url: PostgresUrl | None = Field(
         None, description="postgresql://... of a database with the outbox that `tidings postgres-schema` prints"
     )
@@ -39,45 +39,51 @@ class PublisherSettings(TracingSettings, BusSettings):
         None, description="IMAP server to listen to: imaps://HOST[:PORT], or imap://HOST[:PORT] with STARTTLS"
     )
     imap_accounts: Path | None = Field(
-        None, description="file that says whose mailboxes to listen to there, and how to log in; reread when it changes"
+        None, description="file of mailboxes to listen to, and their credentials; read again when it changes"
     )
     imap_poll_seconds: float = Field(
-        60.0, ge=1, le=1_500, description="how often mailboxes are compared that the IMAP server does not tell of"
+        60.0,
+        ge=1,
+        le=1_500,
+        description="how often all mailboxes of an account are compared; finds what the IMAP server does not report",
     )
     imap_connects_per_second: float = Field(
-        50.0, ge=0.1, le=10_000, description="how fast connections to the IMAP server are made, 20 at once at the most"
+        50.0, ge=0.1, le=10_000, description="new connections to the IMAP server in a second, at most 20 at once"
     )
     imap_max_connections: int = Field(
-        1_000, ge=1, le=100_000, description="accounts that --imap-accounts may name: each has a connection of its own"
+        1_000, ge=1, le=100_000, description="accounts that --imap-accounts may name; every account has a connection"
     )
     journal_dir: Path | None = Field(
-        None, description="journal of a mail server's programs: directory of the changes that no publisher took"
+        None, description="directory of a journal, where programs beside a mail server keep changes"
     )
     state_dir: Path = Field(
         Path("var/state"),
-        description="directory of the spool and of what sources have told; keep it across restarts",
+        description="directory of the spool, and of what is known of each Maildir and IMAP account; keep it across "
+        "restarts",
     )
     spool_bytes: Annotated[int, zero_or_at_least(MIN_SPOOL_BYTES)] = Field(
         256 * 1024 * 1024,
         ge=0,
         le=MAX_SPOOL_BYTES,
-        description="changes kept in --state-dir while the log outside of this process takes none; 0: none are added",
+        description="bytes of --state-dir that changes may take while the broker is away; 0: no change is spooled",
     )
     account_map: Path | None = Field(
-        None, description="TOML file that says which account a login of a storage is; without it: the login itself"
+        None, description="TOML file that maps logins to accounts; without it, the login is the account"
     )
     ingest_tokens: Tokens = Field(
-        None, description="comma-separated tokens of 16 characters or more, one of which a storage must present"
+        None, description="comma-separated tokens of 16 characters or more; every storage must present one of them"
     )
     stalwart_secret: Token = Field(
         None,
-        description="signature key of Stalwart's webhook, 16 characters or more; without it the webhook needs a token",
+        description="signature key of Stalwart's webhook, 16 characters or more; without it, the webhook must "
+        "present an ingest token",
     )
     ingest_keep_alive_seconds: int = Field(
         75,
         ge=1,
         le=3_600,
-        description="how long a storage's idle connection is kept; longer than the storage keeps it itself",
+        description="how long a storage's connection may be idle; longer than storages and proxies keep idle "
+        "connections",
     )
     tracing_ratio: float = Field(
         0.001,

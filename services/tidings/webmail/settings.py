@@ -28,7 +28,7 @@ class WebmailSettings(OpsSettings, AuthSettings):
     gateway_url: BaseUrl = Field("http://127.0.0.1:8080", description="URL of the gateway as browsers reach it")
     ingest_url: BaseUrl | None = Field(
         None,
-        description="URL of a publisher to announce this webmail's own changes to, "
-        "where no Maildir source watches the directory (inotify does not see every network file system)",
+        description="URL of a publisher to tell of this webmail's own changes; needed if no Maildir source sees them "
+        "(inotify does not see what another machine writes to NFS)",
     )
     ingest_token: Token = Field(None, description="token for that publisher")

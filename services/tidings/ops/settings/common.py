@@ -26,7 +26,7 @@ class LogSettings(Settings):
     log_format: Literal["auto", "json", "console"] = Field(
         "auto", description="auto: console on a terminal, JSON elsewhere"
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least level that is logged")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="lowest level that is logged")
 
 
 class OpsSettings(LogSettings):
@@ -34,26 +34,29 @@ class OpsSettings(LogSettings):
 
     help_group: ClassVar = HelpGroup(8, "Admin and probe ports, profiles")
 
-    admin_host: str = Field("127.0.0.1", description="address of the admin port; off loopback it needs a token")
+    admin_host: str = Field(
+        "127.0.0.1", description="address of the admin port; another one than loopback needs TIDINGS_ADMIN_TOKEN"
+    )
     admin_port: Port = Field(9090, description="admin port; 0 for any free one")
     admin_token: Token = Field(
-        None, description="token that whoever is not on loopback must present to the admin port, 16 characters or more"
+        None, description="token of the admin port, 16 characters or more; required when --admin-host is not loopback"
     )
     heap_profile: int = Field(
         0,
         ge=0,
         le=64,
-        description="frames to keep of each allocation's stack, for heap profiles; 0: none are traced. Costs a lot",
+        description="frames to keep of each allocation's stack, for heap profiles; 0: allocations are not traced; "
+        "1 costs much, 16 costs more",
     )
     mutex_profile: bool = Field(False, description="measure waits for locks, full queues and the thread pool")
-    probe_host: str = Field("127.0.0.1", description="address for probes and metrics; any is safe")
+    probe_host: str = Field("127.0.0.1", description="address for probes and metrics; any address is safe")
     probe_port: Port = Field(9091, description="port for probes and metrics; 0 for any free one")
     memory_limit_bytes: Annotated[int, zero_or_at_least(LEAST_LIMIT)] = Field(
         0,
         ge=0,
         le=2**50,
-        description="memory that this command may use, with all its workers; near it new work is refused; "
-        "0: the limit of the container, or else the machine's memory",
+        description="memory that this command may use, with all its workers; at 80% of it, new work is "
+        "refused; 0: the limit of the container, or the memory of the machine",
     )
 
     @model_validator(mode="after")

@@ -14,19 +14,19 @@ DLIST: Final = "dlist:"
 
 
 class CyrusNotifySettings(LogSettings):
-    """Take in what Cyrus IMAP tells over its notify socket, and keep it for a publisher, in the publisher's journal."""
+    """Own the notify socket of Cyrus IMAP, and write its notifications to a publisher's journal."""
 
     help_group: ClassVar = HelpGroup(1, "Cyrus")
 
     socket: str = Field(
         "/run/tidings-cyrus/notify",
-        description="socket to own, as imapd.conf has it at notifysocket: PATH or dlist:PATH",
+        description="the notify socket, as in notifysocket of imapd.conf: PATH or dlist:PATH",
     )
     journal_dir: Path = Field(
-        Path("var/journal"), description="directory of the journal, which is the publisher's --journal-dir too"
+        Path("var/journal"), description="directory of the journal, the same as the publisher's --journal-dir"
     )
     virtual_domains: bool = Field(
-        False, description="the names of users have domains: virtdomains of imapd.conf is userid or on"
+        False, description="user names have domains: virtdomains of imapd.conf is userid or on"
     )
 
     @field_validator("socket")
