@@ -1,4 +1,7 @@
-"""The programs of a cluster, built from their Go modules: once for each state of what they are built from."""
+"""The programs of a cluster, built from their Go modules: once for each state of what they are built from.
+
+`python -m tests.cluster.programs` says whether they are there: exit code 0, and 1 else.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -101,3 +105,7 @@ MODULES = (
 def programs() -> list[Path]:
     """The directories with all programs, built where they are not there yet. Raises ProgramError."""
     return [made(module.place(), module.build) for module in MODULES]
+
+
+if __name__ == "__main__":
+    sys.exit(not all(module.place().exists() for module in MODULES))

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from tests.cluster.kube import COMMAND_SECONDS, CommandError, Kube, Object
+from tests.support.cached import remove
 from tests.support.chart import ROOT
 from tests.support.rendered import RELEASE
 from tests.support.waiting import comes_true, patient
@@ -24,6 +25,7 @@ from tests.support.waiting import comes_true, patient
 READY_SECONDS = 90.0
 """Until all pods of a release are ready: images are there, and RabbitMQ starts in some 15 seconds."""
 COUNT_SECONDS = 30.0
+GET = "import sys, urllib.request; print(urllib.request.urlopen(sys.argv[1], timeout=60).read().decode())"
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 
 
@@ -33,6 +35,8 @@ class Release:
     def __init__(self, kube: Kube, namespace: str) -> None:
         self.kube = kube
         self.namespace = namespace
+        # One of that name may still be on its way out.
+        kube.kubectl("wait", f"namespace/{namespace}", "--for=delete", "--timeout=300s", seconds=READY_SECONDS)
         metadata = {"name": namespace, "labels": RESTRICTED}
         kube.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
         # What people type names no namespace: it is that of their configuration.
@@ -40,15 +44,23 @@ class Release:
         known = yaml.safe_load((kube.home / "admin.conf").read_text())
         known["contexts"][0]["context"]["namespace"] = namespace
         self._config.write_text(json.dumps(known))
+        self.directory = kube.home / f"typed-{namespace}"
+        self.directory.mkdir(exist_ok=True)
+        for name in ("charts", "deploy"):
+            remove(self.directory / name)
+            (self.directory / name).symlink_to(ROOT / name)
 
     def environment(self) -> dict[str, str]:
         return {**self.kube.environment(), "KUBECONFIG": str(self._config)}
 
     def run(self, line: str, seconds: float = COMMAND_SECONDS) -> str:
-        """Run a line of a shell in the root of the repository; all that it wrote. Raises CommandError when it fails."""
+        """Run lines of a shell in `directory`, which has the charts as a clone has them; all that they wrote.
+
+        Raises CommandError when one fails.
+        """
         done = subprocess.run(
-            self.kube.command("bash", "-o", "pipefail", "-c", line),
-            cwd=ROOT,
+            self.kube.command("bash", "-e", "-o", "pipefail", "-c", line),
+            cwd=self.directory,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -89,6 +101,23 @@ class Release:
         """Where a Service listens, as a URL."""
         spec = self.get("service", service)["spec"]
         return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}"
+
+    def url(self, url: str) -> str:
+        """What a server answers to GET."""
+        return self.kube.run(sys.executable, "-c", GET, url)
+
+    def settled(self) -> bool:
+        """Whether each of its workloads has all the pods that it should have: they were admitted."""
+        workloads = self.get("deployments,statefulsets")["items"]
+        return all(each["status"].get("replicas", 0) == each["spec"]["replicas"] for each in workloads)
+
+    def ready(self) -> bool:
+        """Whether all its pods are ready, too."""
+        pods = self.get("pods")["items"]
+        return self.settled() and all(
+            any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", []))
+            for pod in pods
+        )
 
     def pods(self, component: str) -> list[Object]:
         """Those of its pods that are not about to end."""
@@ -147,7 +176,7 @@ def background(release: Release, line: str, says: str) -> Iterator[None]:
     """A line of a shell that goes on. It has begun when it has said something."""
     with subprocess.Popen(
         release.kube.command("bash", "-c", f"exec {line}"),
-        cwd=ROOT,
+        cwd=release.directory,
         env=release.environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import pytest
 
 from tests.cluster.kube import CommandError, Kube
-from tests.cluster.release import Release, until
+from tests.cluster.release import Release, background, until
 from tests.support.chart import UMBRELLA
 
 
@@ -26,6 +27,24 @@ def mail(kube: Kube) -> Iterator[Release]:
 
 def test_helm_test_passes(mail: Release) -> None:
     assert "Succeeded" in mail.helm("test")
+
+
+PORT_FORWARD = re.compile(r".* port-forward (\S+) (\d+):\d+")
+PAGES = {"service/tidings-gateway": ".well-known/jmap?account=alice"}
+"""What is asked for where there is no page at the root."""
+
+
+def test_each_line_of_the_notes_does_what_they_say(mail: Release) -> None:
+    lines = [line.strip() for line in mail.run("helm get notes tidings").splitlines() if line.startswith("  ")]
+    assert len(lines) == 8, lines
+    for line in lines:
+        if forwarded := PORT_FORWARD.fullmatch(line):
+            with background(mail, line, "Forwarding from 127.0.0.1"):
+                assert mail.url(f"http://127.0.0.1:{forwarded[2]}/{PAGES.get(forwarded[1], '')}")
+        elif "get secret" in line:
+            assert mail.run(line) == mail.secret("tidings", "ingest-tokens")
+        else:
+            assert mail.run(line)
 
 
 def test_a_rollout_loses_nothing(mail: Release) -> None:

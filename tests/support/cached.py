@@ -30,7 +30,7 @@ def made(path: Path, make: Callable[[Path], None]) -> Path:
 
 def remove(path: Path) -> None:
     """Remove a file, or a directory with all that is in it, if it is there."""
-    if path.is_dir():
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -1,0 +1,80 @@
+"""What docs/operations.md has operators type, typed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cluster.kube import CommandError, Kube
+from tests.cluster.page import blocks, commands
+from tests.cluster.release import Release, background, until
+from tests.support.chart import TIDINGS, UMBRELLA
+
+SECONDS = 300.0
+"""For what takes the longest of it: three nodes of RabbitMQ that meet, or one that comes back."""
+QUICK = "tidings.gateway.preStopSeconds=0,tidings.gateway.settings.drainSeconds=1,tidings.gateway.minReadySeconds=0"
+COPIES = "rabbitmqctl --quiet list_queues --no-table-headers online"
+SHOWN = [line for line in dict.fromkeys(commands()) if line.split()[1] in {"get", "logs", "describe"}]
+"""Those that only show something."""
+
+
+@pytest.fixture
+def mail(kube: Kube) -> Iterator[Release]:
+    """A namespace by the name that the page uses."""
+    release = Release(kube, "mail")
+    try:
+        yield release
+    finally:
+        release.kube.try_("helm", "uninstall", "tidings", "--namespace=mail")
+        release.close()
+
+
+def test_commands_that_show_something_are_taken(mail: Release) -> None:
+    mail.helm("install", UMBRELLA, "--set", QUICK)
+    mail.rolled_out()
+    (pod,) = (each["metadata"]["name"] for each in mail.pods("gateway"))
+    # What an earlier container has said is there once there was one.
+    assert len(SHOWN) >= 8
+    for line in SHOWN:
+        if "--previous" not in line:
+            mail.run(line.replace(" POD", f" {pod}"))
+    with background(mail, "kubectl port-forward deployment/tidings-gateway 9090", "Forwarding"):
+        assert "Tidings" in mail.url("http://localhost:9090/")
+
+
+def test_a_broker_of_three_takes_the_place_of_one(mail: Release) -> None:
+    mail.helm("install", UMBRELLA, "--set", QUICK)
+    mail.rolled_out()
+    with pytest.raises(CommandError, match="to change their number is an outage"):
+        mail.helm("upgrade", UMBRELLA, "--set", "tidings.rabbitmq.replicas=3")
+    heading = "### Another number of nodes"
+    (values,) = blocks(heading, "yaml")
+    (mail.directory / "my-values.yaml").write_text(values)
+    typed, *_ = blocks(heading)
+    with mail.counting():
+        mail.run(typed, SECONDS)
+        mail.rolled_out()
+    assert len(mail.pods("log")) == 3
+    assert "Succeeded" in mail.helm("test")
+    mail.run("kubectl delete secret/tidings-rabbitmq persistentvolumeclaim/data-tidings-rabbitmq-0")
+
+
+def test_a_broker_whose_volume_is_lost_starts_anew(mail: Release) -> None:
+    mail.helm("install", UMBRELLA, "--set", QUICK)
+    mail.rolled_out()
+    lost, _ = blocks("## Disaster: RabbitMQ is lost")
+    with mail.counting() as counted:
+        mail.run(lost)
+        mail.rolled_out()
+    assert counted.found["noticed"], "clients are told to look again"
+
+
+def test_a_node_whose_volume_is_lost_comes_back_with_its_copies(mail: Release) -> None:
+    mail.helm("install", TIDINGS, "--set", "rabbitmq.replicas=3")
+    mail.rolled_out()
+    _, lost = blocks("## Disaster: RabbitMQ is lost")
+    with mail.counting():
+        mail.run(lost, SECONDS)
+    ask = f"kubectl exec tidings-rabbitmq-1 --container rabbitmq -- {COPIES}"
+    until(lambda: all("rabbit@tidings-rabbitmq-0" in nodes for nodes in mail.run(ask).splitlines()), "copies")
