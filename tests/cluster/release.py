@@ -125,10 +125,10 @@ class Release:
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     @contextmanager
-    def counting(self) -> Iterator[Counted]:
-        """Changes are told and clients wander while the block lasts; in the end nothing may be lost."""
+    def counting(self, rate: int = 20) -> Iterator[Counted]:
+        """Changes are told, `rate` a second, and clients wander meanwhile; in the end nothing may be lost."""
         urls = [f"--ingest-url={self.address('tidings-publisher')}", f"--gateway-url={self.address('tidings-gateway')}"]
-        load = ["--accounts=20", "--clients=30", "--rate=20", f"--timeout-seconds={patient(COUNT_SECONDS):.0f}"]
+        load = ["--accounts=20", "--clients=30", f"--rate={rate}", f"--timeout-seconds={patient(COUNT_SECONDS):.0f}"]
         counted = Counted()
         with subprocess.Popen(
             self.kube.command(sys.executable, "-m", "tests.cluster.counting", *urls, *load),
