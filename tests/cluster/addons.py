@@ -5,7 +5,6 @@ from __future__ import annotations
 from tests.cluster import files
 from tests.cluster.kube import Kube, Object
 from tests.cluster.node import ADDRESS
-from tests.cluster.release import until
 
 METRICS_PORT = 4443
 GROUP = "metrics.k8s.io"
@@ -19,7 +18,7 @@ def measure(kube: Kube) -> None:
         *("--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP", f"--cert-dir={kube.home}/measured"),
     )
     kube.apply(*_metrics())
-    until(lambda: "node" in kube.try_("kubectl", "top", "nodes"), "how much the node uses")
+    kube.until("metrics-server", lambda: "node" in kube.try_("kubectl", "top", "nodes"))
 
 
 def enforce(kube: Kube) -> None:

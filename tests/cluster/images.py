@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ SOURCES = (
     "docs/operations.md",
 )
 LEFT_OUT = ("var/lib/apt/lists/*", "var/cache/*", "usr/share/doc/*", "usr/share/man/*", "usr/share/locale/*")
+KEPT_SECONDS = 86_400
 MADE = ("__pycache__", "node_modules")
+"""What tests and builds leave among the sources."""
 
 
 def images(programs: Path) -> list[Path]:
@@ -42,10 +45,6 @@ def images(programs: Path) -> list[Path]:
 def tidings() -> Path:
     """That of docker/Dockerfile."""
     return made(kept("kube") / f"tidings-{_key()}.tar", _tidings)
-
-
-def is_there() -> bool:
-    return (kept("kube") / f"tidings-{_key()}.tar").exists()
 
 
 def _key() -> str:
@@ -61,6 +60,10 @@ def _tidings(to: Path) -> None:
     with engine() as docker:
         build(docker, TAG)
         docker("save", "--output", str(to), TAG, seconds=BUILD_SECONDS)
+    # Every change to the sources makes another one.
+    for old in to.parent.glob("tidings-*.tar"):
+        if old.stat().st_mtime < time.time() - KEPT_SECONDS:
+            old.unlink()
 
 
 def broker() -> Path:

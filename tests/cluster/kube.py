@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class Kube(Started):
         self._start_control()
         self._start_node()
         self.apply(*_names(), *self._volumes())
-        self._until("the node", lambda: "Ready" in self._conditions())
+        self.until("the node", lambda: "Ready" in self._conditions())
 
     def close(self) -> None:
         self.node.close()
@@ -84,7 +84,7 @@ class Kube(Started):
             *(f"--proxy-client-cert-file={pki}/front.crt", f"--proxy-client-key-file={pki}/front.key"),
             *("--enable-aggregator-routing", f"--cert-dir={home}/made"),
         )
-        self._until("the API server", self._answers)
+        self.until("the API server", self._answers)
         self.node.spawn(
             *("kube-controller-manager", "kube-controller-manager", config, f"--root-ca-file={pki}/ca.crt"),
             *(f"--service-account-private-key-file={pki}/accounts.key", "--use-service-account-credentials"),
@@ -96,7 +96,7 @@ class Kube(Started):
 
     def _start_node(self) -> None:
         home = self.home
-        self._until("containerd", (home / "containerd.sock").exists)
+        self.until("containerd", (home / "containerd.sock").exists)
         for image in self._images:
             self._import(image)
         self.node.spawn(
@@ -116,7 +116,8 @@ class Kube(Started):
         )
         seen.unlink()
 
-    def _until(self, what: str, holds: Any) -> None:
+    def until(self, what: str, holds: Callable[[], object]) -> None:
+        """Wait for a part of the cluster to serve. Raises RootError when it does not, or a server has ended."""
         if not comes_true(lambda: self.node.ended() or holds(), READY_SECONDS) or self.node.ended():
             raise RootError(f"{what} did not become ready; ended: {self.node.ended()}\n{self.node.last_words()}")
 

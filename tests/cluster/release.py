@@ -7,9 +7,8 @@ import os
 import shlex
 import subprocess
 import sys
-import time
 from base64 import b64decode
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -160,6 +159,10 @@ class Release:
             else found
         )
 
+    def until(self, holds: Callable[[], object], what: str, seconds: float = READY_SECONDS) -> None:
+        """Wait for a condition of the cluster; fail when it does not come true."""
+        assert comes_true(holds, seconds), f"waited for {what}\n{self.seen()}"
+
     def close(self) -> None:
         """Begin to remove it with its namespace, which takes as long as its pods may take to end."""
         self.kube.kubectl("delete", "namespace", self.namespace, "--wait=false")
@@ -191,9 +194,3 @@ def background(release: Release, line: str, says: str) -> Iterator[None]:
         finally:
             process.terminate()
             process.wait()
-
-
-def until(holds: Any, what: str, seconds: float = READY_SECONDS) -> None:
-    """Wait for a condition of the cluster."""
-    began = time.monotonic()
-    assert comes_true(holds, seconds), f"not after {time.monotonic() - began:.0f} s: {what}"

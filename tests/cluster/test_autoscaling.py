@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.addons import measure
 from tests.cluster.kube import Kube
-from tests.cluster.release import Release, until
+from tests.cluster.release import Release
 from tests.support.chart import TIDINGS
 
 SECONDS = 120.0
@@ -33,7 +33,7 @@ def busy(kube: Kube) -> Iterator[Release]:
 
 def test_gateways_under_load_become_more(busy: Release) -> None:
     with busy.counting(rate=200):
-        until(lambda: len(busy.pods("gateway")) == 2, f"a second gateway\n{busy.seen()}", SECONDS)
+        busy.until(lambda: len(busy.pods("gateway")) == 2, "a second gateway", SECONDS)
         busy.rolled_out()
     (scaler,) = busy.get("horizontalpodautoscalers")["items"]
     conditions = {each["type"]: each["status"] for each in scaler["status"]["conditions"]}

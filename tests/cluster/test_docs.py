@@ -8,7 +8,7 @@ import pytest
 
 from tests.cluster.kube import CommandError, Kube
 from tests.cluster.page import blocks, commands
-from tests.cluster.release import Release, background, until
+from tests.cluster.release import Release, background
 from tests.support.chart import TIDINGS, UMBRELLA
 
 SECONDS = 300.0
@@ -36,8 +36,10 @@ def test_commands_that_show_something_are_taken(mail: Release) -> None:
     (pod,) = (each["metadata"]["name"] for each in mail.pods("gateway"))
     # There is an earlier container to ask about once there was one.
     mail.run(f'kubectl exec {pod} -- python -c "import os; os.kill(1, 15)"')
-    until(lambda: mail.pods("gateway")[0]["status"]["containerStatuses"][0]["restartCount"], "a container that ended")
-    until(mail.ready, "another one")
+    mail.until(
+        lambda: mail.pods("gateway")[0]["status"]["containerStatuses"][0]["restartCount"], "a container that ended"
+    )
+    mail.until(mail.ready, "another one")
     assert len(SHOWN) == 6
     for line in SHOWN:
         mail.run(line.replace(" POD", f" {pod}"))
@@ -50,7 +52,7 @@ def test_secrets_of_an_installation_that_counts_are_used(mail: Release) -> None:
     mail.run(secrets)
     named = "auth.existingSecret=tidings-jwt,ingest.existingSecret=tidings-ingest"
     mail.helm("install", TIDINGS, "--set", named)
-    until(mail.ready, "all pods ready")
+    mail.until(mail.ready, "all pods ready")
     assert "Succeeded" in mail.helm("test")
 
 
@@ -88,7 +90,7 @@ def test_a_node_whose_volume_is_lost_comes_back_with_its_copies(mail: Release) -
     with mail.counting():
         mail.run(lost, SECONDS)
     ask = f"kubectl exec tidings-rabbitmq-1 --container rabbitmq -- {COPIES}"
-    until(lambda: all("rabbit@tidings-rabbitmq-0" in nodes for nodes in mail.run(ask).splitlines()), "copies")
+    mail.until(lambda: all("rabbit@tidings-rabbitmq-0" in nodes for nodes in mail.run(ask).splitlines()), "copies")
 
 
 def test_sources_are_added_to_a_release(mail: Release) -> None:
@@ -99,5 +101,5 @@ def test_sources_are_added_to_a_release(mail: Release) -> None:
     (typed,) = blocks("### Publishers on Kubernetes")
     mail.run(typed)
     # There is no database here: what shows is that the pod that asks for it was admitted, and has what it names.
-    until(lambda: "mail-database" in str(mail.pods("publisher")), "a publisher that asks the database")
-    until(lambda: mail.pods("publisher")[0]["status"]["phase"] == "Running", "its container")
+    mail.until(lambda: "mail-database" in str(mail.pods("publisher")), "a publisher that asks the database")
+    mail.until(lambda: mail.pods("publisher")[0]["status"]["phase"] == "Running", "its container")

@@ -10,7 +10,7 @@ import pytest
 from tests.cluster.addons import enforce
 from tests.cluster.images import TAG
 from tests.cluster.kube import CommandError, Kube
-from tests.cluster.release import Release, until
+from tests.cluster.release import Release
 from tests.support.chart import TIDINGS
 
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 5)"
@@ -58,7 +58,7 @@ def test_the_release_works_behind_its_policies(walled: Release) -> None:
 
 
 def test_strangers_reach_what_is_for_everybody_and_nothing_else(walled: Release) -> None:
-    until(lambda: not reaches(walled, "log", 5672), "the policies are enforced")
+    walled.until(lambda: not reaches(walled, "log", 5672), "the policies are enforced")
     open_to_all = {("gateway", 8080), ("gateway", 9091), ("publisher", 8081), ("publisher", 9191), ("log", 15692)}
     closed = {("log", 5672), ("log", 4369), ("log", 25672), ("gateway", 9090), ("publisher", 9190)}
     assert {each for each in open_to_all | closed if reaches(walled, *each)} == open_to_all
@@ -70,6 +70,6 @@ def test_peers_that_are_named_are_the_only_ones(walled: Release) -> None:
     nobody = json.dumps([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "nowhere"}}}])
     given = ("--set-json", f"networkPolicy.clientsFrom={peers}", "--set-json", f"networkPolicy.storagesFrom={nobody}")
     walled.helm("upgrade", TIDINGS, *given)
-    until(lambda: not reaches(walled, "publisher", 8081), "storages are shut out")
+    walled.until(lambda: not reaches(walled, "publisher", 8081), "storages are shut out")
     assert reaches(walled, "gateway", 8080)
     assert "Succeeded" in walled.helm("test")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.kube import CommandError, Kube
-from tests.cluster.release import Release, background, until
+from tests.cluster.release import Release, background
 from tests.support.chart import UMBRELLA
 
 
@@ -62,7 +62,7 @@ def test_an_upgrade_and_its_rollback_lose_nothing(mail: Release) -> None:
         assert len(mail.pods("gateway")) == 2
         mail.run("helm rollback tidings 1")
         mail.rolled_out()
-    until(lambda: len(mail.pods("gateway")) == 1, "one gateway again")
+    mail.until(lambda: len(mail.pods("gateway")) == 1, "one gateway again")
 
 
 def test_a_restart_of_the_broker_loses_nothing(mail: Release) -> None:

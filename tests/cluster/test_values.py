@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster.kube import Kube, Object
-from tests.cluster.release import Release, until
+from tests.cluster.release import Release
 from tests.support.chart import VARIANTS
 from tests.support.definitions import definition_files
 
@@ -58,7 +58,7 @@ def test_its_pods_are_admitted_and_become_ready(release: Release, variant: str) 
     chart, values = VARIANTS[variant]
     said = release.helm("install", chart, values=values)
     assert "Warning" not in said
-    until(release.settled, f"{variant}: all pods made\n{release.seen()}")
+    release.until(release.settled, "all pods made")
     if variant not in ELSEWHERE:
-        until(release.ready, f"{variant}: all pods ready")
+        release.until(release.ready, "all pods ready")
         assert "Failed" not in release.helm("test")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.cluster.kube import Kube
-from tests.cluster.release import Release, until
+from tests.cluster.release import Release
 from tests.support.chart import ROOT, UMBRELLA
 
 PUBLISH = f"PYTHONPATH={ROOT / 'services'} {sys.executable} -m tidings publish"
@@ -35,7 +35,7 @@ def test_a_release_that_is_installed_again_has_its_log(kept: Release) -> None:
     assert claims
 
     kept.helm("uninstall")
-    until(lambda: not kept.get("pods")["items"], "all pods gone")
+    kept.until(lambda: not kept.get("pods")["items"], "all pods gone")
     assert volumes(kept) == claims
 
     install(kept)
