@@ -76,7 +76,7 @@ def test_a_broker_of_three_takes_the_place_of_one(mail: Release) -> None:
 def test_a_broker_whose_volume_is_lost_starts_anew(mail: Release) -> None:
     mail.helm("install", UMBRELLA, "--set", QUICK)
     mail.rolled_out()
-    lost, _ = blocks("## Disaster: RabbitMQ is lost")
+    lost, *_ = blocks("## Disaster: RabbitMQ is lost")
     with mail.counting() as counted:
         mail.run(lost)
         mail.rolled_out()
@@ -86,7 +86,7 @@ def test_a_broker_whose_volume_is_lost_starts_anew(mail: Release) -> None:
 def test_a_node_whose_volume_is_lost_comes_back_with_its_copies(mail: Release) -> None:
     mail.helm("install", TIDINGS, "--set", "rabbitmq.replicas=3")
     mail.rolled_out()
-    _, lost = blocks("## Disaster: RabbitMQ is lost")
+    _, lost, _ = blocks("## Disaster: RabbitMQ is lost")
     with mail.counting():
         mail.run(lost, SECONDS)
     ask = f"kubectl exec tidings-rabbitmq-1 --container rabbitmq -- {COPIES}"
