@@ -95,6 +95,7 @@ MODULES = (
         {
             "coredns": "./coredns",
             "helm": "helm.sh/helm/v3/cmd/helm",
+            "kube-router": "github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",
             "metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server",
         },
         {"helm.sh/helm/v3/internal/version.version": f"v{HELM}"},

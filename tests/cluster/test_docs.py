@@ -44,7 +44,7 @@ def test_commands_that_show_something_are_taken(mail: Release) -> None:
     for line in SHOWN:
         mail.run(line.replace(" POD", f" {pod}"))
     with background(mail, "kubectl port-forward deployment/tidings-gateway 9090", "Forwarding"):
-        assert "Tidings" in mail.url("http://localhost:9090/")
+        assert 'href="metrics"' in mail.url("http://localhost:9090/")
 
 
 def test_secrets_of_an_installation_that_counts_are_used(mail: Release) -> None:
