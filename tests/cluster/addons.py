@@ -15,7 +15,8 @@ def measure(kube: Kube) -> None:
     config = [f"--{use}kubeconfig={kube.home}/admin.conf" for use in ("", "authentication-", "authorization-")]
     kube.node.spawn(
         *("metrics-server", "metrics-server", *config, f"--secure-port={METRICS_PORT}", "--metric-resolution=10s"),
-        *("--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP", f"--cert-dir={kube.home}/measured"),
+        *("--kubelet-insecure-tls", "--kubelet-preferred-address-types=InternalIP", "--kubelet-request-timeout=5s"),
+        f"--cert-dir={kube.home}/measured",
     )
     kube.apply(*_metrics())
     kube.until("metrics-server", lambda: "node" in kube.try_("kubectl", "top", "nodes"))

@@ -47,6 +47,13 @@ def test_commands_that_show_something_are_taken(mail: Release) -> None:
         assert 'href="metrics"' in mail.url("http://localhost:9090/")
 
 
+def test_helm_test_waits_for_what_is_on_its_way(mail: Release) -> None:
+    """As the page has it, nobody waits between the two."""
+    assert {"helm test tidings"} <= set(blocks("### Install")[0].splitlines())
+    mail.helm("install", UMBRELLA, "--set", QUICK)
+    assert "Succeeded" in mail.helm("test")
+
+
 def test_secrets_of_an_installation_that_counts_are_used(mail: Release) -> None:
     _, secrets = blocks("### Install")
     mail.run(secrets)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import socket
 import ssl
+from collections.abc import Iterator
 from typing import Final
 
 from tidings.ops.printable import plain
@@ -18,8 +19,7 @@ SAID_CHARS: Final = 200
 
 def reason(error: BaseException) -> str:
     """The reason at the bottom of an error of a library, or what the library says."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
                 return f"its certificate is not trusted: {cause.verify_message} (SSL_CERT_FILE names other authorities)"
@@ -31,8 +31,20 @@ def reason(error: BaseException) -> str:
                 return "nothing listens there"
             case TimeoutError():
                 return "no answer in time"
-        cause = cause.__cause__ or cause.__context__
     return plain(str(error)) or type(error).__name__
+
+
+def is_nobody_there(error: BaseException) -> bool:
+    """Whether the reason is that nothing answers at an address, as where something has yet to start."""
+    return any(isinstance(cause, (ConnectionRefusedError, TimeoutError)) for cause in _causes(error))
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what led to it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def detail(body: bytes | bytearray) -> str:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from tidings.ops.http.reason import SAID_CHARS, detail, hint, reason
+from tidings.ops.http.reason import SAID_CHARS, detail, hint, is_nobody_there, reason
 
 
 def chained(*errors: Exception) -> Exception:
@@ -24,6 +24,13 @@ def test_the_reason_is_at_the_bottom() -> None:
         "there is no host of this name"
     )
     assert reason(chained(RuntimeError("x"), TimeoutError())) == "no answer in time"
+
+
+def test_nobody_is_where_nothing_answers() -> None:
+    assert is_nobody_there(chained(RuntimeError("x"), ConnectionRefusedError(111, "refused")))
+    assert is_nobody_there(TimeoutError())
+    assert not is_nobody_there(chained(RuntimeError("x"), socket.gaierror(-2, "Name or service not known")))
+    assert not is_nobody_there(RuntimeError("401"))
 
 
 def test_a_certificate_that_is_not_trusted() -> None:
