@@ -51,7 +51,7 @@ def test_helm_test_waits_for_what_is_on_its_way(mail: Release) -> None:
     """As the page has it, nobody waits between the two."""
     assert {"helm test tidings"} <= set(blocks("### Install")[0].splitlines())
     mail.helm("install", UMBRELLA, "--set", QUICK)
-    assert "Succeeded" in mail.helm("test")
+    assert "Succeeded" in mail.helm("test", None, "--logs")
 
 
 def test_secrets_of_an_installation_that_counts_are_used(mail: Release) -> None:
@@ -60,7 +60,7 @@ def test_secrets_of_an_installation_that_counts_are_used(mail: Release) -> None:
     named = "auth.existingSecret=tidings-jwt,ingest.existingSecret=tidings-ingest"
     mail.helm("install", TIDINGS, "--set", named)
     mail.until(mail.ready, "all pods ready")
-    assert "Succeeded" in mail.helm("test")
+    assert "Succeeded" in mail.helm("test", None, "--logs")
 
 
 def test_a_broker_of_three_takes_the_place_of_one(mail: Release) -> None:
@@ -76,7 +76,7 @@ def test_a_broker_of_three_takes_the_place_of_one(mail: Release) -> None:
         mail.run(typed, SECONDS)
         mail.rolled_out()
     assert len(mail.pods("log")) == 3
-    assert "Succeeded" in mail.helm("test")
+    assert "Succeeded" in mail.helm("test", None, "--logs")
     mail.run("kubectl delete secret/tidings-rabbitmq persistentvolumeclaim/data-tidings-rabbitmq-0")
 
 

@@ -54,7 +54,7 @@ def reaches(release: Release, component: str, port: int) -> bool:
 
 
 def test_the_release_works_behind_its_policies(walled: Release) -> None:
-    assert "Succeeded" in walled.helm("test")
+    assert "Succeeded" in walled.helm("test", None, "--logs")
 
 
 def test_strangers_reach_what_is_for_everybody_and_nothing_else(walled: Release) -> None:
@@ -72,4 +72,4 @@ def test_peers_that_are_named_are_the_only_ones(walled: Release) -> None:
     walled.helm("upgrade", TIDINGS, *given)
     walled.until(lambda: not reaches(walled, "publisher", 8081), "storages are shut out")
     assert reaches(walled, "gateway", 8080)
-    assert "Succeeded" in walled.helm("test")
+    assert "Succeeded" in walled.helm("test", None, "--logs")

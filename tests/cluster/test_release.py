@@ -26,7 +26,7 @@ def mail(kube: Kube) -> Iterator[Release]:
 
 
 def test_helm_test_passes(mail: Release) -> None:
-    assert "Succeeded" in mail.helm("test")
+    assert "Succeeded" in mail.helm("test", None, "--logs")
 
 
 PORT_FORWARD = re.compile(r".* port-forward (\S+) (\d+):\d+")

@@ -61,4 +61,4 @@ def test_its_pods_are_admitted_and_become_ready(release: Release, variant: str) 
     release.until(release.settled, "all pods made")
     if variant not in ELSEWHERE:
         release.until(release.ready, "all pods ready")
-        assert "Failed" not in release.helm("test")
+        assert "Failed" not in release.helm("test", None, "--logs")
