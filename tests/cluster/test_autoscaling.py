@@ -31,7 +31,7 @@ def busy(kube: Kube) -> Iterator[Release]:
         release.close()
 
 
-def test_gateways_under_load_become_more(busy: Release) -> None:
+def test_gateways_that_use_more_than_they_should_become_more(busy: Release) -> None:
     with busy.counting(rate=200):
         busy.until(lambda: len(busy.pods("gateway")) == 2, "a second gateway", SECONDS)
         busy.rolled_out()

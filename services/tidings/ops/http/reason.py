@@ -35,8 +35,12 @@ def reason(error: BaseException) -> str:
 
 
 def is_nobody_there(error: BaseException) -> bool:
-    """Whether the reason is that nothing answers at an address, as where something has yet to start."""
-    return any(isinstance(cause, (ConnectionRefusedError, TimeoutError)) for cause in _causes(error))
+    """Whether nothing answers at an address, or who knows names does not answer, as where something has yet to start."""
+    return any(
+        isinstance(cause, (ConnectionRefusedError, TimeoutError))
+        or (isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN)
+        for cause in _causes(error)
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -29,7 +29,8 @@ def test_the_reason_is_at_the_bottom() -> None:
 def test_nobody_is_where_nothing_answers() -> None:
     assert is_nobody_there(chained(RuntimeError("x"), ConnectionRefusedError(111, "refused")))
     assert is_nobody_there(TimeoutError())
-    assert not is_nobody_there(chained(RuntimeError("x"), socket.gaierror(-2, "Name or service not known")))
+    assert is_nobody_there(socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"))
+    assert not is_nobody_there(chained(RuntimeError("x"), socket.gaierror(socket.EAI_NONAME, "Name not known")))
     assert not is_nobody_there(RuntimeError("401"))
 
 
