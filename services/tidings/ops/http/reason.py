@@ -35,7 +35,7 @@ def reason(error: BaseException) -> str:
 
 
 def is_nobody_there(error: BaseException) -> bool:
-    """Whether nothing answers at an address, or who knows names does not answer, as where something has yet to start."""
+    """Whether nothing answers at an address, or asked for a name, as where something has yet to start."""
     return any(
         isinstance(cause, (ConnectionRefusedError, TimeoutError))
         or (isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN)
