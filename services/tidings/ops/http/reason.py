@@ -5,6 +5,7 @@ What others say of it can be shown on a terminal.
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import ssl
@@ -13,6 +14,7 @@ from typing import Final
 
 from tidings.ops.printable import plain
 
+_AWAY: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, socket.EAI_AGAIN})
 SAID_CHARS: Final = 200
 """Of what somebody says who refuses."""
 
@@ -37,8 +39,7 @@ def reason(error: BaseException) -> str:
 def is_nobody_there(error: BaseException) -> bool:
     """Whether nothing answers at an address, or asked for a name, as where something has yet to start."""
     return any(
-        isinstance(cause, (ConnectionRefusedError, TimeoutError))
-        or (isinstance(cause, socket.gaierror) and cause.errno == socket.EAI_AGAIN)
+        isinstance(cause, TimeoutError) or (isinstance(cause, OSError) and cause.errno in _AWAY)
         for cause in _causes(error)
     )
 

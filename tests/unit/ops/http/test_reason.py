@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from itertools import pairwise
@@ -28,6 +29,7 @@ def test_the_reason_is_at_the_bottom() -> None:
 
 def test_nobody_is_where_nothing_answers() -> None:
     assert is_nobody_there(chained(RuntimeError("x"), ConnectionRefusedError(111, "refused")))
+    assert is_nobody_there(OSError(errno.EHOSTUNREACH, "No route to host"))
     assert is_nobody_there(TimeoutError())
     assert is_nobody_there(socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"))
     assert not is_nobody_there(chained(RuntimeError("x"), socket.gaierror(socket.EAI_NONAME, "Name not known")))
