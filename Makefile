@@ -1,7 +1,7 @@
 # Everything a contributor types. Each target works alone on a fresh clone: it makes what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast test-pythons test-integrations image-test soak fuzz check dashboards docs prose image package dovecot-package roundcube-package sbom release bench bench-peers bench-million charts client api-documents lock clean
+.PHONY: help run test test-fast test-pythons test-integrations image-test cluster-test soak fuzz check dashboards docs prose image package dovecot-package roundcube-package sbom release bench bench-peers bench-million charts client api-documents lock clean
 MAKEFLAGS += --no-builtin-rules
 .DELETE_ON_ERROR:
 
@@ -34,7 +34,7 @@ run: .venv/package.stamp ## Run everything in one process, mail in var/mail; pri
 test: .venv/package.stamp .venv/dev.stamp $(NODE:=/node_modules/.package-lock.json) ## Install what the tests need, run all of them, check coverage
 	@scripts/apt-install rabbitmq-server libfaketime chromium firefox-esr openssl maildrop prometheus iproute2 docker-registry postgresql php-cli
 	@command -v go >/dev/null || scripts/apt-install golang-go
-	@$(PYTEST) --ignore=tests/image --ignore=tests/integrations $(if $(ARGS),,$(ALONE:%=--ignore=%) --cov --cov-report=) --durations=20 $(ARGS)
+	@$(PYTEST) --ignore=tests/image --ignore=tests/cluster --ignore=tests/integrations $(if $(ARGS),,$(ALONE:%=--ignore=%) --cov --cov-report=) --durations=20 $(ARGS)
 	$(if $(ARGS),,@$(BIN)/python -m pytest $(ALONE))
 	$(if $(ARGS),,@echo "Coverage of the pure modules, branches included:")
 	$(if $(ARGS),,@pure=$$($(BIN)/python scripts/pure_modules.py) && \
@@ -96,6 +96,11 @@ image-test: .venv/package.stamp .venv/dev.stamp tests/client/npm/node_modules/.p
 	@command -v go >/dev/null || scripts/apt-install golang-go
 	@scripts/cosign version >/dev/null
 	@$(BIN)/python -m pytest tests/image $(ARGS)
+
+cluster-test: .venv/package.stamp .venv/dev.stamp ## Try the charts on a real Kubernetes of one node (root; 20 minutes, and as long to build it the first time)
+	@scripts/apt-install docker.io debootstrap
+	@command -v go >/dev/null || scripts/apt-install golang-go
+	@$(BIN)/python -m pytest --durations=20 $(or $(ARGS),tests/cluster)
 
 package: .venv/package.stamp .venv/dev.stamp ## Write build/tidings_VERSION_ARCHITECTURE.deb: the services with their systemd units
 	@scripts/package

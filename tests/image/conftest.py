@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -8,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from tests.image.engine import BUILD_SECONDS, Engine, EngineError, engine, provide
+from tests.image.engine import base as base_name
 from tests.image.releases import Keys, NoReleaseError, Release, copied, make
 from tests.image.suite import ContainedSuite
 from tests.support.broker import Broker
 from tests.support.registry import registry as serving_registry
 
-ROOT = Path(__file__).resolve().parents[2]
-DOCKERFILE = ROOT / "docker" / "Dockerfile"
 IMAGE = "tidings:under-test"
 BUILT = pytest.StashKey[str]()
 
@@ -51,7 +49,7 @@ def registry() -> Iterator[str]:
 @pytest.fixture(scope="session")
 def base(docker: Engine, registry: str, request: pytest.FixtureRequest) -> str:
     """The image that ours is built on, in the registry."""
-    (named,) = re.findall(r"^ARG PYTHON=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    named = base_name()
     there = f"{registry}/{named}"
     try:
         request.config.stash[BUILT] = f"{named}: {provide(docker, named)}."

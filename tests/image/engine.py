@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -11,11 +12,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support.roots import RootError, root, run_program
+
 START_SECONDS = 60.0
 PULL_SECONDS = 120.0
 BUILD_SECONDS = 480.0
+ROOT = Path(__file__).resolve().parents[2]
+DOCKERFILE = ROOT / "docker" / "Dockerfile"
 CERTIFICATES = Path("etc/ssl/certs/ca-certificates.crt")
-PYTHON_PACKAGES = "python3,python3-venv,python3-pip,ca-certificates"
+PYTHON_PACKAGES = ("python3", "python3-venv", "python3-pip", "ca-certificates")
 
 
 class EngineError(Exception):
@@ -123,29 +128,39 @@ def provide(docker: Engine, name: str) -> str:
 
 def _make_python(docker: Engine, name: str) -> None:
     """Debian's Python under the name of Docker's: the same commands, another version, larger."""
-    if os.geteuid() != 0 or shutil.which("debootstrap") is None:
-        raise EngineError(f"{name} cannot be pulled, and only root can make one, with debootstrap installed")
-    root = Path(tempfile.mkdtemp(prefix="tidings-base-"))
     try:
-        _run("debootstrap", "--variant=minbase", f"--include={PYTHON_PACKAGES}", "bookworm", str(root))
-        (root / "usr/bin/python").symlink_to("python3")
-        for marker in root.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
-            marker.unlink()
-        # Where packages come through a proxy, the host's certificates are the ones that count.
-        shutil.copyfile(Path("/") / CERTIFICATES, root / CERTIFICATES)
-        for waste in ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale"):
-            shutil.rmtree(root / waste)
-        archive = root.with_suffix(".tar")
-        _run("tar", "--directory", str(root), "--create", "--file", str(archive), ".")
-        try:
+        with tempfile.TemporaryDirectory(prefix="tidings-base-") as directory:
+            with root("bookworm", *PYTHON_PACKAGES).copied(Path(directory) / "root") as place:
+                _disguise(place.path)
+                archive = Path(directory) / "base.tar"
+                run_program(
+                    ["tar", "--directory", str(place.path), "--create", "--file", str(archive), "."], BUILD_SECONDS
+                )
             docker("import", str(archive), name, seconds=PULL_SECONDS)
-        finally:
-            archive.unlink()
-    finally:
-        shutil.rmtree(root, ignore_errors=True)
+    except RootError as error:
+        raise EngineError(f"{name} cannot be pulled, and none can be made: {error}") from None
 
 
-def _run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=BUILD_SECONDS, check=False)
-    if done.returncode:
-        raise EngineError(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+def _disguise(place: Path) -> None:
+    """Have it look like the image of Docker's."""
+    (place / "usr/bin/python").symlink_to("python3")
+    for marker in place.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
+        marker.unlink()
+    # Where packages come through a proxy, the host's certificates are the ones that count.
+    shutil.copyfile(Path("/") / CERTIFICATES, place / CERTIFICATES)
+    for waste in ("var/cache/apt/archives", "var/lib/apt/lists", "usr/share/doc", "usr/share/locale"):
+        shutil.rmtree(place / waste)
+
+
+def base() -> str:
+    """The name of the image that ours is built on."""
+    (named,) = re.findall(r"^ARG PYTHON=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
+    return str(named)
+
+
+def build(docker: Engine, tag: str, *arguments: str) -> str:
+    """Build the image from this tree, under a name; where its base image came from."""
+    origin = provide(docker, named := base())
+    command = ("build", "--network", "host", "--file", str(DOCKERFILE), "--tag", tag, *arguments, str(ROOT))
+    docker(*command, seconds=BUILD_SECONDS)
+    return f"{named}: {origin}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -116,10 +117,22 @@ def test_nobody_there_is_one_line(open_up: Tidings) -> None:
             "opens no WebSocket: there is no host of this name",
         ),
     ):
-        done = check(*flags)
+        done = check(*flags, "--timeout-seconds", "0.5")
         assert done.returncode == 1
         (line,) = done.stderr.splitlines()
         assert said in line
+
+
+async def test_who_is_on_the_way_is_waited_for(tmp_path: Path) -> None:
+    gateway, ingest = free_ports(2)
+    there = ("--ingest-url", f"http://127.0.0.1:{ingest}", "--gateway-url", f"http://127.0.0.1:{gateway}")
+    checked = asyncio.create_task(asyncio.to_thread(check, *there, "--timeout-seconds", "60"))
+    # Longer than a check takes that does not wait.
+    done, _ = await asyncio.wait({checked}, timeout=2)
+    assert not done
+    flags = ("--maildir", str(tmp_path / "mail"), "--state-dir", str(tmp_path / "state"))
+    with tidings("up", *flags, "--port", str(gateway), "--ingest-port", str(ingest)):
+        assert (await checked).returncode == 0
 
 
 def test_two_halves_of_different_installations(broker: Node, open_up: Tidings, tmp_path: Path) -> None:

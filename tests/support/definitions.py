@@ -102,6 +102,13 @@ def _strict(schema: dict[str, Any]) -> dict[str, Any]:
     return strict
 
 
+def definition_files(*groups: str) -> list[Path]:
+    """The files with the definitions of the kinds that are known here of some API groups."""
+    return [
+        _fetched(module) / file for (version, _), (module, file) in SOURCES.items() if version.split("/")[0] in groups
+    ]
+
+
 @cache
 def _schema(api_version: str, kind: str) -> dict[str, Any]:
     module, file = SOURCES[api_version, kind]

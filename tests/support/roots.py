@@ -11,7 +11,6 @@ network is this machine's. When the test's process ends, by whatever means, the 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -21,6 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.support.cached import kept, made
 from tests.support.started import Started
 from tests.support.waiting import patient
 
@@ -172,21 +172,12 @@ def root(release: str, *packages: str) -> Root:
     """
     if os.geteuid() != 0:
         raise RootError("a root of another Debian release takes root, to be made and to be used")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidings" / "roots"
-    cache.mkdir(parents=True, exist_ok=True)
     wanted = " ".join(sorted(packages))
     key = hashlib.sha256(f"{RECIPE} {release} {wanted}".encode()).hexdigest()[:12]
-    path = cache / f"{release}-{key}"
-    with _locked(cache / f"{path.name}.lock"):
-        if not path.exists():
-            _make(path, release, packages)
-    return Root(path)
+    return Root(made(kept("roots") / f"{release}-{key}", lambda making: _make(making, release, packages)))
 
 
-def _make(path: Path, release: str, packages: Sequence[str]) -> None:
-    """Make a root; it has its name when all of it is there."""
-    making = path.with_name(f"{path.name}.making")
-    shutil.rmtree(making, ignore_errors=True)
+def _make(making: Path, release: str, packages: Sequence[str]) -> None:
     if packages:
         run_program(["cp", "--archive", "--reflink=auto", str(root(release).path), str(making)], MAKE_SECONDS)
         apt = ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq")
@@ -198,7 +189,6 @@ def _make(path: Path, release: str, packages: Sequence[str]) -> None:
             run_program(entering(making, None, "rw", command), MAKE_SECONDS)
     else:
         _bootstrap(making, release)
-    making.rename(path)
 
 
 def _bootstrap(making: Path, release: str) -> None:
@@ -273,10 +263,3 @@ def _children(pid: int) -> list[int]:
         return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except FileNotFoundError:
         return []
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from functools import partial
+from typing import Final, TypeVar
 
 from tidings.check.installation import Installation
 from tidings.check.ledger import TYPES
 from tidings.check.listening import WebSocketConnection
-from tidings.check.sender import event
+from tidings.check.sender import Sender, event
 from tidings.errors import CheckFailed
+from tidings.ops.http.reason import is_nobody_there
+
+RETRY_SECONDS: Final = 0.5
+T = TypeVar("T")
 
 
 async def tell_each(installation: Installation, seconds: float) -> AsyncIterator[str]:
@@ -23,22 +29,42 @@ async def tell_each(installation: Installation, seconds: float) -> AsyncIterator
     sender = installation.sender()
     try:
         for gateway in installation.gateways:
-            client = await WebSocketConnection.open(installation.subscription(gateway, (account,), TYPES, None))
+            subscription = installation.subscription(gateway, (account,), TYPES, None)
+            client = await _reached(partial(WebSocketConnection.open, subscription), seconds)
             try:
                 await _subscribed(client, gateway, seconds)
                 for publisher in installation.publishers:
                     state = secrets.token_hex(8)
-                    began = time.monotonic()
-                    await sender.post(publisher, event(account, dict.fromkeys(TYPES, state)))
+                    told = event(account, dict.fromkeys(TYPES, state))
+                    began = await _reached(partial(_posted, sender, publisher, told), seconds)
                     confirmed = time.monotonic() - began
                     await _told(client, gateway, account, state, seconds)
-                    told = time.monotonic() - began
-                    times = f"confirmed after {confirmed * 1000:.1f} ms, told after {told * 1000:.1f} ms"
+                    learnt = time.monotonic() - began
+                    times = f"confirmed after {confirmed * 1000:.1f} ms, told after {learnt * 1000:.1f} ms"
                     yield f"{publisher} -> {gateway}: {times}"
             finally:
                 await client.close(abruptly=False)
     finally:
         await sender.close()
+
+
+async def _posted(sender: Sender, publisher: str, told: Mapping[str, object]) -> float:
+    """Tell a publisher; when that began."""
+    began = time.monotonic()
+    await sender.post(publisher, told)
+    return began
+
+
+async def _reached(attempt: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """Try again for so long where nothing listens: what is checked may have been started a moment ago."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            return await attempt()
+        except CheckFailed as error:
+            if not is_nobody_there(error) or time.monotonic() + RETRY_SECONDS > deadline:
+                raise
+        await asyncio.sleep(RETRY_SECONDS)
 
 
 async def _subscribed(client: WebSocketConnection, gateway: str, seconds: float) -> None:

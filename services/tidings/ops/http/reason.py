@@ -5,21 +5,23 @@ What others say of it can be shown on a terminal.
 
 from __future__ import annotations
 
+import errno
 import json
 import socket
 import ssl
+from collections.abc import Iterator
 from typing import Final
 
 from tidings.ops.printable import plain
 
+_AWAY: Final = frozenset({errno.ECONNREFUSED, errno.EHOSTUNREACH, errno.ENETUNREACH, socket.EAI_AGAIN})
 SAID_CHARS: Final = 200
 """Of what somebody says who refuses."""
 
 
 def reason(error: BaseException) -> str:
     """The reason at the bottom of an error of a library, or what the library says."""
-    cause: BaseException | None = error
-    while cause is not None:
+    for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
                 return f"its certificate is not trusted: {cause.verify_message} (SSL_CERT_FILE names other authorities)"
@@ -31,8 +33,23 @@ def reason(error: BaseException) -> str:
                 return "nothing listens there"
             case TimeoutError():
                 return "no answer in time"
-        cause = cause.__cause__ or cause.__context__
     return plain(str(error)) or type(error).__name__
+
+
+def is_nobody_there(error: BaseException) -> bool:
+    """Whether nothing answers at an address, or asked for a name, as where something has yet to start."""
+    return any(
+        isinstance(cause, TimeoutError) or (isinstance(cause, OSError) and cause.errno in _AWAY)
+        for cause in _causes(error)
+    )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what led to it."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        cause = cause.__cause__ or cause.__context__
 
 
 def detail(body: bytes | bytearray) -> str:

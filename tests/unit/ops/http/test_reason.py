@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import errno
 import socket
 import ssl
 from itertools import pairwise
 
 import pytest
 
-from tidings.ops.http.reason import SAID_CHARS, detail, hint, reason
+from tidings.ops.http.reason import SAID_CHARS, detail, hint, is_nobody_there, reason
 
 
 def chained(*errors: Exception) -> Exception:
@@ -24,6 +25,15 @@ def test_the_reason_is_at_the_bottom() -> None:
         "there is no host of this name"
     )
     assert reason(chained(RuntimeError("x"), TimeoutError())) == "no answer in time"
+
+
+def test_nobody_is_where_nothing_answers() -> None:
+    assert is_nobody_there(chained(RuntimeError("x"), ConnectionRefusedError(111, "refused")))
+    assert is_nobody_there(OSError(errno.EHOSTUNREACH, "No route to host"))
+    assert is_nobody_there(TimeoutError())
+    assert is_nobody_there(socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution"))
+    assert not is_nobody_there(chained(RuntimeError("x"), socket.gaierror(socket.EAI_NONAME, "Name not known")))
+    assert not is_nobody_there(RuntimeError("401"))
 
 
 def test_a_certificate_that_is_not_trusted() -> None:
