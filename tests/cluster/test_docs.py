@@ -40,7 +40,7 @@ def test_commands_that_show_something_are_taken(mail: Release) -> None:
         lambda: mail.pods("gateway")[0]["status"]["containerStatuses"][0]["restartCount"], "a container that ended"
     )
     mail.until(mail.ready, "another one")
-    assert len(SHOWN) == 10
+    assert len(SHOWN) == 6
     for line in SHOWN:
         mail.run(line.replace(" POD", f" {pod}"))
     with background(mail, "kubectl port-forward deployment/tidings-gateway 9090", "Forwarding"):
