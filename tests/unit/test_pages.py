@@ -14,8 +14,8 @@ from tidings.ops.settings.fields import called
 DOCS = REPOSITORY / "docs"
 PAGES = [DOCS / "profile.md", *sorted(DOCS.glob("operate/*.md")), *sorted(DOCS.glob("runbooks/*.md"))]
 
-OTHER_FLAGS = {"--json", "--values"}
-"""Flags that are no settings: of the commands for the person on call, and of Helm."""
+OTHER_FLAGS = {"--enable-feature", "--json", "--values"}
+"""Flags that are no settings: of Prometheus, of the commands for the person on call, and of Helm."""
 
 OTHER_NAMES = {"tidings_group"}
 """A label that the chart's ServiceMonitor sets."""
