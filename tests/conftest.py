@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,10 @@ from xdist.scheduler import LoadScopeScheduling
 # How long an example takes says nothing on a machine that is shared; hangs are ended by the tests' own timeout.
 settings.register_profile("tidings", deadline=None)
 settings.load_profile("tidings")
+
+# A shell lets what it starts in the background ignore SIGINT, and so would all that tests start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 HERE = Path(__file__).parent
 ORDER = (
