@@ -221,7 +221,8 @@ async def test_checks_that_wait_are_bounded_in_bytes_and_the_newest_stay(
         assert gateway.value("tidings_token_checks") < 20
         server.answering.set()
         assert await client.status() == 101
-        assert gateway.value("tidings_token_checks") == 0
+        # The others are answered after it, one by one.
+        await eventually(lambda: gateway.value("tidings_token_checks") == 0)
 
 
 async def test_without_room_a_check_is_answered_at_once(held: RunningGateway) -> None:
