@@ -52,7 +52,9 @@ async def test_every_kind_of_change_is_told(start: Start, log: Log, cyrus: Cyrus
     await alice.step(lambda: ok(imap.copy("1", '"a[b"')), "MessageNew")
     await alice.step(lambda: ok(imap.store("1", "+FLAGS", "\\Deleted")), "FlagsSet")
     await alice.step(lambda: ok(imap.expunge()), "MessageExpunge")
-    await alice.step(lambda: ok(imap.rename('"a[b"', "Old")), "MailboxRename", may=("MailboxUnSubscribe",))
+    # Cyrus raises the HIGHESTMODSEQ with the name: flags may have changed as well.
+    may = ("MailboxUnSubscribe", "FlagsSet")
+    await alice.step(lambda: ok(imap.rename('"a[b"', "Old")), "MailboxRename", may=may)
     # What happens while nobody listens is told afterwards, and nothing else.
     await running.stop()
     await asyncio.to_thread(cyrus.deliver, "bob")

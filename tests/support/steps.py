@@ -35,5 +35,5 @@ class Steps:
             await eventually(told, SECONDS)
         except TimeoutError:
             raise AssertionError(f"told {new}, and not {expected}") from None
-        assert set(new) <= {*expected, *may}
+        assert set(new) <= {*expected, *may}, new
         self._seen = self._told()
