@@ -28,7 +28,11 @@ ALLOWED: Final = frozenset(
     }
 ) | {"LGPL-3.0-only"}
 """The last is of a library that is installed beside, unchanged, and that anybody can replace: psycopg."""
-READ: Final = {("IMAPClient", "4.1.0"): "BSD-3-Clause", ("webencodings", "0.6.1"): "BSD-3-Clause"}
+READ: Final = {
+    ("IMAPClient", "4.1.0"): "BSD-3-Clause",
+    ("protobuf", "7.36.2"): "BSD-3-Clause",
+    ("webencodings", "0.6.1"): "BSD-3-Clause",
+}
 """Licenses of packages whose metadata names none that SPDX knows, as somebody read them in their files. A new version
 is read anew."""
 _SPDX = get_spdx_licensing()
