@@ -10,8 +10,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.cached import kept, made
+
 ROOT = Path(__file__).parent.parent
-CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "tidings" / "bench"
+KIND = "bench"
+"""What it is kept as."""
 INSTALL_SECONDS = 900.0
 
 
@@ -22,7 +25,7 @@ class InstallError(Exception):
 def python_with(name: str, *locks: str, package: bool = False) -> Path:
     """The Python of an environment that holds what these lock files name, and Tidings itself if asked for."""
     texts = [(ROOT / "requirements" / f"{lock}.txt").read_bytes() for lock in locks]
-    home = CACHE / f"{name}-{_digest(sys.version.encode(), str(ROOT).encode(), *texts)}"
+    home = kept(KIND) / f"{name}-{_digest(sys.version.encode(), str(ROOT).encode(), *texts)}"
     python = home / "bin" / "python"
     if not (home / "complete").exists():
         run("scripts/install", "new", sys.executable, *locks, env={"VENV": str(home)})
@@ -35,19 +38,15 @@ def python_with(name: str, *locks: str, package: bool = False) -> Path:
 def built(name: str, sources: Path, *command: str) -> Path:
     """A program that this command makes of these sources; it is given its path as the last argument."""
     files = [sources] if sources.is_file() else sorted(path for path in sources.rglob("*") if path.is_file())
-    program = CACHE / f"{name}-{_digest(*(path.read_bytes() for path in files), ' '.join(command).encode())}"
-    if not program.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        unfinished = program.with_suffix(".unfinished")
-        run(*command, str(unfinished), cwd=sources if sources.is_dir() else sources.parent)
-        unfinished.rename(program)
-    return program
+    program = kept(KIND) / f"{name}-{_digest(*(path.read_bytes() for path in files), ' '.join(command).encode())}"
+    folder = sources if sources.is_dir() else sources.parent
+    return made(program, lambda making: run(*command, str(making), cwd=folder))
 
 
 def go_installed(module: str, version: str) -> Path:
     """The program of a Go module, checked against the checksum database."""
     name = next(part for part in reversed(module.split("/")) if not re.fullmatch(r"v\d+", part))
-    home = CACHE / f"{name}-{version}"
+    home = kept(KIND) / f"{name}-{version}"
     if not (home / name).exists():
         run("go", "install", "-trimpath", f"{module}@{version}", env={"GOBIN": str(home)})
     return home / name

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.image.engine import BUILD_SECONDS, Engine, EngineError, engine, provide
-from tests.image.engine import base as base_name
+from tests.image.engine import BUILD_SECONDS, Engine, EngineError, base_name, engine, provide
 from tests.image.releases import Keys, NoReleaseError, Release, copied, make
 from tests.image.suite import ContainedSuite
 from tests.support.broker import Broker

@@ -152,7 +152,7 @@ def _disguise(place: Path) -> None:
         shutil.rmtree(place / waste)
 
 
-def base() -> str:
+def base_name() -> str:
     """The name of the image that ours is built on."""
     (named,) = re.findall(r"^ARG PYTHON=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
     return str(named)
@@ -160,7 +160,7 @@ def base() -> str:
 
 def build(docker: Engine, tag: str, *arguments: str) -> str:
     """Build the image from this tree, under a name; where its base image came from."""
-    origin = provide(docker, named := base())
+    origin = provide(docker, named := base_name())
     command = ("build", "--network", "host", "--file", str(DOCKERFILE), "--tag", tag, *arguments, str(ROOT))
     docker(*command, seconds=BUILD_SECONDS)
     return f"{named}: {origin}"
