@@ -16,22 +16,31 @@ from tidings.errors import LogUnavailable, ReadLost
 MAX_AGE_SECONDS = 3600.0
 MAX_ENTRIES = 10_000
 """Per shard; with markers every 2-3 s an idle shard keeps less than this in an hour."""
+MAX_BYTES = 16 * 1024 * 1024
+"""Per shard, of payloads: full batches come to that long before their number does."""
 
 
 class _Shard:
-    __slots__ = ("entries", "first", "grown")
+    __slots__ = ("bytes", "entries", "first", "grown")
 
     def __init__(self) -> None:
         self.entries: deque[tuple[float, bytes]] = deque()
+        self.bytes = 0
         self.first = 0
         self.grown = asyncio.Event()
 
     def append(self, now: float, payload: bytes) -> None:
         self.entries.append((now, payload))
-        while len(self.entries) > MAX_ENTRIES or self.entries[0][0] < now - MAX_AGE_SECONDS:
-            self.entries.popleft()
+        self.bytes += len(payload)
+        while len(self.entries) > 1 and self._is_too_much(now):
+            _, dropped = self.entries.popleft()
+            self.bytes -= len(dropped)
             self.first += 1
         self.wake()
+
+    def _is_too_much(self, now: float) -> bool:
+        oldest, _ = self.entries[0]
+        return len(self.entries) > MAX_ENTRIES or self.bytes > MAX_BYTES or oldest < now - MAX_AGE_SECONDS
 
     def wake(self) -> None:
         self.grown.set()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from prometheus_client import CollectorRegistry
 
 from tidings.bus.log import ChangeLog
-from tidings.bus.memory import MemoryLog
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.bus.settings import BusSettings
 from tidings.errors import SettingsError
@@ -33,19 +32,21 @@ def _expose(log: RabbitMQLog, metrics: HotMetrics) -> None:
     """Tell in metrics how it stands with the broker."""
     label = ["connection"]
     metrics.labelled_gauge(
-        "tidings_bus_connected", "Whether a connection to the broker is up", label, lambda: log.connected, merged=added
+        "tidings_bus_connected", "1 while a connection to the broker is up", label, lambda: log.connected, merged=added
     )
     metrics.labelled_counter(
         "tidings_bus_failures", "Connections to the broker that ended or could not be made", label, lambda: log.failures
     )
     metrics.gauge(
-        "tidings_bus_blocked", "Whether the broker blocks publishing (an alarm)", lambda: log.blocked, merged=added
+        "tidings_bus_blocked", "1 while the broker blocks publishing (an alarm)", lambda: log.blocked, merged=added
     )
 
 
 def open_log(settings: BusSettings) -> ChangeLog:
     """The log that the settings name."""
     if settings.bus_in_memory:
+        from tidings.bus.memory import MemoryLog
+
         return MemoryLog(settings.shards)
     return RabbitMQLog(settings.bus, settings.shards, retention=settings.retention)
 

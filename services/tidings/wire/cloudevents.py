@@ -46,7 +46,7 @@ def parse(headers: Iterable[tuple[str, str]], body: bytes, ingested: float, *, t
     if media_type == BATCHED:
         events = jsonbody.decode(body)
         if not isinstance(events, list):
-            raise EventError(422, "a batch is a JSON array of events")
+            raise EventError(422, "a batch must be a JSON array of events")
         if len(events) > MAX_EVENTS:
             raise EventError(413, f"{len(events)} events, at most {MAX_EVENTS} are taken at once")
         return _changes(events, ingested, traced)
@@ -58,7 +58,7 @@ def parse(headers: Iterable[tuple[str, str]], body: bytes, ingested: float, *, t
 def _binary(fields: Mapping[str, str], media_type: str, body: bytes) -> dict[str, object]:
     """An event whose attributes are headers and whose data is the body (HTTP binding section 3.1)."""
     if "ce-datacontenttype" in fields:
-        raise EventError(400, "ce-datacontenttype is not a header: content-type says it")
+        raise EventError(400, "ce-datacontenttype must not be sent: use content-type")
     # As it is: where it is right, there is nothing in it to decode, and nobody is refused where it is not.
     event: dict[str, object] = {tracecontext.ATTRIBUTE: fields.get(f"ce-{tracecontext.ATTRIBUTE}")}
     problems = []
@@ -70,7 +70,7 @@ def _binary(fields: Mapping[str, str], media_type: str, body: bytes) -> dict[str
             except ValueError:
                 problems.append(Problem(0, name, "must be printable ASCII, anything else percent-encoded UTF-8"))
     if problems:
-        raise EventError(422, "an attribute is not encoded as the HTTP binding wants it", tuple(problems))
+        raise EventError(422, "an attribute is not encoded as the HTTP binding requires", tuple(problems))
     if body:
         if not _JSON_TYPE.fullmatch(media_type):
             raise EventError(415, "data must be JSON: application/json")

@@ -22,7 +22,7 @@ _UINT32 = Annotated[int, Meta(ge=0, lt=2**32)]
 
 
 class Notification(Struct, rename={"uidvalidity": "imap-uidvalidity", "uid": "imap-uid"}):
-    """What is read of a notification of Dovecot's driver "ox". Every other member is skipped."""
+    """The members of a notification of Dovecot's driver "ox" that the publisher reads. It skips all others."""
 
     user: str
     event: str

@@ -83,7 +83,7 @@ def _read_time(value: object) -> float:
     try:
         return datetime.fromisoformat(text).timestamp() - earlier
     except ValueError:
-        raise PydanticCustomError("time", "is no time that exists") from None
+        raise PydanticCustomError("time", "is not a time that exists") from None
 
 
 def _read_changed(data: object) -> object:
@@ -152,7 +152,7 @@ _Time = Annotated[
             "type": ["string", "null"],
             "format": "date-time",
             "maxLength": _MAX_TIME_CHARS,
-            "description": "When the storage changed (RFC 3339). It is only used to measure latency.",
+            "description": "When the storage changed (RFC 3339). Tidings uses the time only to measure latency.",
         }
     ),
 ]
@@ -179,7 +179,7 @@ _STRICT: Final = ConfigDict(strict=True)
 # Dictionaries, which cost a third of what models do. Their docstrings are read by people: they are in the OpenAPI
 # document.
 class EventData(TypedDict):
-    """What Tidings reads of the data of an event. Every other member is accepted and dropped."""
+    """The members of an event's data that Tidings reads. It accepts and drops all others."""
 
     # Data without the member is taken for none.
     __pydantic_config__ = ConfigDict(  # type: ignore[misc]
@@ -190,7 +190,7 @@ class EventData(TypedDict):
 
 
 class Event(TypedDict):
-    """A CloudEvent that tells of a change in one account. Every other attribute is accepted and dropped."""
+    """A CloudEvent for a change in one account. Tidings accepts and drops all other attributes."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 

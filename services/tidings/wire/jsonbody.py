@@ -37,11 +37,11 @@ def media_type(found: Mapping[str, str]) -> str:
     Raises EventError 415 for another charset, and for a content coding.
     """
     if found.get("content-encoding", "identity").lower() != "identity":
-        raise EventError(415, "a content coding is not accepted: send the body as it is")
+        raise EventError(415, "a content coding is not accepted: send the body without content-encoding")
     name, _, parameters = found.get("content-type", "").partition(";")
     charset = _CHARSET.search(parameters) if parameters else None
     if charset is not None and charset[1].lower() not in ("utf-8", "utf8"):
-        raise EventError(415, "JSON is UTF-8: another charset is not accepted")
+        raise EventError(415, "JSON must be UTF-8: another charset is not accepted")
     return name.strip().lower()
 
 
@@ -64,7 +64,7 @@ def _unique_members(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _AmbiguousJsonError(f"{name} is no JSON value")
+    raise _AmbiguousJsonError(f"{name} is not a JSON value")
 
 
 def decode(body: bytes) -> object:

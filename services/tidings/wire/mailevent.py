@@ -43,7 +43,7 @@ def read(index: int, event: object, ingested: float) -> Change | list[Problem]:
     elif kind in DATA_TYPES:
         changed = dict.fromkeys(DATA_TYPES[kind])
     else:
-        return [Problem(index, "data.changed", f"is required: what {kind} changes is not known")]
+        return [Problem(index, "data.changed", f"is required: the data types that {kind} changes are not known")]
     return Change(account, changed, kind, valid["id"], valid["source"], time, ingested)
 
 

@@ -16,7 +16,7 @@ SOURCE: Final = "/tidings/resync"
 
 
 class Resync(BaseModel):
-    """Whose clients have to look: some accounts, or everybody. One of both is given."""
+    """Whose clients resynchronise: some accounts, or everybody. Give one of both."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 

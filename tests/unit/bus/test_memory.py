@@ -48,6 +48,18 @@ async def test_entries_beyond_the_number_kept_are_forgotten(monkeypatch: pytest.
             assert reader.entries == [(0, b"other shard")]
 
 
+async def test_entries_beyond_the_bytes_kept_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "MAX_BYTES", 10)
+    async with opened(MemoryLog(1)) as log:
+        for payload in (b"aaaa", b"bbbb", b"cccc", b"dd", b"more than there is room for", b"e"):
+            await log.append(0, payload)
+            async with reading(log, 0, FromOffset(0)) as reader:
+                await reader.until(1)
+                assert reader.payloads[-1] == payload
+                assert sum(map(len, reader.payloads)) <= max(10, len(payload))
+        assert reader.entries == [(5, b"e")]
+
+
 async def test_entries_beyond_the_age_kept_are_forgotten(clock: Clock) -> None:
     async with opened(MemoryLog(1)) as log:
         await log.append(0, b"old")

@@ -79,7 +79,7 @@ def test_an_unknown_event_name_with_types_is_taken() -> None:
 
 def test_an_unknown_event_name_alone_is_refused() -> None:
     assert read(3, {**NEW, "type": "mail.Login"}, 0.0) == [
-        Problem(3, "data.changed", "is required: what Login changes is not known")
+        Problem(3, "data.changed", "is required: the data types that Login changes are not known")
     ]
 
 

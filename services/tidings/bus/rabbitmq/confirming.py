@@ -63,7 +63,7 @@ class Confirming:
         try:
             self._heed(kind, unmarshal(data[at - HEAD_BYTES : stop + 1])[2])
         except (PAMQPException, ValueError):
-            self._end(LogUnavailable("a frame that cannot be read"))
+            self._end(LogUnavailable("the broker sent a frame that cannot be read"))
 
     def settle(self) -> None:
         """Nothing waits for the end of what came together."""

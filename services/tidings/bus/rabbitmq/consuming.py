@@ -26,13 +26,10 @@ class Consuming(Session):
     """Consumes streams."""
 
     def __init__(self, connection: Connection, topology: Topology, telling: Telling, frames: Frames) -> None:
-        super().__init__(connection, topology, telling)
-        self._frames = frames
+        super().__init__(connection, topology, telling, frames)
         self._acks = Acks(frames.send)
         self._served = 0
-        tune = self._transport.connection.connection_tune
-        self._highest = tune.channel_max or MAX_CHANNELS
-        frames.bound(tune.frame_max)
+        self._highest = self._transport.connection.connection_tune.channel_max or MAX_CHANNELS
 
     @property
     def serves(self) -> bool:

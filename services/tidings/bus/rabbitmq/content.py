@@ -44,7 +44,7 @@ def read_content(data: bytes, at: int, stop: int) -> tuple[int, int]:
         size, flags = _start.unpack_from(data, at)
         table = at + _start.size
         if flags & _MORE_FLAGS:
-            raise ReadLost("a delivery with properties that AMQP 0-9-1 does not have")
+            raise ReadLost("the broker sent a delivery with properties that AMQP 0-9-1 does not have")
         for property_before in (_CONTENT_TYPE, _CONTENT_ENCODING):
             if flags & property_before:
                 table += 1 + data[table]
@@ -56,7 +56,7 @@ def read_content(data: bytes, at: int, stop: int) -> tuple[int, int]:
                 return size, _offset.unpack_from(data, found + len(_FIELD))[0]
     except (struct.error, IndexError, KeyError):
         pass
-    raise ReadLost("a delivery without an offset")
+    raise ReadLost("the broker sent a delivery without an offset")
 
 
 def _find(data: bytes, at: int, end: int) -> int:

@@ -80,13 +80,13 @@ class Deliveries:
         Raises ReadLost for a frame that cannot come here.
         """
         if kind != self._expected:
-            raise ReadLost("a delivery in pieces that do not fit")
+            raise ReadLost("the broker sent a delivery in pieces that do not fit")
         if kind == BODY:
             self._piece(data, at, stop)
         elif kind == METHOD:
             tag = at + 5 + data[at + 4] if at + 4 < stop else stop
             if tag + _tag.size > stop:
-                raise ReadLost("a delivery without a tag")
+                raise ReadLost("the broker sent a delivery without a tag")
             (self._tag,) = _tag.unpack_from(data, tag)
             self._expected = HEADER
         else:
@@ -101,7 +101,7 @@ class Deliveries:
         piece = stop - at
         self._left -= piece
         if self._left < 0:
-            raise ReadLost("a delivery longer than its header says")
+            raise ReadLost("the broker sent a delivery longer than its header says")
         if self._size > MAX_ENTRY_BYTES:
             if not self._left:
                 self._complete(b"")

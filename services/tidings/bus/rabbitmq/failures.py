@@ -51,7 +51,7 @@ def reason(error: BaseException | None) -> str:
         case AMQPError() if is_not_here(error):
             return f"this node of the broker does not serve the stream: {_text(error)}"
         case ChannelPreconditionFailed() if _CONFLICT in _text(error):
-            return f"declared by somebody else with other arguments: {_text(error)}"
+            return f"the stream or exchange exists with other arguments: {_text(error)}"
         case InvalidFrameError() if "Connection.OpenOk" in _text(error):
             # All that the library tells is that it got another frame, and the address of that.
             return "the broker does not open the virtual host (absent, not for this user, or full): see its log"

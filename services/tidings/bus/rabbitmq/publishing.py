@@ -25,8 +25,7 @@ class Publishing(Session):
     """Publishes on one channel and waits for the broker's confirms."""
 
     def __init__(self, connection: Connection, topology: Topology, telling: Telling, frames: Frames) -> None:
-        super().__init__(connection, topology, telling)
-        self._frames = frames
+        super().__init__(connection, topology, telling, frames)
         self._channel: Confirming | None = None
 
     @property

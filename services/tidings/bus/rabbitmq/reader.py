@@ -77,7 +77,7 @@ class Reader:
         except ReadLost as error:
             self._end(error)
         except Exception as error:  # noqa: BLE001 - the library raises almost anything for what it cannot read
-            self._end(ReadLost(f"a frame that cannot be read: {error}"))
+            self._end(ReadLost(f"the broker sent a frame that cannot be read: {error}"))
 
     def settle(self) -> None:
         """Hand over what came, or keep it while the reader is busy."""
@@ -86,9 +86,9 @@ class Reader:
         if self._busy is None:
             self._hand_over()
         elif waiting.count > MAX_WAITING:
-            self._end(ReadLost(f"the reader left {waiting.count} entries lying"))
+            self._end(ReadLost(f"the reader is too slow: {waiting.count} entries wait"))
         elif waiting.bytes > MAX_WAITING_BYTES:
-            self._end(ReadLost(f"the reader left {waiting.bytes} bytes lying"))
+            self._end(ReadLost(f"the reader is too slow: {waiting.bytes} bytes wait"))
 
     def lost(self) -> None:
         """The connection has ended."""

@@ -12,6 +12,7 @@ from aio_pika.abc import AbstractChannel
 
 from tidings.bus.rabbitmq.declaring import Declaring
 from tidings.bus.rabbitmq.failures import is_not_here, reason
+from tidings.bus.rabbitmq.frames import Frames
 from tidings.bus.rabbitmq.telling import Telling
 from tidings.bus.rabbitmq.topology import Topology
 from tidings.errors import LogError, LogUnavailable
@@ -22,10 +23,13 @@ POLL_SECONDS: Final = 0.5
 class Session:
     """Sees to it that the topology is there, again whenever that is in doubt."""
 
-    def __init__(self, connection: Connection, topology: Topology, telling: Telling) -> None:
+    def __init__(self, connection: Connection, topology: Topology, telling: Telling, frames: Frames) -> None:
         if connection.transport is None:
             raise LogUnavailable("not connected")
         self._transport = connection.transport
+        # Both ways: what the broker gives back to a publisher comes in frames as long as ours.
+        frames.bound(connection.transport.connection.connection_tune.frame_max)
+        self._frames = frames
         self._topology = topology
         self._telling = telling
         self._declaring = Declaring(connection, topology, telling)

@@ -54,7 +54,7 @@ class Telling:
         """Streams are there that keep more or less than they would if they were declared now."""
         if reason != self._told_retention:
             self._told_retention = reason
-            _log.warning("streams keep another retention", broker=self._broker, reason=reason)
+            _log.warning("streams keep their earlier retention", broker=self._broker, reason=reason)
 
     def blocked(self, reason: str) -> None:
         """The broker takes nothing from publishers. To be said again and again for as long as that lasts."""

@@ -23,7 +23,7 @@ from tidings.errors import LogUnavailable, ReadLost
         (AMQPConnectionError(111, "Connect call failed"), "111 Connect call failed"),
         (
             ChannelPreconditionFailed("inequivalent arg"),
-            "declared by somebody else with other arguments: inequivalent arg",
+            "the stream or exchange exists with other arguments: inequivalent arg",
         ),
         (ChannelPreconditionFailed("unknown delivery tag 1"), "unknown delivery tag 1"),
         (
