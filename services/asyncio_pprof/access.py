@@ -49,13 +49,13 @@ def loopback_only(request: Request) -> Response | None:
     """The guard where the program has none: refuses (403) who is not on this machine, or speaks for somebody else."""
     headers = request.headers
     if not is_local(request.scope) or any(name in headers for name in OF_PROXIES):
-        return _refused("these pages are for this machine alone, and not for what a proxy passes on")
+        return _refused("these pages answer only this machine, and no request that a proxy forwards")
     if not names_loopback(headers.get("host", "")):
-        return _refused("these pages are only served under a name of loopback")
+        return _refused("these pages accept only loopback names in Host, such as localhost")
     if is_foreign(headers):
-        return _refused("a page of another site may only link here")
+        return _refused("a page of another site may only link to this page")
     if request.method not in READING and CHANGE_HEADER not in headers:
-        return _refused(f"what may change something needs the header {CHANGE_HEADER}, of any value")
+        return _refused(f"a request that changes something needs the header {CHANGE_HEADER}, with any value")
     return None
 
 

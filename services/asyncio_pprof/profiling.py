@@ -72,7 +72,7 @@ class Profiling:
 
     def follow(self, app: ASGIApp, routes: Sequence[BaseRoute], family: str = "requests") -> Followed:
         """Middleware: the requests of an application are followed for `/debug/requests`, called by its `routes`."""
-        what = "from the head of a request to the head of its answer"
+        what = "from request head to response head"
         return Followed(app, routes, self.requests.family(family, what))
 
     def routes(self, below: str = BELOW) -> list[Route]:

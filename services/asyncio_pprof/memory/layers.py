@@ -20,21 +20,21 @@ class Layer(NamedTuple):
 
 
 LAYERS: Final = (
-    Layer("heap_traced", "Traced heap", "what a heap profile can show: allocations seen while tracing is on"),
-    Layer("pymalloc_used", "Python objects", "blocks of at most 512 bytes that objects are in (pymalloc)"),
+    Layer("heap_traced", "Traced heap", "allocations made while a heap profile is on. A heap profile shows only these"),
+    Layer("pymalloc_used", "Python objects", "blocks of at most 512 bytes, in which objects are (pymalloc)"),
     Layer(
-        "pymalloc_held", "Python arenas", "what those blocks are cut from; an arena goes back when all of it is free"
+        "pymalloc_held", "Python arenas", "memory for these blocks. Python frees an arena when all its blocks are free"
     ),
-    Layer("malloc_used", "malloc in use", "larger objects, and what C libraries allocated"),
-    Layer("malloc_held", "malloc arenas", "what malloc holds for that, free blocks included"),
-    Layer("resident_anonymous", "Resident, anonymous", "pages with no file behind them: all of the above, and stacks"),
+    Layer("malloc_used", "malloc in use", "larger objects, and memory that C libraries allocated"),
+    Layer("malloc_held", "malloc arenas", "all memory that malloc holds, with its free blocks"),
+    Layer("resident_anonymous", "Resident, anonymous", "pages that belong to no file: all layers above, and stacks"),
     Layer(
         "resident_files", "Resident, of files", "code of the interpreter and of libraries, shared with other processes"
     ),
-    Layer("resident", "Resident (RSS)", "what top calls RES: the sum of the two"),
-    Layer("kernel_sockets", "Kernel, sockets", "estimated by number, 4.5 kB each; outside RSS, inside the cgroup"),
-    Layer("cgroup_usage", "Cgroup, charged", "all of the container: processes, kernel memory, file cache"),
-    Layer("cgroup_limit", "Cgroup, limit", "where the kernel begins to kill"),
+    Layer("resident", "Resident (RSS)", "the sum of the two layers above. top calls it RES"),
+    Layer("kernel_sockets", "Kernel, sockets", "an estimate, 4.5 kB for each socket. In the cgroup, but not in RSS"),
+    Layer("cgroup_usage", "Cgroup, charged", "the whole container: processes, kernel memory, file cache"),
+    Layer("cgroup_limit", "Cgroup, limit", "above this limit, the kernel kills processes"),
 )
 
 
@@ -68,8 +68,9 @@ def why(sizes: Mapping[str, int | None], connections: int) -> list[str]:
     told = [*_of_python(sizes), *_of_malloc(sizes), *_of_resident(sizes)]
     if connections:
         told.append(
-            f"Outside RSS the kernel keeps about {text(SOCKET_BYTES)} for each of {connections:,} sockets, "
-            f"{text(connections * SOCKET_BYTES)} in all. No profile and no RSS shows it; the cgroup is charged for it."
+            f"The kernel keeps about {text(SOCKET_BYTES)} for each of {connections:,} sockets, "
+            f"{text(connections * SOCKET_BYTES)} in total. This memory is in the cgroup, but not in a profile or in "
+            f"RSS."
         )
     return [*told, *_of_cgroup(sizes)]
 
@@ -78,13 +79,13 @@ def _of_python(sizes: Mapping[str, int | None]) -> list[str]:
     told = []
     traced, used, held = sizes.get("heap_traced"), sizes.get("pymalloc_used"), sizes.get("pymalloc_held")
     if traced is None:
-        told.append("No heap profile is running, so that no total of one can be compared; the other layers need none.")
+        told.append("No heap profile is running, so there is no profile total. The other layers do not need one.")
     else:
-        told.append(f"The heap profile sees {text(traced)}: only what was allocated since tracing began.")
+        told.append(f"The heap profile sees {text(traced)}: only memory that was allocated since the profile began.")
     if used is not None and held is not None:
         told.append(
             f"Python objects take {text(used)} of {text(held)} in arenas. The other {text(held - used)} are free "
-            "blocks between them: Python uses them again, and gives an arena back only when nothing in it is left."
+            "blocks between them. Python uses these blocks again, and frees an arena only when all its blocks are free."
         )
     return told
 
@@ -94,8 +95,8 @@ def _of_malloc(sizes: Mapping[str, int | None]) -> list[str]:
     if used is None or held is None:
         return []
     return [
-        f"Beside them malloc has {text(used)} in use of {text(held)}. Of the other {text(held - used)} it gives "
-        "back by itself only what is at an end; POST /debug/freeosmemory has it give back every page that is free."
+        f"malloc uses {text(used)} of the {text(held)} that it holds. Of the other {text(held - used)}, it returns "
+        f"only memory at the end of an arena to the system. POST /debug/freeosmemory returns every free page."
     ]
 
 
@@ -105,11 +106,11 @@ def _of_resident(sizes: Mapping[str, int | None]) -> list[str]:
         return []
     known = (sizes.get("pymalloc_held") or 0) + (sizes.get("malloc_held") or 0)
     rest = anonymous - known
-    told = [f"Of RSS, {text(files)} are pages of files (code and libraries), which no allocator knows."]
+    told = [f"{text(files)} of RSS are pages of files (code and libraries). No allocator counts them."]
     if rest >= 0:
         told.append(f"{text(rest)} more belong to no allocator: stacks of threads, data of libraries, mappings.")
     else:
-        told.append(f"{text(-rest)} of the arenas are not resident: they were given back, or never touched.")
+        told.append(f"{text(-rest)} of the arenas are not resident: they were returned, or never used.")
     return told
 
 
@@ -117,9 +118,9 @@ def _of_cgroup(sizes: Mapping[str, int | None]) -> list[str]:
     usage, limit = sizes.get("cgroup_usage"), sizes.get("cgroup_limit")
     if usage is None:
         return []
-    charged = f"The container is charged {text(usage)}, file cache that can be dropped left out"
+    charged = f"The container is charged {text(usage)}, without file cache that the kernel can drop"
     if limit is None:
-        return [f"{charged}; no limit is set."]
+        return [f"{charged}. The container has no limit."]
     return [f"{charged}: {usage / limit:.0%} of its limit of {text(limit)}."]
 
 

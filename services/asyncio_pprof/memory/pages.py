@@ -43,7 +43,7 @@ class _Ration:
         """In a thread, so that whoever serves the pages goes on. Raises Refusal (429) for who comes too soon."""
         left = self._free_at - time.monotonic()
         if self._running or left > 0:
-            text = f"this stops the process for a moment: once in {self._seconds:.0f} s"
+            text = f"this request stops the process for a moment: it is answered once in {self._seconds:.0f} s"
             raise Refusal(429, text, {"Retry-After": str(max(1, math.ceil(left)))})
         self._running = True
         try:
@@ -63,7 +63,7 @@ def _refuse_what_takes_long(request: Request) -> None:
     if seconds > LONGEST_HOLD_SECONDS and "force" not in request.query_params:
         raise Refusal(
             409,
-            f"listing what is tracked may stop the process for {seconds:.2f} s; add force=1 to have it all the same",
+            f"counting tracked objects may stop the process for {seconds:.2f} s; add force=1 to count them anyway",
         )
 
 

@@ -53,17 +53,17 @@ def memory_page(
         )
     head = ("Layer", "Now", "Since the start", "Per connection", "Read in", "What it is")
     words = "".join(f"<li>{html.escape(line)}" for line in told)
-    private = "" if exact is None else f"<p>Private to this process, by its page tables: <b>{text(exact)}</b>."
+    private = "" if exact is None else f"<p>Memory private to this process, by its page tables: <b>{text(exact)}</b>."
     counted = f"<p>{connections:,} connections. " if connections else ""
     return (
         f"{counted}{_table(head, lines, 'words-last')}{private}"
         f"<h2>Why is the profile's total less than RSS?</h2><ul class=words>{words}</ul>"
         "<h2>More</h2><ul>"
-        '<li><a href="memory?smaps=1">What is private to this process</a>: walks its page tables, '
-        "100 ms and more for a large one."
-        '<li><a href="memory?format=json">The same as JSON</a>'
+        '<li><a href="memory?smaps=1">Memory private to this process</a>: reads the page tables, which takes '
+        "100 ms or more for a large process."
+        '<li><a href="memory?format=json">This page as JSON</a>'
         '<li><a href="gc">Garbage collector</a><li><a href="objects">Objects by type</a>'
-        f"<li>Give free memory back, at most once in {pause_seconds:.0f} s: "
+        f"<li>Return free memory to the system, at most once in {pause_seconds:.0f} s: "
         "<code>curl -X POST -H 'X-Requested-With: curl' .../debug/freeosmemory</code></ul>"
     )
 
@@ -79,24 +79,25 @@ def gc_page(
     shown = _table(("Pause", *(f"generation {one}" for one in by_bound)), lines)
     if counted is None:
         count = (
-            f'<p><a href="gc?count=1">Count what is tracked</a>: stops the process for at most {listing_seconds:.3f} s.'
+            f'<p><a href="gc?count=1">Count the tracked objects</a>: this stops the process for at most '
+            f"{listing_seconds:.3f} s."
         )
     else:
         count = _table(("Tracked objects", ""), [(name, f"{number:,}") for name, number in counted.items()])
     return (
         f"{facts}<h2>Pauses, cumulative</h2>{shown}<h2>Tracked objects</h2>{count}"
-        "<h2>Change it</h2><ul><li><code>curl -X POST -H 'X-Requested-With: curl' .../debug/gc/freeze</code>: "
-        "collect, then never walk what is left again. A cycle among it is never reclaimed."
-        "<li><code>.../debug/gc/unfreeze</code>: the next full collection walks everything.</ul>"
+        "<h2>Freeze objects</h2><ul><li><code>curl -X POST -H 'X-Requested-With: curl' .../debug/gc/freeze</code>: "
+        "collect once, then skip all remaining objects in later collections. Cycles among them are never freed."
+        "<li><code>.../debug/gc/unfreeze</code>: the next full collection visits all objects again.</ul>"
     )
 
 
 def objects_page(found: Sequence[TypeCount], total: int, seconds: float, since: float | None) -> str:
     """The types that there are most of, or that changed most."""
     lines = [(one.name, f"{one.number:,}", "" if one.delta is None else f"{one.delta:+,}") for one in found]
-    changed = "Load it again for what has changed by then." if since is None else f"Changes since {since} s ago."
+    changed = "Reload this page to see changes." if since is None else f"Changes since {since} s ago."
     return (
-        f"<p>{total:,} objects that the collector tracks, counted in {seconds * 1000:.1f} ms. {changed} Frozen "
-        "objects, and what cannot be part of a cycle (text, bytes, numbers), are not among them."
+        f"<p>The garbage collector tracks {total:,} objects, counted in {seconds * 1000:.1f} ms. {changed} The count "
+        "leaves out frozen objects, and objects that cannot be part of a cycle (text, bytes, numbers)."
         f"{_table(('Type', 'Objects', 'Change'), lines)}"
     )

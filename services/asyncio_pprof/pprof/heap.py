@@ -20,7 +20,7 @@ from asyncio_pprof.pprof.stacks import Modules
 
 ON_DEMAND_FRAMES: Final = 16
 OWN_FILES: Final = frozenset({__file__, tracemalloc.__file__})
-OFF: Final = "the allocation tracer is off: start with it, or ask for some seconds of it"
+OFF: Final = "the allocation tracer is off: start the process with it, or add seconds=N"
 
 
 class Heap:

@@ -45,10 +45,11 @@ def page(title: str, entries: Iterable[Entry], comment: str, home: Home | None =
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=color-scheme content='light dark'>"
         f"<meta name=viewport content='width=device-width'><title>{name}: profiles</title><style>{_STYLE}</style>"
         f"<header>{back}<h1>{name}: profiles</h1></header><main><p>{html.escape(comment)}"
-        f"<p>To open one: <code>go tool pprof http://.../debug/pprof/profile</code>, or <b>flame graph</b> here. "
-        f"With <code>seconds</code>, profiles that sum up tell what came in these seconds."
-        f"<table><thead><tr><th scope=col>Profile<th scope=col>Open<th scope=col>What it is<th scope=col>What it costs"
-        f"<tbody>{rows}</table><p>Beside the profiles: {more}.</main>"
+        f"<p>To open a profile, choose <b>flame graph</b>, or run "
+        f"<code>go tool pprof http://.../debug/pprof/profile</code>. With "
+        f"<code>?seconds=N</code>, profiles that count from the start of the process show only N seconds."
+        f"<table><thead><tr><th scope=col>Profile<th scope=col>Open<th scope=col>What it shows<th scope=col>What it "
+        f"costs<tbody>{rows}</table><p>Other pages: {more}.</main>"
     )
 
 

@@ -27,12 +27,15 @@ from asyncio_pprof.pprof.wall import WallSampler
 
 DEFAULT_SECONDS: Final = 30
 MAX_ADDRESSES: Final = 65_536
+BODY_SECONDS: Final = 10.0
+"""How long the body of a request may take to arrive."""
 COMMENT: Final = (
-    "Idle, profiling costs less than 2% of a core; while a profile is taken, at most 5%, heap and allocs aside. "
-    "At most one of each is taken at a time, for at most 240 seconds."
+    "Profiling costs less than 2% of a core when no profile is taken, and at most 5% while one is taken. Only heap and "
+    "allocs cost more. Each profile is taken by one client at a time, for at most 240 seconds."
 )
 NO_TRACE: Final = (
-    "Python has no execution tracer. Where time passes: /debug/pprof/wall; what kept the event loop: /debug/pprof/block"
+    "Python has no execution tracer. /debug/pprof/wall shows where time passes, /debug/pprof/block what blocked the "
+    "event loop"
 )
 
 
@@ -61,13 +64,13 @@ class Pages:
         entries = [
             index.Entry(
                 "profile",
-                "CPU time of all threads, by stack, over 30 seconds or as many as are said",
+                "CPU time of all threads, by stack, over 30 seconds, or ?seconds=N",
                 "1% of a core",
                 timed="seconds=5",
             ),
             index.Entry(
                 "wall",
-                "time that passes in each thread, waiting included, over 30 seconds or as many as are said",
+                "time that passes in each thread, with waiting, over 30 seconds, or ?seconds=N",
                 "2% of a core",
                 timed="seconds=5",
             ),
@@ -81,9 +84,9 @@ class Pages:
                 )
                 for name, source in self._sources.by_name.items()
             ),
-            index.Entry("cmdline", "the command line, without secrets", "none", graph=False),
-            index.Entry("symbol", "names of addresses in profiles (?0x...+0x...)", "none", graph=False),
-            index.Entry("trace", "not there: Python has no execution tracer", "none", graph=False),
+            index.Entry("cmdline", "the command line, without secrets", "nothing", graph=False),
+            index.Entry("symbol", "names of addresses in profiles (?0x...+0x...)", "nothing", graph=False),
+            index.Entry("trace", "not available: Python has no execution tracer", "nothing", graph=False),
         ]
         page = index.page(self._program, entries, COMMENT, self._home)
         return HTMLResponse(page, headers={"Content-Security-Policy": index.POLICY, **NOSNIFF})
@@ -105,7 +108,7 @@ class Pages:
                 raise Refusal(404, "Unknown profile")
 
     async def _symbol(self, request: Request) -> Response:
-        asked = (await request.body()).decode("latin-1") if request.method == "POST" else request.url.query
+        asked = await _body(request) if request.method == "POST" else request.url.query
         return answers.text(text.symbols(asked, self._names.get))
 
     async def _sampled(self, request: Request, name: str) -> Response:
@@ -188,3 +191,12 @@ async def _pause(request: Request, seconds: float) -> None:
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+async def _body(request: Request) -> str:
+    """What is asked by POST. Who says little of it, or nothing, would hold the place of a request for ever."""
+    try:
+        async with asyncio.timeout(BODY_SECONDS):
+            return (await request.body()).decode("latin-1")
+    except TimeoutError:
+        raise Refusal(408, "The body did not arrive in time", {"Connection": "close"}) from None

@@ -32,7 +32,7 @@ from asyncio_pprof.pprof.tally import Tally
 from asyncio_pprof.pprof.threads import ThreadStarts
 from asyncio_pprof.pprof.waits import Waits
 
-MUTEX_OFF = "waits are not measured: the process has to be started with it"
+MUTEX_OFF = "waits are not measured: start the process with the mutex profile on"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,45 +67,47 @@ class Sources:
             for source in (
                 Source(
                     HEAP,
-                    "memory that Python's allocator holds, by what allocated it. Off unless the process was started "
-                    "with it; with seconds, what these seconds allocated and did not free",
-                    "off: none. On, or meanwhile: allocating is several times slower; a profile looks at all blocks",
+                    "memory that Python's allocator holds, by what allocated it. Start the process with the heap "
+                    "profile on, or use ?seconds=N: what was allocated in N seconds and not freed",
+                    "off: nothing. On, or during these seconds: allocating is several times slower. A profile reads "
+                    "all blocks",
                     lambda collect: self._space(HEAP, collect),
                 ),
                 Source(
                     ALLOCS,
-                    "the same, showing all that was allocated, at least",
-                    "as heap",
+                    "the same samples as heap, with at least all memory that was allocated, freed or not",
+                    "the same as heap",
                     lambda collect: self._space(ALLOCS, collect),
                 ),
                 Source(
                     GOROUTINE,
-                    "asyncio tasks by where they wait, innermost first, and threads; debug=2 lists each one",
-                    "10 us a task, in slices",
+                    "threads, and asyncio tasks by where they wait, innermost first. ?debug=2 lists each one",
+                    "10 us for each task, in slices",
                     lambda _: self._goroutine(),
                 ),
                 Source(
                     BLOCK,
-                    "when the event loop did not run for 50 ms or longer, by what kept it",
+                    "times that the event loop was blocked for 50 ms or longer, by what blocked it",
                     "always on: 1% of a core",
                     lambda _: self._tallied(BLOCK, watch.stalls),
                 ),
                 Source(
                     MUTEX,
-                    "waits for locks, semaphores, full queues and slots. Off unless the process was started with it",
-                    "off: none. On: 0.2 us a lock",
+                    "waits for locks, semaphores, full queues and slots, if the process was started with the mutex "
+                    "profile on",
+                    "off: nothing. On: 0.2 us for each lock",
                     lambda _: self._tallied(MUTEX, waits.tally),
                 ),
                 Source(
                     THREADCREATE,
                     "threads, by what started them",
-                    "always on: none",
+                    "always on: nothing",
                     lambda _: self._tallied(THREADCREATE, starts.tally),
                 ),
                 Source(
                     FD,
-                    "open files, and connections by what the program says they are",
-                    "2 us a file, in slices",
+                    "open files, and connections by the kinds that the program names",
+                    "2 us for each file, in slices",
                     lambda _: self._descriptors(),
                 ),
             )

@@ -57,13 +57,18 @@ def frames_of(thread: int) -> list[FrameType]:
 
 
 class Symbols:
-    """Names for the stacks of one profile. It keeps the code objects alive, for their ids are what it knows them by."""
+    """Names for stacks. It keeps the code objects alive, for their ids are what it knows them by."""
 
     def __init__(self) -> None:
         self._codes: dict[int, CodeType] = {}
         self._frames: dict[tuple[int, int], Frame] = {}
         self._lines: dict[int, tuple[list[int], list[int]]] = {}
         self._modules = Modules(sys.path)
+
+    @property
+    def places(self) -> int:
+        """How many places in code have been named."""
+        return len(self._frames)
 
     def walk(self, frames: Iterable[FrameType]) -> Found:
         """The stack of these frames."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
+from types import FrameType
 from typing import Final
 
 from asyncio_pprof.pprof.profile import Stack, synthetic
+from asyncio_pprof.pprof.stacks import Symbols
 
 MAX_STACKS: Final = 2_000
+MAX_PLACES: Final = 10_000
+"""Places in code whose names are remembered. One takes about 300 bytes."""
 OTHER: Final[Stack] = (synthetic("[other stacks]"),)
 
 
@@ -17,6 +22,14 @@ class Tally:
     def __init__(self) -> None:
         self._sums: dict[Stack, tuple[int, ...]] = {}
         self._lock = threading.Lock()
+        self._symbols = Symbols()
+
+    def stack(self, frames: Iterable[FrameType]) -> Stack:
+        """The stack of these frames, with names. A place that was named before is cheap to name again."""
+        symbols = self._symbols
+        if symbols.places > MAX_PLACES:
+            self._symbols = symbols = Symbols()
+        return symbols.stack(frames)
 
     def add(self, stack: Stack, *values: int) -> None:
         """Add to the sums of a stack."""

@@ -6,7 +6,7 @@ import functools
 import sys
 import threading
 
-from asyncio_pprof.pprof.stacks import Symbols, outward
+from asyncio_pprof.pprof.stacks import outward
 from asyncio_pprof.pprof.tally import Tally
 
 
@@ -22,7 +22,7 @@ class ThreadStarts:
 
         @functools.wraps(start)
         def counted(thread: threading.Thread) -> None:
-            self.tally.add(Symbols().stack(outward(sys._getframe(1))), 1)  # noqa: SLF001 - documented
+            self.tally.add(self.tally.stack(outward(sys._getframe(1))), 1)  # noqa: SLF001 - documented
             start(thread)
 
         threading.Thread.start = counted  # type: ignore[method-assign,assignment]

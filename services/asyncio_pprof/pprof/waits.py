@@ -16,7 +16,7 @@ from collections.abc import Awaitable, Callable
 from types import FrameType, TracebackType
 from typing import Any, Final
 
-from asyncio_pprof.pprof.stacks import Symbols, outward
+from asyncio_pprof.pprof.stacks import outward
 from asyncio_pprof.pprof.tally import Tally
 
 _make_lock: Final = threading.Lock
@@ -50,7 +50,7 @@ class Waits:
 
     def begin_at(self, frame: FrameType | None) -> Callable[[], None]:
         """The same, at a frame."""
-        stack, began = Symbols().stack(outward(frame)), time.perf_counter_ns()
+        stack, began = self.tally.stack(outward(frame)), time.perf_counter_ns()
         return lambda: self.tally.add(stack, 1, time.perf_counter_ns() - began)
 
     def _measured(

@@ -37,7 +37,7 @@ class RequestPages:
             family = self._book.get(name)
             found = None if family is None else _chosen(family, show)
             if found is None:
-                return PlainTextResponse("no such family, or nothing of that name in it\n", 404)
+                return PlainTextResponse("unknown family or unknown list\n", 404)
             chosen = found
         return document("Requests", summary(self._book.families()) + listing(chosen, now), self._home)
 

@@ -40,7 +40,7 @@ class Pauses:
         self._by_generation = [PlainHistogram(PAUSE_SECONDS) for _ in range(3)]
         HotMetrics(registry).labelled_histogram(
             "tidings_gc_pause_seconds",
-            "How long the collector of cyclic garbage stopped the process",
+            "How long the garbage collector stopped the process",
             "generation",
             {str(generation): plain for generation, plain in enumerate(self._by_generation)},
         )

@@ -64,10 +64,19 @@ def expose(health: Health, command: str, registry: CollectorRegistry) -> None:
     metrics = HotMetrics(registry)
     built: tuple[str, ...] = (command, version("tidings"))
     metrics.labelled_gauge(
-        "tidings_build_info", "1: what runs here", ["command", "version"], lambda: {built: 1.0}, merged=max
+        "tidings_build_info",
+        "Always 1. The labels name the command and the version",
+        ["command", "version"],
+        lambda: {built: 1.0},
+        merged=max,
     )
     metrics.labelled_gauge(
-        "tidings_ready", "Whether /readyz says so", ["command"], lambda: {command: health.ready()[0]}, merged=added
+        "tidings_ready", "1 while /readyz answers 200", ["command"], lambda: {command: health.ready()[0]}, merged=added
     )
     # That of the worker that is stuck.
-    metrics.gauge("tidings_beat_age_seconds", "Time since the main loop last ran", health.beat_age, merged=max)
+    metrics.gauge(
+        "tidings_beat_age_seconds",
+        "Time since the main loop last ran. /livez fails at 30 s",
+        health.beat_age,
+        merged=max,
+    )

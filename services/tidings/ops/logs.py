@@ -140,7 +140,7 @@ def _log_what_ends_the_process(kind_: type[BaseException], error: BaseException,
     if issubclass(kind_, KeyboardInterrupt):
         sys.__excepthook__(kind_, error, trace)
     else:
-        _log.critical("failed", exc_info=error)
+        _log.critical("process failed", exc_info=error)
 
 
 def _log_what_ends_a_thread(ended: threading.ExceptHookArgs) -> None:

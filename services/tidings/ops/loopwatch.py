@@ -22,7 +22,7 @@ class LoopWatch:
         self._late = PlainHistogram(LATE_SECONDS)
         metrics = HotMetrics(registry)
         metrics.counter("tidings_loop_cpu_seconds", "CPU time of the main loop's thread", main_thread_seconds)
-        metrics.histogram("tidings_loop_late_seconds", "How late timers of the main loop go off", self._late)
+        metrics.histogram("tidings_loop_late_seconds", "How late timers of the main loop run", self._late)
 
     async def run(self) -> None:
         """Watch the running loop, until cancelled."""

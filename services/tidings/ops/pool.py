@@ -40,7 +40,7 @@ class WorkerPool:
         metrics = HotMetrics(registry)
         metrics.gauge(
             "tidings_pool_running",
-            "Blocking calls that run in the pool",
+            "Blocking calls that run in the thread pool",
             lambda: min(self._taken, self._threads),
             merged=added,
         )
@@ -50,13 +50,15 @@ class WorkerPool:
             lambda: max(0, self._taken - self._threads),
             merged=added,
         )
-        metrics.counter("tidings_pool_rejections", "Blocking calls refused by a full pool", lambda: self._rejected)
+        metrics.counter(
+            "tidings_pool_rejections", "Blocking calls refused because the pool was full", lambda: self._rejected
+        )
 
     async def run(self, function: Callable[[], T]) -> T:
         """What the function returns. Raises what it raises, or Overloaded when the queue is full."""
         if self._taken >= self._room:
             self._rejected += 1
-            raise Overloaded("too much is being done at once: try again")
+            raise Overloaded("too many requests at once: try again")
         if self._begin_wait is not None and self._taken >= self._threads:
             function = _after(self._begin_wait(), function)
         loop = asyncio.get_running_loop()

@@ -67,11 +67,20 @@ class MemoryWatch:
         metrics = HotMetrics(registry)
         accounts = self._budget.accounts
         # All workers are in one container, or have the same share.
-        metrics.gauge("tidings_memory_limit_bytes", "Memory that may be used", lambda: self._allowed.limit, merged=max)
+        metrics.gauge(
+            "tidings_memory_limit_bytes",
+            "Memory that the process may use (--memory-limit-bytes)",
+            lambda: self._allowed.limit,
+            merged=max,
+        )
         # That of the worker that refuses.
-        metrics.gauge("tidings_memory_pressure", "0: calm, 1: new work is refused, 2: dear connections are closed",
-                      lambda: self._budget.level, merged=max)  # fmt: skip
-        metrics.counter("tidings_memory_given_up_bytes", "Bytes given up under pressure", lambda: self.given_up)
+        metrics.gauge(
+            "tidings_memory_pressure",
+            "0: none. 1: new work is refused. 2: connections that hold most memory are closed too",
+            lambda: self._budget.level,
+            merged=max,
+        )
+        metrics.counter("tidings_memory_given_up_bytes", "Bytes given up under memory pressure", lambda: self.given_up)
         metrics.labelled_gauge(
             "tidings_held_bytes",
             "Bytes held for clients, sources and the log, by kind",
@@ -81,7 +90,7 @@ class MemoryWatch:
         )
         metrics.labelled_counter(
             "tidings_held_refusals",
-            "Times that there was no room for what was to be held, by kind",
+            "Refusals because a limit was reached, by kind of memory",
             ["kind"],
             lambda: {name: account.refused for name, account in dict(accounts).items()},
         )

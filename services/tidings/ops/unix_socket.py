@@ -27,7 +27,7 @@ def bind(path: Path, kind: socket.SocketKind, setting: str, *, as_open_as_direct
     Raises SettingsError, which names the `setting` that the path is from.
     """
     if len(os.fsencode(path)) > MAX_PATH_BYTES:
-        raise SettingsError(f"{setting}: {path} is longer than the {MAX_PATH_BYTES} bytes of an address")
+        raise SettingsError(f"{setting}: {path} is longer than {MAX_PATH_BYTES} bytes, the limit for a Unix socket")
     try:
         _look_for_another(path, kind, setting)
         return _bound(path, kind, stat.S_IWOTH if as_open_as_directory else 0)
@@ -49,7 +49,7 @@ def _look_for_another(path: Path, kind: socket.SocketKind, setting: str) -> None
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise SettingsError(f"{setting}: {path} is there and is no socket")
+        raise SettingsError(f"{setting}: {path} exists and is not a socket")
     with socket.socket(socket.AF_UNIX, kind) as asking:
         asking.setblocking(False)
         try:

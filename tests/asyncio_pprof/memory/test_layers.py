@@ -37,9 +37,9 @@ def test_every_difference_is_explained_with_its_own_number() -> None:
     told = "\n".join(why(SIZES, 1000))
     assert "sees 10.0 MiB" in told
     assert "22.0 MiB of 199.0 MiB in arenas. The other 177.0 MiB" in told
-    assert "30.0 MiB in use of 50.0 MiB. Of the other 20.0 MiB" in told
+    assert "30.0 MiB of the 50.0 MiB that it holds. Of the other 20.0 MiB" in told
     assert "11.0 MiB more belong to no allocator" in told
-    assert "1,000 sockets, 4.3 MiB in all" in told
+    assert "1,000 sockets, 4.3 MiB in total" in told
     assert "50% of its limit of 600.0 MiB" in told
 
 
@@ -52,7 +52,7 @@ def test_arenas_that_are_not_resident_are_said_to_be_so() -> None:
 def test_what_is_not_known_is_left_out() -> None:
     told = why({**SIZES, "heap_traced": None, "cgroup_limit": None}, 0)
     assert told[0].startswith("No heap profile is running")
-    assert told[-1].endswith("no limit is set.")
+    assert told[-1].endswith("The container has no limit.")
     nothing: dict[str, int | None] = dict.fromkeys(SIZES)
     assert len(why(nothing, 0)) == 1
 
@@ -72,6 +72,6 @@ def test_a_row_of_the_table() -> None:
             "growth_bytes": 512 * FEW,
             "per_connection_bytes": 512,
             "read_ms": 0.5,
-            "what": "what top calls RES: the sum of the two",
+            "what": "the sum of the two layers above. top calls it RES",
         }
     ]

@@ -97,7 +97,7 @@ async def test_giving_memory_back_tells_what_it_did_and_is_rationed(client: http
     again = await client.post("/debug/freeosmemory")
     assert again.status_code == 429
     assert 1 <= int(again.headers["retry-after"]) <= pages.PAUSE_SECONDS
-    assert again.text == "this stops the process for a moment: once in 30 s\n"
+    assert again.text == "this request stops the process for a moment: it is answered once in 30 s\n"
 
 
 async def test_it_does_not_run_in_the_listeners_own_thread(

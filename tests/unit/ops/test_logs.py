@@ -84,7 +84,7 @@ def test_the_same_fault_is_told_once(written: str) -> None:
 def test_what_ends_a_thread_or_the_process_is_told(written: str) -> None:
     (thread,) = events(written, "thread failed")
     assert (thread["thread"], thread["level"]) == ("worker", "error")
-    (process,) = events(written, "failed")
+    (process,) = events(written, "process failed")
     assert process["level"] == "critical"
     assert "it broke" in process["exception"]
 

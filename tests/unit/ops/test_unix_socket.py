@@ -79,7 +79,7 @@ def test_a_socket_whose_queue_is_full_is_owned(path: Path) -> None:
 
 def test_a_file_stays(path: Path, kind: socket.SocketKind) -> None:
     path.write_text("mine")
-    with pytest.raises(SettingsError, match="notify is there and is no socket"):
+    with pytest.raises(SettingsError, match="notify exists and is not a socket"):
         unix_socket.bind(path, kind, SETTING)
     assert path.read_text() == "mine"
 
@@ -90,7 +90,7 @@ def test_a_directory_has_to_be_there(path: Path, kind: socket.SocketKind) -> Non
 
 
 def test_a_path_that_no_address_has_room_for_is_refused(path: Path, kind: socket.SocketKind) -> None:
-    with pytest.raises(SettingsError, match="longer than the 107 bytes of an address"):
+    with pytest.raises(SettingsError, match="longer than 107 bytes, the limit for a Unix socket"):
         unix_socket.bind(path.with_name("n" * 108), kind, SETTING)
     with closing(unix_socket.bind(path.with_name("n" * 107), kind, SETTING)):
         pass

@@ -48,9 +48,9 @@ def dashboard_page(
         "<link rel=stylesheet href='assets/dashboard.css'><script type=module src='assets/dashboard.js'></script>"
         f"<header class=bar><h1>{name}</h1><p id=state class=state>{html.escape(state)}<p id=facts class=quiet>"
         "<p id=answer class=quiet></header><main class=dashboard>"
-        f"<section id=troubles role=status aria-label='What is wrong'>{''.join(map(_trouble, troubles))}</section>"
+        f"<section id=troubles role=status aria-label=Problems>{''.join(map(_trouble, troubles))}</section>"
         "<div id=dashboard>"
-        "<noscript><p>The numbers here are drawn by a script; the pages below work without.</noscript></div></main>"
+        "<noscript><p>This dashboard needs JavaScript. The pages below work without it.</noscript></div></main>"
         f"<footer class=pages>{more}<h2>Pages</h2><ul>{items}</ul></footer>",
         headers=HEADERS,
     )

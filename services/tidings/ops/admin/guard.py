@@ -45,16 +45,16 @@ class AdminAccess:
             if not _is_of_this_machine(scope):
                 return Refusal(
                     "bad_token" if "authorization" in headers else "no_token",
-                    "from elsewhere than loopback the admin token is required, as Authorization: Bearer",
+                    "a request from another machine needs the admin token, as Authorization: Bearer",
                     401,
                     {"WWW-Authenticate": 'Bearer realm="tidings admin"'},
                 )
             if not names_loopback(headers.get("host", "")):
-                return Refusal("foreign_host", "without the admin token only loopback names are served", 400)
+                return Refusal("foreign_host", "without the admin token, Host must be a loopback name", 400)
             if is_foreign(headers):
-                return Refusal("foreign_site", "a page of another site may only link here", 403)
+                return Refusal("foreign_site", "a page of another site may only link to this page", 403)
         if scope["method"] not in READING and CHANGE_HEADER not in headers:
-            text = f"what may change something needs the header {CHANGE_HEADER}, of any value"
+            text = f"a request that changes something needs the header {CHANGE_HEADER}, with any value"
             return Refusal("no_change_header", text, 403)
         return None
 

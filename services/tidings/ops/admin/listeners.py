@@ -147,7 +147,7 @@ class OpsListeners:
 
     def stop(self) -> None:
         for server in self._servers:
-            server.should_exit = True
+            server.end()
         if self._thread is not None:
             self._thread.join(STOP_SECONDS)
 

@@ -47,7 +47,7 @@ def malformed(detail: str) -> RequestRejected:
 def check_version(major: int) -> None:
     """Raise RequestRejected (505) for another major version of HTTP than 1."""
     if major != 1:
-        raise RequestRejected(505, "http_version", "only HTTP/1.x is spoken here")
+        raise RequestRejected(505, "http_version", "only HTTP/1.x is supported")
 
 
 def check_names(names: Iterable[str]) -> None:

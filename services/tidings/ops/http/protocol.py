@@ -87,7 +87,7 @@ class QuietProtocol(CountedProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what may be parsed by now."""
         if not self._take(len(data)):
-            self._refuse(RequestRejected(503, "memory", "too much is held for others: try again", RETRY_SECONDS))
+            self._refuse(RequestRejected(503, "memory", "no memory for this request now: try again", RETRY_SECONDS))
             return
         self._waiting += data
         self.parse_waiting()
@@ -203,7 +203,7 @@ class QuietProtocol(CountedProtocol):
         except httptools.HttpParserUpgrade as offer:
             self._decline(piece[offer.args[0] :])
         except httptools.HttpParserError:
-            self._refuse(self._fault or malformed("this is not HTTP/1.1"))
+            self._refuse(self._fault or malformed("the request is not HTTP/1.1"))
 
     def _decline(self, behind: bytes) -> None:
         """Read a request again without its offer to upgrade, which is nobody's here (RFC 9110 section 7.8).
@@ -212,7 +212,7 @@ class QuietProtocol(CountedProtocol):
         """
         method = self.parser.get_method()
         if method == b"CONNECT":
-            self._refuse(malformed("nobody is connected to anybody here"))
+            self._refuse(malformed("CONNECT is not supported"))
             return
         fields = [b"%s: %s\r\n" % field for field in self.headers if field[0] != b"upgrade"]
         line = b"%s %s HTTP/%s\r\n" % (method, self.url, self.parser.get_http_version().encode())
@@ -342,4 +342,4 @@ def _too_large() -> RequestRejected:
 
 
 def _overloaded() -> Response:
-    return problem_response(503, "too much is being asked at once: try again", {"Retry-After": str(RETRY_SECONDS)})
+    return problem_response(503, "too many requests at once: try again", {"Retry-After": str(RETRY_SECONDS)})

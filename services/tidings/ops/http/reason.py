@@ -24,11 +24,11 @@ def reason(error: BaseException) -> str:
     for cause in _causes(error):
         match cause:
             case ssl.SSLCertVerificationError():
-                return f"its certificate is not trusted: {cause.verify_message} (SSL_CERT_FILE names other authorities)"
+                return f"the certificate is not trusted: {cause.verify_message} (SSL_CERT_FILE names other authorities)"
             case ssl.SSLError(reason="WRONG_VERSION_NUMBER" | "RECORD_LAYER_FAILURE" | "HTTP_REQUEST"):
-                return "no TLS is spoken there: is it http://?"
+                return "the server does not use TLS: try http://"
             case socket.gaierror():
-                return "there is no host of this name"
+                return "the host name does not exist"
             case ConnectionRefusedError():
                 return "nothing listens there"
             case TimeoutError():
@@ -58,7 +58,7 @@ def detail(body: bytes | bytearray) -> str:
         said = str(json.loads(body)["detail"])
     except (ValueError, KeyError, TypeError, RecursionError):
         said = body[:SAID_CHARS].decode(errors="replace").strip()
-    return plain(said[:SAID_CHARS]) or "nothing said"
+    return plain(said[:SAID_CHARS]) or "no reason given"
 
 
 def hint(status: int, of: str) -> str:

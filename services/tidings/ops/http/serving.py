@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +25,7 @@ MAX_REQUESTS: Final = 512
 GRACE_SECONDS: Final = 5
 KEEP_ALIVE_SECONDS: Final = 5
 STARTED_POLL_SECONDS: Final = 0.01
+TICK_SECONDS: Final = 1.0
 
 _log = structlog.get_logger()
 
@@ -107,9 +108,29 @@ def quiet_config(
 class QuietServer(uvicorn.Server):
     """A uvicorn server that leaves signals and logging to the process it is part of."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ended = asyncio.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    async def main_loop(self) -> None:
+        """Wake once a second, for the Date of answers. uvicorn's own wakes ten times: too often for idle processes."""
+        self._loop = asyncio.get_running_loop()
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(TICK_SECONDS):
+                    await self._ended.wait()
+        self._loop = None
+
+    def end(self) -> None:
+        """Have `serve` end, which then waits for running requests. Called once, from any thread."""
+        self.should_exit = True
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._ended.set)
 
 
 class UvicornService:
@@ -144,6 +165,6 @@ class UvicornService:
 
     async def stop(self) -> None:
         """Let running requests end, for a few seconds at most."""
-        self._server.should_exit = True
+        self._server.end()
         if self._task is not None:
             await self._task

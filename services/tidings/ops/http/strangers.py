@@ -8,6 +8,8 @@ from typing import Final
 
 import structlog
 
+from tidings.ops.printable import plain
+
 MAX_TOLD: Final = 64
 """Origins that are remembered."""
 TOLD_SECONDS: Final = 3_600.0
@@ -35,12 +37,13 @@ class Strangers:
             if now - self._told[oldest] < TOLD_SECONDS:
                 if not self._more:
                     self._more = True
-                    _log.warning("more origins refused than are named", named=MAX_TOLD)
+                    _log.warning("more origins were refused than the log names", named=MAX_TOLD)
                 return
             del self._told[oldest]
             self._more = False
         self._told[origin] = now
-        allow = "nothing: a sandboxed page or one of a file has no origin"
+        shown = plain(origin)
+        allow = "not possible: a sandboxed page and a page from a file have no origin"
         if origin != "null":
-            allow = f"--allow-origin {origin} (TIDINGS_ALLOW_ORIGIN)"
-        _log.warning("origin refused", origin=origin, allow=allow)
+            allow = f"--allow-origin {shown} (TIDINGS_ALLOW_ORIGIN)"
+        _log.warning("origin refused", origin=shown, allow=allow)

@@ -121,7 +121,7 @@ def tell_started() -> None:
     """Tell systemd that the service serves, and the log of sockets that it was given for nothing."""
     systemd.notify("READY=1")
     if addresses := systemd.not_taken():
-        _log.warning("systemd has opened sockets for addresses that no setting names", addresses=addresses)
+        _log.warning("systemd opened sockets that no setting uses: nothing answers on them", addresses=addresses)
 
 
 async def _beat(health: Health, *, watched: bool) -> None:

@@ -101,14 +101,14 @@ def watch_memory(registry: CollectorRegistry, breakdown: Breakdown) -> None:
     metrics = HotMetrics(registry)
     metrics.labelled_gauge(
         "tidings_memory_bytes",
-        "Memory of this process, by layer",
+        "Memory of the process, by layer",
         ["layer"],
         lambda: known(of_cgroup=False),
         merged=added,
     )
     metrics.labelled_gauge(
         "tidings_cgroup_memory_bytes",
-        "Memory of the container: charged without cache that can be dropped, and the limit",
+        "Memory of the container, without cache that can be dropped, and its limit",
         ["layer"],
         lambda: known(of_cgroup=True),
         # All workers are in one container.

@@ -18,9 +18,9 @@ MIN_TOKEN_CHARACTERS: Final = 16
 def _trimmed(secret: str) -> str:
     """Refuse white space around a secret: no token in a header has any, and who verifies would need the same."""
     if secret.endswith(("\n", "\r")):
-        raise ValueError("ends with a newline, which would be part of it: write it with printf %s, or echo -n")
+        raise ValueError("ends with a newline, which would be part of the secret: write it with printf %s, or echo -n")
     if secret != secret.strip():
-        raise ValueError("begins or ends with white space, which would be part of it")
+        raise ValueError("begins or ends with white space, which would be part of the secret")
     return secret
 
 

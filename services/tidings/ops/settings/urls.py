@@ -29,20 +29,20 @@ def _parts(value: str, scheme: str) -> SplitResult:
     """The parts of a URL that names a host; `scheme` is proposed where it has none."""
     found, separator, _ = value.partition("://")
     if not separator or not _SCHEME.fullmatch(found):
-        proposal = f"write {scheme}://{value}" if _ADDRESS.fullmatch(value) else f"it must begin with {scheme}://"
+        proposal = f"write {scheme}://{value}" if _ADDRESS.fullmatch(value) else f"the URL must begin with {scheme}://"
         raise ValueError(f"has no scheme: {proposal}")
     try:
         parts = urlsplit(value)
         port = parts.port
     except ValueError:
-        raise ValueError("must have nothing but a port from 1 to 65535 behind the colon after its host") from None
+        raise ValueError("must have a port from 1 to 65535 behind the colon after the host") from None
     if port == 0:
         raise ValueError("has port 0, which nothing can connect to")
     if not parts.hostname:
         raise ValueError("names no host")
     host = parts.netloc.rpartition("@")[2]
     if not _is_host(host if port is None else host.rpartition(":")[0]):
-        raise ValueError("has a host that none can be called")
+        raise ValueError("has a host name that is not valid")
     return parts
 
 
@@ -70,14 +70,14 @@ def _base(value: str) -> str:
 
 def _numbered(value: str) -> str:
     if NUMBER not in value:
-        raise ValueError(f"has no {NUMBER}, as https://push{NUMBER}.mail.example has")
+        raise ValueError(f"must contain {NUMBER}, as in https://push{NUMBER}.mail.example")
     _base(value.replace(NUMBER, "0"))
     return value.rstrip("/")
 
 
 def _https(value: str) -> str:
     if _parts(value, "https").scheme != "https":
-        raise ValueError("must be https://...: whoever could change the keys on the way could let anybody in")
+        raise ValueError("must be https://...: over http, an attacker could replace the keys")
     return value
 
 
@@ -118,7 +118,7 @@ def _imap(value: str) -> str:
     if parts.scheme not in ("imap", "imaps"):
         raise ValueError(f"begins with {parts.scheme}://, and must begin with imap:// or imaps://")
     if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or a password: those are in --imap-accounts")
+        raise ValueError("must not hold a user name or a password: put them into --imap-accounts")
     if parts.path not in ("", "/") or parts.query or parts.fragment or value.endswith(("?", "#")):
         raise ValueError(f"must end after host and port: {parts.scheme}://{parts.netloc}")
     return f"{parts.scheme}://{parts.netloc}"
@@ -129,7 +129,7 @@ def _collector(value: str) -> str:
     if parts.scheme not in ("http", "https"):
         raise ValueError(f"begins with {parts.scheme}://, and must begin with http:// or https://")
     if "@" in parts.netloc:
-        raise ValueError("must not hold a user name or a password: OTEL_EXPORTER_OTLP_HEADERS is for those")
+        raise ValueError("must not hold a user name or a password: put them into OTEL_EXPORTER_OTLP_HEADERS")
     if parts.query or parts.fragment or value.endswith(("?", "#")):
         raise ValueError("must end after its path")
     path = parts.path.rstrip("/")
@@ -152,7 +152,7 @@ def _url(check: Callable[[str], str]) -> AfterValidator:
 def origin(value: str) -> str:
     """An origin (RFC 6454). Applications have schemes of their own."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#@*\s\"'<>\\^`{|}]+/?", value):
-        raise ValueError(f"{value!r} is no origin, as https://mail.example or http://127.0.0.1:8082 are")
+        raise ValueError(f"{value!r} is not an origin, such as https://mail.example or http://127.0.0.1:8082")
     return value
 
 

@@ -41,10 +41,10 @@ def _network(text: str) -> Network:
     except ValueError:
         pass
     try:
-        meant = f", and {ip_network(text, strict=False)} is"
+        meant = f": write {ip_network(text, strict=False)}"
     except ValueError:
-        meant = ", as 10.0.0.0/8 or fd00::/8 are"
-    raise ValueError(f"{text[:SHOWN]!r} is no network{meant}")
+        meant = ", such as 10.0.0.0/8 or fd00::/8"
+    raise ValueError(f"{text[:SHOWN]!r} is not a network{meant}")
 
 
 def not_everybody(value: tuple[Network, ...]) -> tuple[Network, ...]:
@@ -54,7 +54,7 @@ def not_everybody(value: tuple[Network, ...]) -> tuple[Network, ...]:
     for network in together:
         if not network.prefixlen:
             raise ValueError(
-                f"{network} means everybody, and who is trusted says which address counts: name the proxies' networks"
+                f"{network} is every address, so every client could claim any address: name the networks of proxies"
             )
     return value
 
@@ -83,7 +83,7 @@ def plain_text(value: str) -> str:
 def account_claim(value: str) -> str:
     """The name of the claim that is a token's primary account."""
     if value in RESERVED_CLAIMS:
-        raise ValueError(f"{value} says something else of a token: name another claim")
+        raise ValueError(f"{value} has another meaning in tokens: name another claim")
     return value
 
 

@@ -54,7 +54,7 @@ class OtlpTracer:
         self._dropped = 0
         HotMetrics(registry).labelled_counter(
             "tidings_tracing_spans",
-            "Spans of traces, by what became of them: sent, failed (the collector did not take them), dropped",
+            "Spans by outcome: sent, failed or dropped. Only with --tracing-endpoint",
             ["outcome"],
             self._outcomes,
         )

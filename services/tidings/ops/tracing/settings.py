@@ -17,5 +17,7 @@ class TracingSettings(OpsSettings):
     help_group: ClassVar = HelpGroup(7, "Traces")
 
     tracing_endpoint: CollectorUrl | None = Field(
-        None, description="collector that spans are sent to by OTLP over HTTP, such as http://collector:4318"
+        None,
+        description="collector that receives spans by the OpenTelemetry protocol (OTLP) over HTTP, "
+        "such as http://collector:4318",
     )

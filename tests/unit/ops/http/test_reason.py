@@ -22,7 +22,7 @@ def test_the_reason_is_at_the_bottom() -> None:
         "nothing listens there"
     )
     assert reason(chained(RuntimeError("x"), socket.gaierror(-2, "Name or service not known"))) == (
-        "there is no host of this name"
+        "the host name does not exist"
     )
     assert reason(chained(RuntimeError("x"), TimeoutError())) == "no answer in time"
 
@@ -39,7 +39,7 @@ def test_nobody_is_where_nothing_answers() -> None:
 def test_a_certificate_that_is_not_trusted() -> None:
     error = ssl.SSLCertVerificationError()
     error.verify_message = "self-signed certificate"
-    assert reason(error).startswith("its certificate is not trusted: self-signed certificate (SSL_CERT_FILE")
+    assert reason(error).startswith("the certificate is not trusted: self-signed certificate (SSL_CERT_FILE")
 
 
 @pytest.mark.parametrize(("error", "said"), [(RuntimeError("as it is"), "as it is"), (EOFError(), "EOFError")])
@@ -55,7 +55,7 @@ def test_others_speak_for_themselves(error: Exception, said: str) -> None:
         (b" plain\x1b[2J\n", r"plain\x1b[2J"),
         (b"[" * 100_000, "[" * SAID_CHARS),
         (b"\xff", "\ufffd"),
-        (b"", "nothing said"),
+        (b"", "no reason given"),
     ],
 )
 def test_what_somebody_says_who_refuses(body: bytes, said: str) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
@@ -11,10 +12,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
-from tests.support.waiting import patient
+from tests.support.waiting import eventually, patient
 from tidings.ops.budget import Budget
 from tidings.ops.http.protocol import MAX_FIELDS, MAX_HEAD_BYTES
-from tidings.ops.http.serving import UvicornService
+from tidings.ops.http.serving import TICK_SECONDS, QuietServer, UvicornService, quiet_config
 
 SECONDS = 30.0
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n"
@@ -101,4 +102,26 @@ async def test_the_size_of_a_body_is_not_that_of_the_head(listener: UvicornServi
 async def test_what_is_not_http_is_told_so(listener: UvicornService) -> None:
     answer = await ask(listener, b"\x16\x03\x01 hello\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert b"this is not HTTP/1.1" in answer
+    assert b"the request is not HTTP/1.1" in answer
+
+
+async def test_an_idle_listener_wakes_once_a_second_and_ends_at_once() -> None:
+    class Counted(QuietServer):
+        ticks = 0
+
+        async def on_tick(self, counter: int) -> bool:
+            self.ticks += 1
+            return await super().on_tick(counter)
+
+    server = Counted(quiet_config(echo, 1, Budget().account("requests")))
+    began = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        serving = asyncio.create_task(server.serve([sock]))
+        await eventually(lambda: server.ticks == 2)
+        date = dict(server.server_state.default_headers)[b"date"]
+        await eventually(lambda: dict(server.server_state.default_headers)[b"date"] != date)
+        assert server.ticks <= 1 + (time.monotonic() - began) / TICK_SECONDS
+        before = server.ticks
+        await asyncio.to_thread(server.end)
+        await serving
+    assert server.ticks <= before + 1

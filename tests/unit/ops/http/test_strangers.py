@@ -24,6 +24,13 @@ def test_each_origin_is_told_once_with_what_would_allow_it() -> None:
     assert "--allow-origin" not in logs[2]["allow"]
 
 
+def test_what_moves_the_cursor_of_a_terminal_is_escaped() -> None:
+    with capture_logs() as logs:
+        Strangers().refused("https://a\x9b2J.example")
+    assert logs[0]["origin"] == r"https://a\x9b2J.example"
+    assert "\x9b" not in logs[0]["allow"]
+
+
 def test_who_sends_many_origins_fills_neither_the_log_nor_memory() -> None:
     clock = Clock()
     told = Strangers(clock)
@@ -31,7 +38,7 @@ def test_who_sends_many_origins_fills_neither_the_log_nor_memory() -> None:
         for number in range(10_000):
             told.refused(f"https://{number}.example")
     assert len(logs) == strangers.MAX_TOLD + 1
-    assert logs[-1]["event"] == "more origins refused than are named"
+    assert logs[-1]["event"] == "more origins were refused than the log names"
     clock.now = strangers.TOLD_SECONDS
     with capture_logs() as logs:
         told.refused("https://mail.example")

@@ -13,7 +13,7 @@ async function disconnect(account) {
   const path = `${encodeURIComponent(account)}/disconnect?code=1008`;
   const response = await fetch(path, { method: "POST", headers: { "X-Requested-With": "dashboard" } });
   const told = await response.json();
-  if (!response.ok) throw new Error(told.detail ?? `the process answered ${response.status}`);
+  if (!response.ok) throw new Error(told.detail ?? `the gateway answered ${response.status}`);
   return told.disconnected === 1 ? "1 connection was closed." : `${told.disconnected} connections were closed.`;
 }
 
@@ -24,7 +24,7 @@ button?.addEventListener("click", async () => {
   try {
     answer.textContent = await disconnect(account);
   } catch (error) {
-    answer.textContent = `Not done: ${error.message}`;
+    answer.textContent = `No connection was closed: ${error.message}`;
   }
   button.disabled = false;
 });

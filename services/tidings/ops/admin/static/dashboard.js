@@ -22,7 +22,7 @@ function showState(told) {
   // What is not ready waits, most often for what is wrong; what refuses does not wait.
   const grave = found.length > 0 && (ready || found.some(({ runbook }) => runbook === REFUSES));
   state.dataset.state = !alive || grave ? "bad" : ready ? "good" : "wait";
-  const words = ready ? [found.length ? "ready, with trouble" : "ready", ...reasons] : reasons;
+  const words = ready ? [found.length ? "ready, but with problems" : "ready", ...reasons] : reasons;
   state.textContent = alive ? words.join("; ") : "stuck: the main loop does not run";
   const lines = found.map(drawn);
   // Only what has changed: whoever listens to the page hears it once, and a link that has the focus keeps it.
@@ -50,7 +50,7 @@ async function ask() {
     answer.textContent = "";
   } catch (error) {
     state.dataset.state = "bad";
-    answer.textContent = `no answer from this process (${error.message}); what is below is old`;
+    answer.textContent = `no answer from this process (${error.message}). The numbers below are old`;
   }
 }
 

@@ -27,16 +27,16 @@ const CLOSES = {
   eof: "client went away",
   reset: "connection reset",
   told: "answered",
-  shutdown: "this gateway shuts down",
-  max_age: "sent elsewhere for its age",
+  shutdown: "this gateway is stopping",
+  max_age: "older than the maximum connection age",
   disconnected: "disconnected by an operator",
-  moved: "sent elsewhere by an operator",
+  moved: "moved to another gateway by an operator",
   token_expired: "token expired",
   pong_deadline: "no answer to a ping",
-  write_deadline: "does not read",
-  fault: "a fault of the gateway's own",
-  log_away: "the log is away",
-  resync_waits: "its turn to resynchronise did not come",
+  write_deadline: "client does not read",
+  fault: "error in the gateway",
+  log_away: "the log was unreachable",
+  resync_waits: "waited too long to resynchronise",
 };
 const FORMATS = { websocket: "WebSocket", eventsource: "event stream", poll: "poll" };
 
@@ -88,7 +88,7 @@ function connections(samples) {
   if (blocked) formats.push(`${count(blocked)} do not read`);
   const history = samples.map((sample) => total(sample.metrics, "tidings_connections_open"));
   const value = count(total(now, "tidings_connections_open"));
-  return card("Connections", value, "", formats.join(" · ") || "nobody is connected", spark(history, "Connections"));
+  return card("Connections", value, "", formats.join(" · ") || "no client is connected", spark(history, "Connections"));
 }
 
 function spark(values, label) {
@@ -113,8 +113,8 @@ function latency(samples) {
   const seen = recent ?? ever(name);
   const history = samples.map((sample, at) => quantiles(samples[Math.max(0, at - STEADY)], sample, name)?.at(0.99));
   const chart = spark(history, `${title}, 99th percentile`);
-  if (!seen) return card("Latency, p99", "–", "", `${title}: nothing yet`, chart);
-  const since = recent ? "" : "; since the start: nothing in the last minute";
+  if (!seen) return card("Latency, p99", "–", "", `${title}: no change yet`, chart);
+  const since = recent ? "" : " since the start (no change in the last minute)";
   const words = `${title}; p50 ${duration(seen.at(0.5))}${since}`;
   return card("Latency, p99", ...split(duration(seen.at(0.99))), words, chart);
 }
@@ -150,7 +150,7 @@ function spool(samples) {
   const now = samples.at(-1).metrics;
   if (!now.tidings_spool_capacity_bytes) return null;
   const oldest = now.tidings_spool_oldest_seconds ? `, the oldest for ${duration(now.tidings_spool_oldest_seconds)}` : "";
-  const waiting = now.tidings_spool_changes ? `${counted(now.tidings_spool_changes, "change")} wait${oldest}` : "empty";
+  const waiting = now.tidings_spool_changes ? `${counted(now.tidings_spool_changes, "waiting change")}${oldest}` : "empty";
   const details = `${waiting}; room for ${bytes(now.tidings_spool_capacity_bytes)}`;
   const history = samples.map((sample) => sample.metrics.tidings_spool_bytes);
   return card("Spool", ...split(bytes(now.tidings_spool_bytes)), details, spark(history, "Spool"));
@@ -160,7 +160,7 @@ function spool(samples) {
 export function cards(samples) {
   const coalesced = (now) => `${counted(now.tidings_changes_coalesced_total ?? 0, "change")} merged so far`;
   const consumed = (now) => `${count(now.tidings_changes_consumed_total ?? 0)} consumed so far`;
-  const confirmed = (now) => `${count(now.tidings_publisher_waiting_changes ?? 0)} wait for their confirm`;
+  const confirmed = (now) => `${count(now.tidings_publisher_waiting_changes ?? 0)} not yet confirmed by the log`;
   const rows = (now) => `${count(now.tidings_pool_queued ?? 0)} wait for a thread`;
   const gateway = has(samples, "tidings_pushes_total");
   const publisher = has(samples, "tidings_publisher_changes_total");
@@ -173,7 +173,7 @@ export function cards(samples) {
     latency(samples),
     loop(samples),
     memory(samples),
-    !gateway && !publisher && flow(samples, "tidings_pool_rejections_total", "Refused by the full pool", rows),
+    !gateway && !publisher && flow(samples, "tidings_pool_rejections_total", "Refused, thread pool full", rows),
   ].filter(Boolean);
 }
 
@@ -184,7 +184,7 @@ function stages(samples) {
     return [title, ...[0.5, 0.99, 0.999].map((share) => duration(seen.at(share))), count(seen.count)];
   });
   if (!rows.length) return null;
-  return panel("Latency by stage", "last minute", table(["Stage", "p50", "p99", "p99.9", "Seen"], rows));
+  return panel("Latency by stage", "last minute", table(["Stage", "p50", "p99", "p99.9", "Count"], rows));
 }
 
 function layers(samples) {
@@ -197,8 +197,8 @@ function layers(samples) {
   );
   const note = open >= 100 ? counted(open, "connection") : "";
   const pauses = samples.at(-1).metrics.tidings_gc_pause_seconds?.["2"];
-  const full = pauses?.count ? `${counted(pauses.count, "full collection")} so far, ${duration(pauses.sum)} in all` : "";
-  const link = element("a", { href: "debug/memory" }, "Why do they differ?");
+  const full = pauses?.count ? `${counted(pauses.count, "full garbage collection")} so far, ${duration(pauses.sum)} in total` : "";
+  const link = element("a", { href: "debug/memory" }, "Why do the layers differ?");
   const foot = element("p", { class: "quiet" }, full ? `${full}. ` : "", link);
   return panel("Memory by layer", note, table(["Layer", "Now", "Share"], rows), foot);
 }
@@ -225,9 +225,9 @@ export function merged(sample) {
 function shards(samples) {
   const told = merged(samples.at(-1));
   if (!published(samples.at(-1), "shards").length) return null;
-  if (!told.length) return panel("Lag by shard", "", element("p", { class: "quiet" }, "No shard is read: nobody needs one."));
+  if (!told.length) return panel("Lag by shard", "", element("p", { class: "quiet" }, "This gateway reads no shard, because no client needs one."));
   const cells = told.map(([shard, feed]) => {
-    const lag = `last batch ${duration(feed.lag_seconds)} late, ${duration(feed.silent_seconds)} ago`;
+    const lag = `last batch ${duration(feed.silent_seconds)} ago, ${duration(feed.lag_seconds)} after its append`;
     const state = !feed.live ? "bad" : feed.lag_seconds > 1 ? "wait" : "good";
     const words = `shard ${shard}: ${feed.live ? "live" : "not live"}, ${lag}`;
     return element("li", { class: `shard ${state}`, title: words }, shard);
@@ -236,7 +236,7 @@ function shards(samples) {
   const worst = told.reduce((one, other) => (other[1].lag_seconds > one[1].lag_seconds ? other : one));
   const words = [
     `${counted(told.length, "shard")} read, ${dead ? `${count(dead)} of them not live` : "all live"}.`,
-    `Slowest: shard ${worst[0]}, whose last batch came ${duration(worst[1].lag_seconds)} after its append.`,
+    `Slowest: shard ${worst[0]}. Its last batch came ${duration(worst[1].lag_seconds)} after its append.`,
   ];
   return panel("Lag by shard", "", element("ol", { class: "shards" }, ...cells), element("p", { class: "quiet" }, words.join(" ")));
 }
@@ -247,7 +247,7 @@ function talkers(samples) {
   const shares = new Map();
   for (const one of told.flat()) shares.set(one.account, (shares.get(one.account) ?? 0) + one.share / told.length);
   const rows = [...shares].sort((one, other) => other[1] - one[1]).slice(0, 6);
-  if (!rows.length) return panel("Top talkers", "", element("p", { class: "quiet" }, "Too few pushes lately to tell."));
+  if (!rows.length) return panel("Top talkers", "", element("p", { class: "quiet" }, "Too few recent pushes to show."));
   const link = (account) => element("a", { href: `debug/accounts/${encodeURIComponent(account)}` }, account);
   const lines = rows.map(([account, share]) => [link(account), percent(share), bar(share / rows[0][1])]);
   return panel("Top talkers", "share of pushes, sampled", table(["Account", "Share", ""], lines));
@@ -263,7 +263,7 @@ function closes(samples) {
       const [format, reason] = labels.split(",");
       return [`${FORMATS[format] ?? format}: ${CLOSES[reason] ?? reason}`, count(recent.get(labels) ?? 0), count(number)];
     });
-  if (!rows.length) return panel("Closes by reason", "", element("p", { class: "quiet" }, "Nobody has left yet."));
+  if (!rows.length) return panel("Closes by reason", "", element("p", { class: "quiet" }, "No connection has been closed yet."));
   return panel("Closes by reason", "", table(["Reason", "2 min", "All"], rows));
 }
 
@@ -287,8 +287,8 @@ function feeds(samples) {
     ["tidings_feed_gaps_total", "gaps"],
     ["tidings_resyncs_total", "clients told to resynchronise"],
     ["tidings_batches_undecodable_total", "undecodable batches"],
-    ["tidings_connection_faults_total", "faults with connections, which were closed"],
-    ["tidings_publisher_failures_total", "faults of the publisher"],
+    ["tidings_connection_faults_total", "connections closed after an error in the gateway"],
+    ["tidings_publisher_failures_total", "errors in the publisher"],
   ].filter(([name]) => growth(ago(samples, ROOM), newest, name) > 0);
   if (!facts.length) return null;
   const lines = facts.map(([name, words]) => {

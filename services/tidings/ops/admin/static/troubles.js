@@ -36,10 +36,10 @@ function dead(samples) {
   const silent = [...now].filter(([shard, feed]) => feed.live && feed.silent_seconds > SILENT_S && known.has(shard));
   const told = [];
   if (down.length) {
-    told.push({ what: `${counted(down.length, "shard")} not live`, why: "their clients are told nothing" });
+    told.push({ what: `${counted(down.length, "shard")} not live`, why: "their clients receive no changes" });
   }
   if (silent.length) {
-    told.push({ what: `${counted(silent.length, "shard")} silent`, why: "nothing proves that they deliver" });
+    told.push({ what: `${counted(silent.length, "shard")} silent`, why: `the log delivered nothing for ${SILENT_S} s` });
   }
   return told.map((trouble) => ({ ...trouble, runbook: "TidingsFeedsNotLive" }));
 }

@@ -160,13 +160,15 @@ class AggregatedAdmin:
         return {number: response.json() for number, (_, response) in told.items() if response.status_code == 200}
 
     def _own_metrics(self, answers: Mapping[int, Answer]) -> Iterator[Metric]:
-        up = GaugeMetricFamily("tidings_worker_up", "Whether a worker answered this scrape", labels=["worker"])
-        restarts = CounterMetricFamily("tidings_worker_restarts", "Times a worker was replaced", labels=["worker"])
+        up = GaugeMetricFamily("tidings_worker_up", "1 if the worker answered this scrape", labels=["worker"])
+        restarts = CounterMetricFamily(
+            "tidings_worker_restarts", "Times that the worker was replaced", labels=["worker"]
+        )
         silent = CounterMetricFamily(
-            "tidings_worker_unanswered", "Questions that a worker did not answer in time", labels=["worker"]
+            "tidings_worker_unanswered", "Questions that the worker did not answer in time", labels=["worker"]
         )
         age = GaugeMetricFamily(
-            "tidings_worker_beat_age_seconds", "Time since a worker's main loop last ran", labels=["worker"]
+            "tidings_worker_beat_age_seconds", "Time since the worker's main loop last ran", labels=["worker"]
         )
         now = time.monotonic()
         for number, seat in self._board.workers.items():
@@ -237,7 +239,7 @@ def administer(
         def stop() -> None:
             loop.remove_reader(lifeline)
             for server in servers.values():
-                server.should_exit = True
+                server.end()
 
         loop.add_reader(lifeline, stop)
         await asyncio.gather(*(server.serve([sockets[name]]) for name, server in servers.items()))

@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from tidings.ops.http.bodies import read_body
+from tidings.ops.http.bodies import UNREAD, read_body
 from tidings.ops.http.problems import problem_response
 from tidings.ops.process.workers.board import Board
 from tidings.ops.process.workers.peers import Peers
@@ -75,8 +75,7 @@ class Forwarding:
             raise _Refused(503, f"worker {number} is not running")
         if self._open > MAX_FORWARDED:
             raise _Refused(503, f"{MAX_FORWARDED} requests to workers are open already")
-        too_long = _Refused(413, f"more than {MAX_BODY_BYTES} bytes are not passed on")
-        body = await read_body(request, MAX_BODY_BYTES, too_long)
+        body = await read_body(request, MAX_BODY_BYTES, _Refused)
         client = self._peers.client(number)
         target = client.base_url.copy_with(raw_path=_target(request.scope))
         headers = [(name, value) for name, value in request.headers.raw if name not in _HOP_BY_HOP]
@@ -91,7 +90,7 @@ class Forwarding:
             async for chunk in answer.aiter_raw():
                 size += len(chunk)
                 if size > MAX_ANSWER_BYTES:
-                    raise _Refused(502, "the answer is too long")
+                    raise _Refused(502, "the answer of the worker is too long")
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
@@ -113,4 +112,4 @@ def _problem(error: Exception) -> Response:
             status, detail = 504, f"the worker did not answer within {FORWARD_SECONDS:.0f} s"
         case _:
             status, detail = 502, "the worker did not answer"
-    return problem_response(status, detail)
+    return problem_response(status, detail, {"Connection": "close"} if status in UNREAD else None)

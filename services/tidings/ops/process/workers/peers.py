@@ -45,13 +45,14 @@ class Peers:
         return self._clients[number]
 
     async def ask_all(
-        self, path: str, method: str = "GET", seconds: float = ANSWER_SECONDS
+        self, path: str, method: str = "GET", work_seconds: float = 0.0
     ) -> dict[int, tuple[int, httpx2.Response]]:
         """Ask every worker that runs, at the same time; their process ids and answers, by number.
 
-        Whoever has not answered after so many seconds is left out.
+        Whoever has not answered within ANSWER_SECONDS, and the seconds that its work may take, is left out.
         """
         running = [number for number, seat in self._board.workers.items() if seat.pid]
+        seconds = ANSWER_SECONDS + work_seconds
         answers = await asyncio.gather(*(self._ask(number, path, method, seconds) for number in running))
         return {number: answer for number, answer in zip(running, answers, strict=True) if answer is not None}
 

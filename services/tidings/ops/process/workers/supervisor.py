@@ -143,7 +143,7 @@ class Supervisor:
             code = FAULT_EXIT
             child.seat.fault = str(error).encode()[: FAULT_BYTES - 1]
         except BaseException:  # noqa: BLE001 - logged, and the exit code tells
-            _log.exception("failed")
+            _log.exception("process failed")
         finally:
             os._exit(code)
 
@@ -206,5 +206,5 @@ class Supervisor:
             if child.seat.pid:
                 os.kill(child.seat.pid, signal.SIGKILL)
                 os.waitpid(child.seat.pid, 0)
-        _log.warning("stopped now", signal=signal.Signals(number).name)
+        _log.warning("all processes killed by a second signal", signal=signal.Signals(number).name)
         return 128 + number

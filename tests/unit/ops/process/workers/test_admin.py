@@ -177,7 +177,7 @@ async def test_a_worker_of_which_too_much_is_asked_is_left_out(workers: list[Wor
             assert total["tidings_pushes_total", None] == 3
             assert (total["tidings_worker_up", "1"], total["tidings_worker_up", "2"]) == (1, 0)
     finally:
-        server.should_exit = True
+        server.end()
         await serving
 
 
@@ -298,7 +298,7 @@ async def odd_worker(reached: asyncio.Event | None = None) -> AsyncIterator[Crow
         async with crowd_of(sock) as crowd:
             yield crowd
     finally:
-        server.should_exit = True
+        server.end()
         await serving
 
 
