@@ -44,7 +44,10 @@ def client_access(
     keeper, services = _gatekeeper(settings, host, registry, health, pool)
     metrics = HotMetrics(registry)
     metrics.labelled_counter(
-        "tidings_rejections", "Requests of clients that were refused", ["reason"], lambda: keeper.refusals.counts
+        "tidings_rejections",
+        "Refused requests of clients (also of the webmail)",
+        ["reason"],
+        lambda: keeper.refusals.counts,
     )
     return ClientAccess(keeper, (keeper.refusals, *services))
 

@@ -86,7 +86,7 @@ class Claims:
         if max(said.nbf, said.iat) > now + LEEWAY_SECONDS:
             raise bad_token("the token is not valid yet")
         if self.issuer is not None and said.iss != self.issuer:
-            raise bad_token("the token is not of the issuer that is trusted here")
+            raise bad_token("the issuer (iss) of the token is not the trusted one")
         self._check_audience(said.aud)
         accounts = tuple(dict.fromkeys((said.account, *said.accounts))) if said.accounts else (said.account,)
         if any(map(account_fault, accounts)):
@@ -96,8 +96,8 @@ class Claims:
     def _check_audience(self, said: str | list[str] | msgspec.UnsetType) -> None:
         if said is msgspec.UNSET:
             if self.audience is not None:
-                raise bad_token("the token has no aud, which is asked for here")
+                raise bad_token("the token has no aud, and this gateway requires one")
         elif self.audience is None:
-            raise bad_token("the token is for another audience: none is set here (--jwt-audience)")
+            raise bad_token("the token has an aud, and this gateway has no audience (--jwt-audience)")
         elif self.audience != said and (isinstance(said, str) or self.audience not in said):
             raise bad_token("the token is for another audience")

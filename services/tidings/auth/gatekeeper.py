@@ -48,7 +48,7 @@ class NoAuthentication:
         """Take the account from `?account=`."""
         account = query.get("account")
         if account is None:
-            raise RequestRejected(401, "no_account", "say which account: ?account=NAME")
+            raise RequestRejected(401, "no_account", "give the account as `?account=NAME`")
         fault = account_fault(account)
         if fault:
             raise RequestRejected(401, "bad_account", f"account {fault}")
@@ -129,7 +129,7 @@ class Gatekeeper:
 
     def _check_host(self, host: str) -> None:
         if self._loopback_hosts_only and not names_loopback(host):
-            raise RequestRejected(403, "foreign_host", "without authentication only loopback names are served")
+            raise RequestRejected(403, "foreign_host", "without authentication, Host must be a loopback name")
 
     def _check_origin(self, method: str, headers: Mapping[str, str], host: str, *, upgrade: bool, cookie: bool) -> None:
         origin = headers.get("origin")

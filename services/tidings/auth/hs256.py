@@ -33,6 +33,11 @@ class _Header(msgspec.Struct, gc=False):
 _header = msgspec.json.Decoder(_Header).decode
 
 
+def key(secret: str) -> bytes:
+    """The key that a secret is; of one that is not UTF-8, the very bytes that it was read from."""
+    return secret.encode("utf-8", "surrogateescape")
+
+
 def sign(said: bytes, secret: bytes) -> str:
     """A token that says this JSON object."""
     signed = _HEADER + b"." + _encoded(said)

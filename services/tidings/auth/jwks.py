@@ -69,12 +69,10 @@ class KeySet:
         self._sought: OrderedDict[int, _Sought] = OrderedDict()
         self._failing = False
         self._fetches = Counter(
-            "tidings_jwks_fetches", "Fetches of the key set, by outcome: good, failed", ["outcome"], registry=registry
+            "tidings_jwks_fetches", "Fetches of the key set: good, failed", ["outcome"], registry=registry
         )
         # All workers have the same.
-        HotMetrics(registry).gauge(
-            "tidings_jwks_keys", "Keys that tokens can be verified with", lambda: len(self._keys), merged=max
-        )
+        HotMetrics(registry).gauge("tidings_jwks_keys", "Keys that verify tokens", lambda: len(self._keys), merged=max)
         health.set_ready(self.name, False, "no keys to verify tokens with yet")
 
     async def start(self) -> None:
@@ -101,7 +99,7 @@ class KeySet:
         while not (keys := candidates(self._keys, key_id, algorithm)):
             sought = sought or self._seek(key_id, algorithm)
             if sought.begun < self._answered:
-                raise RequestRejected(401, "unknown_key", "the token is signed with a key that is not known here")
+                raise RequestRejected(401, "unknown_key", "the key that signed the token is not known")
             if self._fetching is None:
                 if not self._keys:
                     raise self._later(FIRST_SECONDS)
@@ -135,9 +133,9 @@ class KeySet:
     def _later(self, seconds: float) -> RequestRejected:
         """The answer to a token that nobody can judge yet: it may be good, and its client is to come again."""
         if self._keys:
-            reason, detail = "key_awaited", "the key that the token is signed with is not known yet"
+            reason, detail = "key_awaited", "the key that signed the token is not known yet"
         else:
-            reason, detail = "no_keys", "the keys to verify tokens with are not known yet"
+            reason, detail = "no_keys", "the keys that verify tokens are not known yet"
         return RequestRejected(503, reason, detail, math.ceil(seconds))
 
     async def _keep(self) -> None:
@@ -180,13 +178,13 @@ class KeySet:
 
     async def _read(self) -> bytes:
         if self._client is None:
-            raise KeysError("is not asked for yet")
+            raise KeysError("is not fetched yet")
         body = bytearray()
         # Uncompressed: what is compressed has no size that could be bounded before it is there.
         headers = {"Accept": "application/jwk-set+json, application/json", "Accept-Encoding": "identity"}
         async with self._client.stream("GET", self._url, headers=headers) as response:
             if response.status_code != httpx2.codes.OK:
-                raise KeysError(f"is answered {response.status_code}")
+                raise KeysError(f"was answered with {response.status_code}")
             async for chunk in response.aiter_raw():
                 body += chunk
                 if len(body) > MAX_BYTES:

@@ -60,7 +60,7 @@ def read_key(data: bytes) -> Key:
 
 def _read_pem(data: bytes) -> Key:
     if b"PRIVATE KEY-----" in data:
-        raise KeysError("is a private key: give the public one, and keep this one secret")
+        raise KeysError("is a private key: give the public key, and keep the private key secret")
     try:
         if b"BEGIN CERTIFICATE-----" in data:
             return _key(None, load_pem_x509_certificate(data).public_key(), None)
@@ -72,9 +72,9 @@ def _read_pem(data: bytes) -> Key:
 def read_jwk(jwk: Mapping[str, object]) -> Key:
     """One public key. Raises KeysError."""
     if "keys" in jwk:
-        raise KeysError("is a set of keys: give one, or its address with --jwks-url")
+        raise KeysError("is a set of keys: give one key, or the URL of the set with --jwks-url")
     if "d" in jwk:
-        raise KeysError("is a private key: give the public one, and keep this one secret")
+        raise KeysError("is a private key: give the public key, and keep the private key secret")
     _check_use(jwk)
     try:
         # Without its algorithm: what the key can be for is decided below.
@@ -114,7 +114,7 @@ def read_key_set(data: bytes) -> tuple[Key, ...]:
         except KeysError as error:
             faults.append(str(error))
     if not keys:
-        raise KeysError(f"has no key that tokens can be verified with ({faults[0] if faults else 'it is empty'})")
+        raise KeysError(f"has no key that tokens can be verified with ({faults[0] if faults else 'the set is empty'})")
     return tuple(keys)
 
 
@@ -136,7 +136,7 @@ def _key(key_id: str | None, public: object, algorithm: str | None) -> Key:
             algorithms = _RSA
         case EllipticCurvePublicKey():
             if public.curve.name not in _CURVES:
-                raise KeysError(f"is on the curve {public.curve.name}, which no algorithm here is for")
+                raise KeysError(f"is on the curve {public.curve.name}, which no supported algorithm uses")
             algorithms = (_CURVES[public.curve.name],)
         case Ed25519PublicKey():
             algorithms = _ED25519
@@ -144,7 +144,7 @@ def _key(key_id: str | None, public: object, algorithm: str | None) -> Key:
             raise KeysError("is not a public RSA, EC or Ed25519 key")
     if algorithm is not None:
         if algorithm not in algorithms:
-            raise KeysError("is said to be for an algorithm that it cannot be for")
+            raise KeysError("names an algorithm (alg) that does not fit the key")
         if algorithm not in _ED25519:
             algorithms = (algorithm,)
     return Key(key_id, public, algorithms)

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import jwt
 
+from tidings.auth import hs256
+
 
 def minted(
     secret: str, accounts: Sequence[str], expires: int, account_claim: str, issuer: str | None, audience: str | None
@@ -19,4 +21,4 @@ def minted(
         "aud": audience,
     }
     given = {name: value for name, value in claims.items() if value is not None}
-    return jwt.encode(given, secret, algorithm="HS256")
+    return jwt.encode(given, hs256.key(secret), algorithm="HS256")

@@ -66,7 +66,7 @@ class PushTokens:
     """Makes and reads them. Every process that has the same secret reads what another has made."""
 
     def __init__(self, secret: str) -> None:
-        self._key = hmac.digest(secret.encode("utf-8", "surrogateescape"), _PURPOSE, "sha256")
+        self._key = hmac.digest(hs256.key(secret), _PURPOSE, "sha256")
 
     def make(self, token: PushToken) -> str:
         """One as it stands in a URL."""

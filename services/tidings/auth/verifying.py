@@ -23,7 +23,7 @@ class SecretAuthentication:
         """Raise KeysError for what looks like a key that is not secret, with which anybody could sign."""
         if is_key(secret):
             raise KeysError("is a key or a certificate, not a secret")
-        self._secret = secret.encode()
+        self._secret = hs256.key(secret)
         self._claims = claims
 
     def authenticate(self, token: str | None, query: Mapping[str, str]) -> Identity:
