@@ -107,11 +107,11 @@ def parse_map(text: str) -> Rules:
 def _rule(number: int, rule: _Rule) -> Rule:
     try:
         expression = re.compile(rule.match)
-    except re.error as error:
-        raise SettingsError(f"rule {number}: match is no regular expression: {error}") from None
+    except (re.error, OverflowError, RecursionError) as error:
+        raise SettingsError(f"rule {number}: match is not a regular expression: {error}") from None
     known = {*expression.groupindex, LOGIN_GROUP}
     if LOGIN_GROUP in expression.groupindex:
-        raise SettingsError(f"rule {number}: the group {LOGIN_GROUP} is the whole login: call it something else")
+        raise SettingsError(f"rule {number}: the group {LOGIN_GROUP} is the whole login: use another group name")
     try:
         fields = [(name, spec, conversion) for _, name, spec, conversion in Formatter().parse(rule.account)]
     except ValueError as error:
@@ -119,7 +119,7 @@ def _rule(number: int, rule: _Rule) -> Rule:
     for name, spec, conversion in fields:
         if spec or conversion or (name is not None and name not in known):
             groups = ", ".join(f"{{{each}}}" for each in sorted(known))
-            raise SettingsError(f"rule {number}: account has {{{name}}}, and knows only {groups}")
+            raise SettingsError(f"rule {number}: account has {{{name}}}, and match has only {groups}")
     return Rule(expression, rule.account)
 
 
@@ -142,5 +142,5 @@ def parse_table(text: str, *, lowercase: bool) -> dict[str, str]:
             raise SettingsError(f"line {number}: the account {fault}")
         login = login.lower() if lowercase else login
         if table.setdefault(login, account) != account:
-            raise SettingsError(f"line {number}: {login[:MAX_LOGIN_CHARS]} has another account above")
+            raise SettingsError(f"line {number}: {login[:MAX_LOGIN_CHARS]} has another account on an earlier line")
     return table

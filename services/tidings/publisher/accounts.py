@@ -28,6 +28,15 @@ _Seen = tuple[tuple[str, int, int, int], ...]
 """Of each file: its path, inode, size and time of change."""
 
 
+class _MapError(SettingsError):
+    """A map that cannot be used: the files that it was read from, as they were, and the table that it names."""
+
+    def __init__(self, message: str, seen: _Seen, table: str | None) -> None:
+        super().__init__(message)
+        self.seen = seen
+        self.table = table
+
+
 class AccountMap:
     """What the logins of storages are called here. Without a file: as they are, if they can be accounts.
 
@@ -80,19 +89,23 @@ class AccountMap:
             self._watching.cancel()
 
     async def _watch(self, file: Path) -> None:
-        failed: _Seen = ()
+        seen, table = self._seen, self.rules.table_file
         while True:
             await asyncio.sleep(LOOK_SECONDS)
-            seen = await asyncio.to_thread(_look, file, self.rules.table_file)
-            if seen in (self._seen, failed):
+            found = await asyncio.to_thread(_look, file, table)
+            if found == seen:
                 continue
+            seen = found
             try:
-                self.rules, self._seen = await asyncio.to_thread(_read, file)
-            except SettingsError as error:
-                failed = seen
-                _log.error("the account map cannot be used, the earlier one stays valid", error=str(error))
+                self.rules, seen = await asyncio.to_thread(_read, file)
+            except _MapError as error:
+                # The table of the new map is the one that may be mended.
+                seen, table = error.seen, error.table
+                _log.error("the account map cannot be used, the earlier account map stays in use", error=str(error))
+            except Exception:  # noqa: BLE001 - a fault of ours is no reason to look no more
+                _log.exception("the account map was not read", file=str(file))
             else:
-                failed = ()
+                table = self.rules.table_file
                 _log.info("the account map was read again", file=str(file))
 
 
@@ -110,19 +123,21 @@ def _look(file: Path, table: str | None) -> _Seen:
 
 
 def _read(file: Path) -> tuple[Rules, _Seen]:
+    seen = _look(file, None)
     try:
-        before = _look(file, None)
         rules = parse_map(_text(file))
     except SettingsError as error:
-        raise SettingsError(f"--account-map (TIDINGS_ACCOUNT_MAP) {file}: {error}") from None
+        raise _MapError(f"--account-map (TIDINGS_ACCOUNT_MAP) {file}: {error}", seen, None) from None
     if rules.table_file is None:
-        return rules, before
+        return rules, seen
     path = file.parent / rules.table_file
+    seen = (*seen, *_look(path, None))
     try:
-        seen = _look(file, rules.table_file)
         return replace(rules, table=parse_table(_text(path), lowercase=rules.lowercase)), seen
     except SettingsError as error:
-        raise SettingsError(f"--account-map (TIDINGS_ACCOUNT_MAP) {file}: {path}: {error}") from None
+        raise _MapError(
+            f"--account-map (TIDINGS_ACCOUNT_MAP) {file}: {path}: {error}", seen, rules.table_file
+        ) from None
 
 
 def _text(path: Path) -> str:

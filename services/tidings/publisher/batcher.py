@@ -153,7 +153,7 @@ class Batcher:
         if not self._open:
             raise LogUnavailable("the publisher is not running")
         if self._waiting.is_short:
-            raise LogFull("memory is short")
+            raise LogFull("the memory budget is used up")
         aimed = [(shard, change) for change in changes for shard in self._shards_of(change)]
         sizes = [len(batch.encode(b"", 0.0, (change,))) for _, change in aimed]
         held = [SLIP_BYTES + held_bytes(change) for _, change in aimed]
@@ -260,6 +260,8 @@ class Batcher:
 
     async def _goes_directly(self, spool: Spool, shard: int, payload: bytes) -> bool:
         """Whether the log confirmed. Not tried when it is known to be away, or when that would overtake the spool."""
+        if self._log.can_append:
+            await spool.leaves(shard)
         if spool.holds(shard) or not self._log.can_append:
             return False
         try:

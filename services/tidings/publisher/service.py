@@ -79,7 +79,7 @@ def compose(
     unmapped = counters.unmapped.labels("http").inc
     routes = (*routes_of(settings, traced=tracer is not None), Deliveries().route)
     app = create_app(batcher.submit, access, metrics, accounts, unmapped, routes, traced=tracer is not None)
-    requests = runtime.requests.family("requests, publisher", "from the head of a request to the head of its answer")
+    requests = runtime.requests.family("requests, publisher", "from request head to response head")
     followed = Followed(app, app.routes, requests)
     account = runtime.budget.account("requests", REQUESTS_SHARE)
     keep_alive = settings.ingest_keep_alive_seconds
@@ -154,5 +154,5 @@ class Readiness:
     async def _follow(self) -> None:
         while True:
             accepts = self._log.can_append or (self._spool is not None and self._spool.accepts)
-            self._health.set_ready("log", accepts, "neither log nor spool take anything at the moment")
+            self._health.set_ready("log", accepts, "neither the log nor the spool takes changes now")
             await asyncio.sleep(READY_POLL_SECONDS)

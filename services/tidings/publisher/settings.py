@@ -89,7 +89,7 @@ class PublisherSettings(TracingSettings, BusSettings):
         0.001,
         ge=0,
         le=1,
-        description="part of the batches of which a change is traced although no storage asked for it; "
+        description="fraction of the batches whose first change is traced although no storage asked for a trace; "
         "needs --tracing-endpoint",
     )
     insecure: bool = Field(False, description="allow a listener without authentication off loopback")

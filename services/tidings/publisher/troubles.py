@@ -39,12 +39,12 @@ def troubles(*, log_takes: bool, spool: SpoolState | None) -> Iterator[Trouble]:
         yield Trouble("The spool cannot be written or read", spool.failure, "TidingsSpoolFails")
     if spool.changes and (spool.full or spool.bytes > FILLING * spool.capacity):
         share = "full" if spool.full else f"{spool.bytes / spool.capacity:.0%} full"
-        why = f"{spool.bytes:,} of {spool.capacity:,} bytes wait for the log in it"
+        why = f"changes that wait for the log fill {spool.bytes:,} of its {spool.capacity:,} bytes"
         yield Trouble(f"The spool is {share}", why, "TidingsSpoolFilling")
     if spool.changes and (not log_takes or spool.oldest > WAITED_SECONDS):
         yield Trouble(
             f"{spool.changes:,} changes wait in the spool",
-            f"the oldest for {spool.oldest:.0f} s: clients are not told of them",
+            f"the oldest has waited {spool.oldest:.0f} s: clients do not know of these changes",
             "TidingsChangesWait",
         )
 

@@ -82,9 +82,12 @@ def test_a_map_of_the_case_alone() -> None:
         ("lowercase = 1", "lowercase: Input should be a valid boolean"),
         ("rules = []", "rules: Extra inputs"),
         ("[[rule]]\nmatch='a'", "rule.0.account: Field required"),
-        ("[[rule]]\nmatch='('\naccount='a'", "rule 1: match is no regular expression: missing"),
+        ("[[rule]]\nmatch='('\naccount='a'", "rule 1: match is not a regular expression: missing"),
         ("[[rule]]\nmatch='(?P<login>a)'\naccount='a'", "rule 1: the group login is the whole login"),
-        ("[[rule]]\nmatch='(?P<user>a)'\naccount='{usr}'", "rule 1: account has {usr}, and knows only {login}, {user}"),
+        (
+            "[[rule]]\nmatch='(?P<user>a)'\naccount='{usr}'",
+            "rule 1: account has {usr}, and match has only {login}, {user}",
+        ),
         ("[[rule]]\nmatch='a'\naccount='{}'", "rule 1: account has {}"),
         ("[[rule]]\nmatch='a'\naccount='{login.__class__}'", "rule 1: account has {login.__class__}"),
         ("[[rule]]\nmatch='a'\naccount='{login!r}'", "rule 1: account has {login}"),
@@ -105,7 +108,7 @@ def test_what_is_wrong_with_a_map(text: str, said: str) -> None:
         ("alice", "line 1: must be a login and an account"),
         ("\nalice a b", "line 2: must be a login and an account"),
         ("alice a/b", "line 1: the account must not contain '/'"),
-        ("Alice a\nalice b", "line 2: alice has another account above"),
+        ("Alice a\nalice b", "line 2: alice has another account on an earlier line"),
         ("a b\n" * 4, "has more than 3 lines"),
     ],
 )

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,17 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return map_file
 
 
+@asynccontextmanager
+async def watched(file: Path) -> AsyncIterator[AccountMap]:
+    """A map whose files are looked at."""
+    found = AccountMap(file)
+    await found.start()
+    try:
+        yield found
+    finally:
+        await found.stop()
+
+
 def test_without_a_map_changes_stay_as_they_are() -> None:
     assert AccountMap().mapped([change("alice")]) == [change("alice")]
     assert AccountMap().account_of("alice") == "alice"
@@ -48,22 +61,38 @@ def test_logins_without_an_account_are_told_at_a_pace(file: Path) -> None:
     assert len(logs) == 1
 
 
+async def test_a_map_is_used_once_the_table_that_it_names_is_there(file: Path) -> None:
+    async with watched(file) as found:
+        with capture_logs() as logs:
+            (file.parent / "map.toml").write_text('table = "new.txt"\n')
+            await eventually(lambda: logs)
+            assert found.account_of("bob@else.example") == "u7"
+            (file.parent / "new.txt").write_text("bob@else.example u9\n")
+            await eventually(lambda: found.account_of("bob@else.example") == "u9")
+    assert [line["log_level"] for line in logs] == ["error", "info"]
+
+
+@pytest.mark.parametrize("match", ["a{4294967296}", "(" * 90 + ")" * 90 + "{5000000000}"])
+async def test_an_expression_that_python_cannot_take_is_an_error_like_others(file: Path, match: str) -> None:
+    async with watched(file) as found:
+        with capture_logs() as logs:
+            (file.parent / "map.toml").write_text(f"[[rule]]\nmatch = '{match}'\naccount = \"x\"\n")
+            await eventually(lambda: logs)
+            (file.parent / "map.toml").write_text('[[rule]]\nmatch = ".*"\naccount = "x"\n')
+            await eventually(lambda: found.account_of("anybody") == "x")
+    assert "rule 1: match is not a regular expression" in logs[0]["error"]
+
+
 @pytest.mark.parametrize("changed", ["map.toml", "table.txt"])
 async def test_files_are_read_again_when_they_change(file: Path, changed: str) -> None:
-    found = AccountMap(file)
-    await found.start()
-    try:
+    async with watched(file) as found:
         text = {"map.toml": MAP.replace("{user}", "new-{user}"), "table.txt": "alice@mail.example new-alice"}[changed]
         (file.parent / changed).write_text(text)
         await eventually(lambda: found.account_of("alice@mail.example") == "new-alice")
-    finally:
-        await found.stop()
 
 
 async def test_of_a_map_that_is_wrong_the_earlier_one_stays_valid(file: Path) -> None:
-    found = AccountMap(file)
-    await found.start()
-    try:
+    async with watched(file) as found:
         with capture_logs() as logs:
             (file.parent / "table.txt").write_text("nonsense\n")
             await eventually(lambda: logs)
@@ -72,8 +101,6 @@ async def test_of_a_map_that_is_wrong_the_earlier_one_stays_valid(file: Path) ->
             assert found.account_of("bob@else.example") == "u7"
             (file.parent / "table.txt").write_text("bob@else.example u8\n")
             await eventually(lambda: found.account_of("bob@else.example") == "u8")
-    finally:
-        await found.stop()
     assert [line["log_level"] for line in logs] == ["error", "error", "info"]
     assert "table.txt: line 1: must be a login and an account" in logs[0]["error"]
     assert "cannot be read: No such file" in logs[1]["error"]

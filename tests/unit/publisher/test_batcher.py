@@ -22,7 +22,7 @@ from tidings.publisher.change_traces import ChangeTraces
 from tidings.publisher.metrics import PublisherMetrics, SpoolMetrics
 from tidings.publisher.spool.file import Contents, SpoolFile
 from tidings.publisher.spool.file import Entry as SpoolEntry
-from tidings.publisher.spool.spool import Spool
+from tidings.publisher.spool.spool import LAST_ENTRIES, Spool
 from tidings.wire.batch import Batch, decode, is_traced
 from tidings.wire.change import EVERY_ACCOUNT, Change, anything_changed, held_bytes
 from tidings.wire.shard import shard_of
@@ -460,6 +460,35 @@ class TestWithASpool:
         await spool.discard(await spool.read(shard_of(ALICE, SHARDS)))
         await batcher.submit([change(ALICE, 4)])
         assert log.ids(ALICE) == [["4"]]
+
+    async def test_the_last_few_in_the_spool_of_its_shard_are_waited_for(
+        self, batcher: Batcher, log: FakeLog, spool: Spool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tidings.publisher.spool.spool.LEAVING_SECONDS", 600)
+        log.can_append = False
+        await batcher.submit([change(ALICE, 1)])
+        log.can_append = True
+        waiting = await submitted(batcher, change(ALICE, 2))
+        entries = await spool.read(shard_of(ALICE, SHARDS))
+        assert len(entries) == 1
+        assert log.appended == []
+        await spool.discard(entries)
+        assert await outcome(waiting) is None
+        assert log.ids(ALICE) == [["2"]]
+        assert spool.shards == []
+
+    async def test_many_in_the_spool_of_its_shard_are_not_waited_for(
+        self, batcher: Batcher, log: FakeLog, spool: Spool, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("tidings.publisher.spool.spool.LEAVING_SECONDS", 600)
+        log.can_append = False
+        for number in range(LAST_ENTRIES + 1):
+            await batcher.submit([change(ALICE, number)])
+        log.can_append = True
+        async with within(10):
+            await batcher.submit([change(ALICE, 100)])
+        assert log.appended == []
+        assert len(await self.spooled(spool, ALICE)) == LAST_ENTRIES + 2
 
     async def test_nothing_overtakes_what_a_disk_that_fails_may_have_kept(
         self, batcher: Batcher, log: FakeLog, spool: Spool, monkeypatch: pytest.MonkeyPatch

@@ -52,7 +52,7 @@ def test_tokens_are_no_flag() -> None:
         ("a-token-that-is-long,,another-that-is-long", "holds an empty token"),
         ("short", "has 5 characters, and needs 16 at least"),
         ("a-token-that-is-long, fifteen-of-them", "token 2 of the list has 15 characters, and needs 16 at least"),
-        ("a-token-that-is-long\n", "ends with a newline, which would be part of it"),
+        ("a-token-that-is-long\n", "ends with a newline, which would be part of the secret"),
         ("a-token-that-is-long\r\n", "ends with a newline"),
         ("a-token-that\nis-long", "holds a control character"),
     ],

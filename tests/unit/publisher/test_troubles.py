@@ -35,7 +35,10 @@ def test_without_a_spool_ingest_is_refused_at_once() -> None:
 
 
 def test_changes_that_wait() -> None:
-    waits = {"ChangesWait": "1,200 changes wait in the spool: the oldest for 42 s: clients are not told of them"}
+    waits = {
+        "ChangesWait": "1,200 changes wait in the spool: "
+        "the oldest has waited 42 s: clients do not know of these changes"
+    }
     assert told(log_takes=False, spool=HOLDS) == waits
     assert told(log_takes=True, spool=HOLDS) == waits
     assert told(log_takes=False, spool=replace(HOLDS, oldest=0.0)).keys() == {"ChangesWait"}
@@ -44,7 +47,7 @@ def test_changes_that_wait() -> None:
 def test_a_spool_that_fills_up() -> None:
     filling = told(log_takes=False, spool=replace(HOLDS, bytes=640))
     assert filling.keys() == {"ChangesWait", "SpoolFilling"}
-    assert filling["SpoolFilling"] == "The spool is 64% full: 640 of 1,000 bytes wait for the log in it"
+    assert filling["SpoolFilling"] == "The spool is 64% full: changes that wait for the log fill 640 of its 1,000 bytes"
 
 
 @pytest.mark.parametrize("log_takes", [False, True])

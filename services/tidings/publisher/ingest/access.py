@@ -38,9 +38,9 @@ class IngestAccess:
         # Nothing but the address protects the listener here. A page in this machine's browser can reach it too:
         # it cannot help sending an Origin, and a name that it rebinds to 127.0.0.1 shows in Host.
         if "origin" in headers:
-            raise RequestRejected(403, "web_page", "without tokens no web page may tell changes")
+            raise RequestRejected(403, "web_page", "without tokens, requests from web pages are refused")
         if self._loopback_hosts_only and not names_loopback(headers.get("host", "")):
-            raise RequestRejected(403, "foreign_host", "without tokens only loopback names are served")
+            raise RequestRejected(403, "foreign_host", "without tokens, Host must be a loopback name")
 
     def _check_token(self, authorization: str) -> None:
         if not self._tokens.know(bearer(authorization) or basic_password(authorization)):
@@ -57,6 +57,6 @@ def ingest_access(settings: PublisherSettings) -> IngestAccess:
         return IngestAccess(tokens, loopback_hosts_only=False)
     if not settings.insecure and not is_this_machine(settings.host):
         raise SettingsError(
-            f"--host {settings.host} would let the network tell changes: set TIDINGS_INGEST_TOKENS, or --insecure"
+            f"--host {settings.host} would let the network send changes: set TIDINGS_INGEST_TOKENS, or --insecure"
         )
     return IngestAccess((), loopback_hosts_only=not settings.insecure)

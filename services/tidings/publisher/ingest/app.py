@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
@@ -18,8 +17,9 @@ from structlog.contextvars import bind_contextvars
 
 from asyncio_pprof.traces import Life, life_of, reached
 from tidings.errors import EventError, Problem, RequestRejected
-from tidings.ops.http.bodies import read_body
+from tidings.ops.http.bodies import BODY_SECONDS, read_body
 from tidings.ops.http.credentials import joined
+from tidings.ops.printable import plain
 from tidings.publisher.accounts import AccountMap
 from tidings.publisher.ingest import problems
 from tidings.publisher.ingest.access import IngestAccess
@@ -30,8 +30,6 @@ from tidings.wire import tracecontext
 from tidings.wire.change import Change, is_far
 
 MAX_BODY_BYTES: Final = 1024 * 1024
-BODY_SECONDS: Final = 10.0
-"""How long a request's body may take to arrive."""
 
 PROBLEMS_SHOWN: Final = 100
 KNATIVE_PREFER: Final = "reply"
@@ -138,7 +136,7 @@ class _Endpoint:
     async def _read_changes(self, request: Request, fields: Sequence[tuple[str, str]]) -> list[Change]:
         """What a request tells. Its body is gone before it waits for anything: what waits is counted without it."""
         ingested = time.time()
-        body = await _read_body(request, self._body_seconds)
+        body = await read_body(request, MAX_BODY_BYTES, EventError, self._body_seconds)
         reached(request.scope, "body")
         return self._route.parse(fields, body, ingested)
 
@@ -166,16 +164,6 @@ def _continued(changes: Sequence[Change], headers: Mapping[str, str]) -> list[Ch
     return found
 
 
-async def _read_body(request: Request, seconds: float) -> bytes:
-    """The body. Raises EventError: 413 when it is too long, and 408 when it is too slow."""
-    try:
-        async with asyncio.timeout(seconds):
-            too_long = EventError(413, f"the body is longer than {MAX_BODY_BYTES} bytes")
-            return await read_body(request, MAX_BODY_BYTES, too_long)
-    except TimeoutError:
-        raise EventError(408, f"the body did not arrive within {seconds:g} s") from None
-
-
 class _Accounting:
     """Counts answers by status, and turns a fault of ours into a status that is logged once and tells nothing.
 
@@ -201,7 +189,7 @@ class _Accounting:
             await self._app(scope, receive, sending)
         except Exception as error:  # noqa: BLE001 - a fault of ours ends one request
             self._metrics.failures.labels("ingest").inc()
-            _log.exception("request failed", method=scope["method"], path=scope["path"], error=repr(error))
+            _log.exception("request failed", method=scope["method"], path=plain(scope["path"]), error=repr(error))
             if not status:
                 failed = self._faults.get(scope["path"], 500)
                 await problems.answer(failed, "the publisher failed; its log says why")(scope, receive, sending)

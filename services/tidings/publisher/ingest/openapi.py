@@ -25,12 +25,17 @@ from tidings.publisher.ingest.schemas import schemas
 DOCUMENT_PATH: Final = "/openapi.json"
 PAGE_PATH: Final = "/docs"
 _DESCRIPTION: Final = (
-    "Mail storages tell Tidings here that a mailbox changed. Tidings passes on that something changed, never what: "
-    "no subject, no sender and no text of a mail is kept. After the answer 202 every client of the account is told."
+    "Mail storages send changes of mailboxes to this API. Tidings tells clients that something changed, but not what: "
+    "Tidings keeps no subject, no sender and no text of a mail. After the answer 202, every client of the account is "
+    "told."
 )
 _SECURITY: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "A token of `TIDINGS_INGEST_TOKENS`."},
-    "basic": {"type": "http", "scheme": "basic", "description": "The same token as the password; any user name."},
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "The same token as the password. The user name has no meaning.",
+    },
 }
 
 

@@ -22,24 +22,24 @@ PREFER: Final = {
 SIGNATURE: Final = {
     "name": "X-Signature",
     "in": "header",
-    "description": "HMAC-SHA256 of the body with the secret, in Base64. Required where the publisher has the secret.",
+    "description": "HMAC-SHA256 of the body with the secret, in Base64. Required if the publisher has the secret.",
     "schema": {"type": "string"},
 }
 WITH_TOKEN: Final[Sequence[Mapping[str, Sequence[str]]]] = ({"bearer": ()}, {"basic": ()}, {})
 """The empty one: a publisher without tokens, which listens on loopback only."""
 
 _REFUSALS: Final = {
-    400: "The request is not HTTP/1.1, a header is given twice, or the body is not JSON.",
-    401: "No token or signature is given, or none that the publisher knows.",
+    400: "The request is not HTTP/1.1, a header occurs twice, or the body is not JSON.",
+    401: "The request has no token or signature, or one that the publisher does not know.",
     403: "The publisher has no tokens, and a web page may have sent the request.",
     408: "The body did not arrive within 10 s.",
     413: "The request has too many bytes or too many events. Send less at once.",
     415: "The content type, the charset or the content coding is not accepted.",
-    422: "An event is not valid. Nothing was taken: `problems` says what is wrong.",
+    422: "An event is not valid. The publisher took no event of the request. `problems` says what is wrong.",
     431: "The head has more than 16 KiB or more than 100 fields.",
-    500: "A fault of the publisher. Its log has the reason.",
-    503: "The log and the disk take nothing now, or too many requests wait. Send the same request again.",
-    505: "Only HTTP/1.x is spoken.",
+    500: "An error in the publisher. Its log has the reason.",
+    503: "The log and the spool take no changes now, or too many requests wait. Send the same request again.",
+    505: "The publisher speaks only HTTP/1.x.",
 }
 
 
@@ -82,7 +82,7 @@ def described(operation: Operation) -> dict[str, Any]:
 def responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     """The answers of a path, by status."""
     taken = {
-        "description": "Every change is in the log, or on the publisher's disk until it is.",
+        "description": "Every change is safe: in the log, or in the spool on the publisher's disk.",
         "content": {jsonbody.JSON: {"schema": reference("Accepted"), "example": {"accepted": 1}}},
     }
     refused: dict[int | str, dict[str, Any]] = {
@@ -92,7 +92,10 @@ def responses(operation: Operation) -> dict[int | str, dict[str, Any]]:
     }
     refused[401]["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
     refused[503]["headers"] = {
-        "Retry-After": {"description": "Seconds until it may be tried again.", "schema": {"type": "integer"}}
+        "Retry-After": {
+            "description": "Seconds to wait before you send the request again.",
+            "schema": {"type": "integer"},
+        }
     }
     return {202: taken, **refused}
 
@@ -112,17 +115,18 @@ _BINARY: Final = (
     _attribute("id", "Binary mode: the event's `id`."),
     _attribute("source", "Binary mode: the event's `source`."),
     _attribute("type", "Binary mode: the event's `type`."),
-    _attribute("subject", "Binary mode: the account, percent-encoded where it is not printable ASCII."),
+    _attribute("subject", "Binary mode: the account. Characters other than printable ASCII are percent-encoded."),
     _attribute("time", "Binary mode: the event's `time`."),
 )
 
 OPERATIONS: Final = {
     "/v1/changes": Operation(
         "tellChanges",
-        "Tell changes",
-        "Takes CloudEvents 1.0 in structured, batched or binary mode. All events of a request are taken, or none. "
-        "In binary mode the attributes are `ce-*` headers and the body is the event's `data`; a request without data "
-        "has no body and no content type. Events of Dapr and Debezium that carry a row of an outbox are taken too.",
+        "Publish changes",
+        "Send CloudEvents 1.0 in structured, batched or binary mode. The publisher takes all events of a request, or "
+        "none. In binary mode, the attributes are `ce-*` headers, and the body is the event's `data`. Without data, "
+        "the request has no body and no content type. The publisher also takes events of Dapr and Debezium that carry "
+        "a row of an outbox.",
         (
             Body(cloudevents.STRUCTURED, reference("AnyEvent"), EXAMPLES["structured"]),
             Body(
@@ -137,25 +141,25 @@ OPERATIONS: Final = {
     ),
     "/v1/resync": Operation(
         "haveClientsLook",
-        "Have clients look",
-        "Tells every client of these accounts, or of all accounts, that anything may have changed. Clients are told at "
-        "the pace of the gateway's `--resync-rate`.",
+        "Ask clients to resynchronise",
+        "Tells every client of these accounts, or of all accounts, to fetch everything again. Gateways spread the "
+        "clients over time (`--resync-rate`).",
         (Body(jsonbody.JSON, reference(resyncs.Resync.__name__), EXAMPLES["resync"]),),
     ),
     "/v1/webhooks/stalwart": Operation(
         "takeStalwartWebhook",
-        "Take a webhook of Stalwart",
-        "Takes the events that Stalwart sends to a webhook. Events that are not about mail are taken and tell nothing. "
-        "With `--stalwart-secret` the signature is checked and no token is needed.",
+        "Webhook of Stalwart",
+        "Takes the events that Stalwart sends to a webhook. Events that are not about mail get the answer 202 too, and "
+        "no client is told of them. With `--stalwart-secret`, the publisher checks the signature and needs no token.",
         (Body(jsonbody.JSON, reference("StalwartEvents"), EXAMPLES["stalwart"]),),
         (PREFER, SIGNATURE),
         absent=(415,),
     ),
     "/v1/dovecot": Operation(
         "takeDovecotDelivery",
-        "Take a delivery from Dovecot",
-        'Takes what Dovecot\'s push notification driver "ox" sends. The same delivery again is answered 202 and told '
-        "once.",
+        "Deliveries from Dovecot",
+        'Takes the requests of Dovecot\'s push notification driver "ox". If Dovecot sends a delivery twice, both '
+        "requests get the answer 202, and clients are told once.",
         (Body(jsonbody.JSON, reference(dovecot.Notification.__name__), EXAMPLES["dovecot"]),),
         absent=(415, 500),
     ),

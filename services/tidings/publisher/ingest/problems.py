@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from asyncio_pprof.traces import reached
 from tidings.errors import EventError, LogError, Problem, RequestRejected
+from tidings.ops.http.bodies import UNREAD
 from tidings.ops.http.problems import problem_response
 from tidings.publisher.ingest.access import CHALLENGE
 
@@ -35,7 +36,7 @@ def answer(
 
 async def _event_error(_: Request, error: EventError) -> Response:
     # What is left of a body that is too long or too slow is not waited for.
-    unread = {"Connection": "close"} if error.status in (408, 413) else None
+    unread = {"Connection": "close"} if error.status in UNREAD else None
     return answer(error.status, error.detail, error.problems, unread)
 
 

@@ -24,14 +24,14 @@ def reference(name: str) -> dict[str, str]:
 
 @dataclass
 class Accepted:
-    """How many events of the request are safe."""
+    """The number of events of the request that are safe."""
 
     accepted: int
 
 
 @dataclass
 class ProblemDocument:
-    """Why a request was refused (RFC 9457). `problems` names what is wrong in which event."""
+    """The reason for a refusal (RFC 9457). `problems` lists what is wrong in which event."""
 
     type: Literal["about:blank"]
     title: str

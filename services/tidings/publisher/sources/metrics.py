@@ -20,26 +20,29 @@ class SourceMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         label = ["source"]
         self.events = Counter(
-            "tidings_source_events", "Changes taken from a source and safe: in log or spool", label, registry=registry
+            "tidings_source_events",
+            "Changes of a source that are safe, in the log or the spool",
+            label,
+            registry=registry,
         )
         self.gaps = Counter(
             "tidings_source_gaps",
-            "Times that a source may have missed changes, and accounts were told to look, by reason",
+            "Times that a source may have missed changes, and clients were asked to resynchronise",
             ["source", "reason"],
             registry=registry,
         )
         self.connected = Gauge(
-            "tidings_source_connected", "Whether a source reaches what it watches", label, registry=registry
+            "tidings_source_connected", "1 while the source is connected to what it watches", label, registry=registry
         )
         self.lag = Gauge(
             "tidings_source_lag_seconds",
-            "How long the oldest change of a source has waited that was looked at within the last half minute",
+            "Waiting time of the oldest change, among those of the last 30 s",
             label,
             registry=registry,
         )
         self.unmapped = Counter(
             "tidings_source_unmapped",
-            "Changes that were dropped, since --account-map gives their login no account",
+            "Changes that were dropped because --account-map has no account for their login",
             label,
             registry=registry,
         )
@@ -50,7 +53,7 @@ class SourceMetrics:
     def troubles(self) -> Iterator[Trouble]:
         """What is wrong with sources at the moment. May be called from another thread."""
         for name, why in tuple(self.away.items()):
-            yield Trouble(f"The source {name} does not reach what it watches", why, "TidingsSourceAway")
+            yield Trouble(f"The source {name} is not connected", why, "TidingsSourceAway")
 
     def of(self, name: str) -> SourceCounters:
         """The counters of the source of this name, which are there from now on."""

@@ -84,7 +84,7 @@ class Drain:
                 pass
         except Exception as error:  # noqa: BLE001 - a fault of ours is no reason to leave the rest in the spool
             self._metrics.failures.labels("drain").inc()
-            _log.exception("draining failed", shard=shard, error=repr(error))
+            _log.exception("draining the spool failed", shard=shard, error=repr(error))
             await asyncio.sleep(RETRY_SECONDS)
         finally:
             del self._shards[shard]

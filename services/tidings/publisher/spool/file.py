@@ -71,6 +71,14 @@ class Contents:
     last_id: int
 
 
+class Hidden(NamedTuple):
+    """What was there and is marked now: entries, changes and bytes."""
+
+    entries: int
+    changes: int
+    bytes: int
+
+
 class SpoolFile:
     """One file in the state directory."""
 
@@ -146,7 +154,7 @@ class SpoolFile:
             db.execute(statement)
         db.execute("INSERT INTO layout VALUES (?, ?)", (self._shards, time.time()))
         if damaged:
-            _log.error("what the damaged spool holds is not delivered", file=str(self._path))
+            _log.error("changes in the damaged spool are not delivered", file=str(self._path))
 
     def _keep_layout(self, db: sqlite3.Connection, holds_entries: bool) -> None:
         (shards,) = db.execute("SELECT shards FROM layout").fetchone()
@@ -194,13 +202,25 @@ class SpoolFile:
             raise
         return entries
 
-    def mark(self, shard: int, last_id: int) -> None:
+    def mark(self, shard: int, last_id: int) -> Hidden | None:
         """Have the entries of a shard up to this one gone, on disk when this returns, though nothing can be removed.
 
-        Their room comes back with another `open`. Raises OSError.
+        Their room comes back with another `open`. None where only that can tell what was there. Raises OSError.
         """
+        before = self._marked.get(shard, 0)
         self._marks.write(shard, last_id)
         self._marked[shard] = last_id
+        if self._db is None:
+            return None
+        query = (
+            "SELECT count(*), total(changes), total(length(batch)) FROM entry WHERE shard = ? AND id > ? AND id <= ?"
+        )
+        try:
+            entries, changes, size = self._db.execute(query, (shard, before, last_id)).fetchone()
+        except sqlite3.Error:
+            self.close()
+            return None
+        return Hidden(entries, int(changes), int(size) + entries * ENTRY_BYTES)
 
     def probe(self) -> None:
         """Write as much as an entry may be. Raises sqlite3.Error: what is in the file can still be read."""

@@ -6,6 +6,10 @@ so that after a crash too nothing old is appended behind something newer. A disk
 mark that says as much (marks.py): no shard is held for longer than the log needs to take what is in the file.
 
 SQLite runs in one thread. Whatever asks for a commit while one runs shares the next: one fsync for all of them.
+
+What the counters say of the file changes in the order in which the thread changes the file: where a commit has ended,
+where entries were marked, and where the file was opened again and counted. After a failure only the file knows what it
+holds.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, TypeVar
@@ -30,6 +35,9 @@ from tidings.publisher.troubles import SpoolState
 
 MENDED_SECONDS: Final = 2.0
 """Between two looks at whether a file that failed can be written again."""
+LAST_ENTRIES: Final = 4
+LEAVING_SECONDS: Final = 0.5
+"""How long the last few entries of a shard may take to leave before something goes behind them."""
 ROOM: Final = 0.9
 """A spool that was full has room again when no more than this part of it is."""
 
@@ -40,10 +48,10 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class _Write:
-    """Waits for the next commit: entries to store, or ids to discard."""
+    """Waits for the next commit: entries to store, or to discard."""
 
     stored: Sequence[Entry]
-    discarded: Sequence[int]
+    discarded: Sequence[Entry]
     done: asyncio.Future[None]
 
 
@@ -57,9 +65,12 @@ class Spool:
         self._capacity = capacity
         self._metrics = metrics
         self._entries: Counter[int] = Counter()
+        self._leaving: dict[int, asyncio.Event] = {}
         self._changes = 0
         self._bytes = 0
         self._last_id = 0
+        self._stocks = 0
+        """How often the file was counted."""
         self._refused = 1
         """The size of the batch for which there was no room last."""
         self._oldest: float | None = None
@@ -102,6 +113,17 @@ class Spool:
     def holds(self, shard: int) -> bool:
         """Whether anything of this shard is in the spool, or on its way into it or out of it."""
         return shard in self._entries
+
+    async def leaves(self, shard: int) -> None:
+        """Return when nothing of a shard is held any more, if that is a matter of its last few entries; soon anyhow.
+
+        Whatever is stored meanwhile keeps the shard held: on a slow disk a busy shard would not get out any more.
+        """
+        if 0 < self._entries.get(shard, 0) <= LAST_ENTRIES:
+            left = self._leaving.setdefault(shard, asyncio.Event())
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LEAVING_SECONDS):
+                    await left.wait()
 
     @property
     def shards(self) -> list[int]:
@@ -153,31 +175,49 @@ class Spool:
 
         Raises SpoolUnavailable when it takes neither their removal nor a mark: then they are still there.
         """
+        stocks = self._stocks
         try:
-            await self._write([], [entry.id for entry in entries])
+            await self._write([], entries)
         except SpoolUnavailable:
             if entries:
-                await self._mark(entries[-1])
-        for entry in entries:
-            self._count(entry, -1)
+                await self._mark(entries, stocks)
         if self._full.lasts and self._bytes <= self._capacity * ROOM:
             self._tell_full(self._full.mended(time.monotonic()))
 
-    async def _mark(self, last: Entry) -> None:
+    async def _mark(self, entries: Sequence[Entry], stocks: int) -> None:
+        """Mark entries, which were counted as long as no stock was taken since."""
+        last = entries[-1]
         try:
-            await self._call(partial(self._file.mark, last.shard, last.id))
+            hidden = await self._call(partial(self._file.mark, last.shard, last.id))
         except OSError as error:
             raise SpoolUnavailable(f"the spool cannot be written: {error}") from error
+        if hidden is not None:
+            # Of a commit that failed, the file may have kept the removal.
+            self._add(last.shard, -hidden.entries, -hidden.changes, -hidden.bytes)
+        elif stocks == self._stocks:
+            self._uncount(entries)
 
-    def _count(self, entry: Entry, sign: int) -> None:
-        self._entries[entry.shard] += sign
-        if not self._entries[entry.shard]:
-            del self._entries[entry.shard]
-        self._changes += sign * entry.changes
-        self._bytes += sign * entry.size
+    def _add(self, shard: int, entries: int, changes: int, size: int) -> None:
+        self._entries[shard] += entries
+        if not self._entries[shard]:
+            del self._entries[shard]
+            self._tell_left(shard)
+        self._changes += changes
+        self._bytes += size
+
+    def _uncount(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            self._add(entry.shard, -1, -entry.changes, -entry.size)
+
+    def _tell_left(self, shard: int) -> None:
+        if (left := self._leaving.pop(shard, None)) is not None:
+            left.set()
 
     def _take_stock(self, contents: Contents) -> None:
+        self._stocks += 1
         self._entries = Counter(contents.entries)
+        for shard in self._leaving.keys() - self._entries.keys():
+            self._tell_left(shard)
         self._changes = contents.changes
         self._bytes = contents.bytes
         # Never an id twice, also in a file that takes the place of a damaged one: the time is above all earlier ones.
@@ -187,12 +227,12 @@ class Spool:
         # The wall clock may be set back meanwhile. What is marked may still be in the file.
         return 0.0 if self._oldest is None or not self._changes else max(0.0, time.time() - self._oldest)
 
-    async def _write(self, stored: Sequence[Entry], discarded: Sequence[int]) -> None:
+    async def _write(self, stored: Sequence[Entry], discarded: Sequence[Entry]) -> None:
         # While the file is being looked at, nothing is on its way into it: it holds what it is found to hold.
         if self._failure is not None:
             raise SpoolUnavailable(f"the spool cannot be written: {self._failure}")
         for entry in stored:
-            self._count(entry, 1)
+            self._add(entry.shard, 1, entry.changes, entry.size)
         write = _Write(stored, discarded, asyncio.get_running_loop().create_future())
         self._waiting.append(write)
         if self._committing is None:
@@ -203,22 +243,28 @@ class Spool:
         """One commit after the other for as long as any is asked for."""
         while self._waiting:
             writes, self._waiting = self._waiting, []
+            if self._failure is not None:
+                # The file is about to say what it holds. What came after that would not be counted.
+                self._settle(writes, self._failure)
+                continue
             try:
                 self._oldest = await self._call(partial(self._apply, writes))
             except Exception as error:  # noqa: BLE001 - whoever waits is told
                 self._failed(error)
-                self._settle(writes, error)
+                self._settle(writes, str(error))
             else:
+                for write in writes:
+                    self._uncount(write.discarded)
                 self._settle(writes, None)
         self._committing = None
 
     def _apply(self, writes: Sequence[_Write]) -> float | None:
         return self._file.write(
             [entry for write in writes for entry in write.stored],
-            [each for write in writes for each in write.discarded],
+            [entry.id for write in writes for entry in write.discarded],
         )
 
-    def _settle(self, writes: Sequence[_Write], error: Exception | None) -> None:
+    def _settle(self, writes: Sequence[_Write], error: str | None) -> None:
         # What a commit that failed was to store stays counted, and its shards held, until the file says what it holds.
         for write in writes:
             # Done already: whoever waited has gone.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -87,7 +87,8 @@ def test_what_is_marked_is_gone(file: SpoolFile, tmp_path: Path) -> None:
     file.mark(0, 3)
     assert file.read(0) == [entry(4)]
     file.close()
-    assert SpoolFile(tmp_path, 4).open() == Contents({0: 1, 1: 1}, 4, 2 * entry(1).size, 4)
+    with closing(SpoolFile(tmp_path, 4)) as again:
+        assert again.open() == Contents({0: 1, 1: 1}, 4, 2 * entry(1).size, 4)
 
 
 def test_no_id_comes_again_that_a_mark_would_hide(file: SpoolFile) -> None:

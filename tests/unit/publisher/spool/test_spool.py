@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 from tests.support.waiting import eventually, patient, within
 from tidings.errors import LogError, LogFull, SettingsError, SpoolUnavailable
 from tidings.publisher.metrics import SpoolMetrics
-from tidings.publisher.spool.file import Contents, Entry, SpoolFile
+from tidings.publisher.spool.file import Contents, Entry, Hidden, SpoolFile
 from tidings.publisher.spool.spool import Spool
 
 SHARDS = 4
@@ -27,6 +27,8 @@ class Disk(SpoolFile):
     broken = False
     unmarkable = False
     """As broken, and not even what is on it can be overwritten."""
+    unreadable = False
+    """The next look at it fails."""
     late = False
     """Fails only once the commit is on the disk."""
 
@@ -62,12 +64,16 @@ class Disk(SpoolFile):
 
     def read(self, shard: int) -> list[Entry]:
         self._check()
+        if self.unreadable:
+            self.unreadable = False
+            self.close()
+            raise sqlite3.OperationalError("disk I/O error")
         return super().read(shard)
 
-    def mark(self, shard: int, last_id: int) -> None:
+    def mark(self, shard: int, last_id: int) -> Hidden | None:
         if self.unmarkable:
             raise OSError(errno.EIO, "Input/output error")
-        super().mark(shard, last_id)
+        return super().mark(shard, last_id)
 
 
 @pytest.fixture
@@ -271,6 +277,42 @@ async def test_what_the_log_has_confirmed_holds_no_shard_though_nothing_can_be_r
     assert spool.shards == [2]
     await spool.store(1, b"fourth", 1)
     assert [entry.batch for entry in await spool.read(1)] == [b"fourth"]
+
+
+async def test_a_removal_that_fails_late_is_counted_once(spool: Spool, disk: Disk, registry: CollectorRegistry) -> None:
+    """SQLite says that a commit has failed, and finds it in its log when it opens the file again."""
+    for batch in (b"first", b"second"):
+        await spool.store(1, batch, 1)
+    first, second = await spool.read(1)
+    disk.late = True
+    await spool.discard([first])
+    await eventually(lambda: spool.accepts)
+    assert registry.get_sample_value("tidings_spool_changes") == 1
+    assert spool.holds(1)
+    await spool.discard([second])
+    assert not spool.holds(1)
+    assert registry.get_sample_value("tidings_spool_bytes") == 0
+
+
+async def test_what_waits_while_the_file_fails_is_refused_and_not_counted(
+    spool: Spool, disk: Disk, registry: CollectorRegistry
+) -> None:
+    disk.go.clear()
+    stored = asyncio.create_task(spool.store(1, b"on its way", 1))
+    await asyncio.sleep(0)
+    reading = asyncio.create_task(spool.read(2))
+    waiting = asyncio.create_task(spool.store(1, b"waits", 1))
+    await asyncio.sleep(0)
+    disk.unreadable = True
+    disk.go.set()
+    assert await outcome(stored) is None
+    with pytest.raises(SpoolUnavailable):
+        await reading
+    waited = await outcome(waiting)
+    await eventually(lambda: spool.accepts)
+    there = [entry.batch for entry in await spool.read(1)]
+    assert there == [b"on its way"] + [b"waits"] * (waited is None)
+    assert registry.get_sample_value("tidings_spool_changes") == len(there)
 
 
 async def test_what_was_only_marked_does_not_come_back_with_another_run(disk: Disk) -> None:

@@ -56,9 +56,9 @@ def read_event(message: bytes, *, virtual_domains: bool) -> Event | None:
         raise NotificationError(f"an event that is not what Cyrus sends: {error}") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         # Where the fault is would make every one another one in the log.
-        raise NotificationError("an event that is no JSON") from None
+        raise NotificationError("an event that is not JSON") from None
     if not _NAME.fullmatch(read.event):
-        raise NotificationError("an event whose name is none")
+        raise NotificationError("an event without a valid name")
     if read.event.startswith("Quota"):
         return None
     # Mailboxes of mail have the type "e", and letters behind it say how they are stored.

@@ -85,7 +85,9 @@ class Keeper:
     def _lose(self, reason: str, times: int) -> None:
         self._lost = True
         if self._losses.happened(reason, time.monotonic()):
-            _log.error("notifications were lost, everybody will be told to look", reason=reason, times=times)
+            _log.error(
+                "notifications were lost, all clients will be asked to resynchronise", reason=reason, times=times
+            )
 
     def _keep(self) -> bool:
         """Keep what waits; False: the journal cannot be used, and it still waits."""
@@ -99,8 +101,8 @@ class Keeper:
         except OSError as error:
             if told := self._trouble.happened(time.monotonic()):
                 reason = error.strerror or str(error)
-                _log.error("the journal takes nothing, it is tried again", reason=reason, seconds=round(told.seconds))
+                _log.error("the journal cannot be written, trying again", reason=reason, seconds=round(told.seconds))
             return False
         if told := self._trouble.over(time.monotonic()):
-            _log.info("the journal takes changes again", seconds=round(told.seconds))
+            _log.info("the journal can be written again", seconds=round(told.seconds))
         return True

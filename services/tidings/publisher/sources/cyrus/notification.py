@@ -105,7 +105,7 @@ class LineReader:
             return
         if rest[:1] == b"{" and len(rest) < _MAX_LITERAL_HEAD and not rest.strip(b"{}+\r0123456789"):
             return
-        raise NotificationError("a line that is no dlist")
+        raise NotificationError("a line that is not a dlist")
 
     def _take(self, word: bytes) -> None:
         if self._depth <= 1:
@@ -118,7 +118,7 @@ class LineReader:
                 self._words.append(None)
             self._depth += 1
             if self._depth > MAX_DEPTH:
-                raise NotificationError(f"a line with more than {MAX_DEPTH} lists in each other")
+                raise NotificationError(f"a line with more than {MAX_DEPTH} nested lists")
         elif mark == b")":
             if not self._depth:
                 raise NotificationError("a line with a list that ends before it begins")
@@ -134,5 +134,5 @@ class LineReader:
         members = dict(zip(rest[::2], rest[1::2], strict=False))
         kind, message = members.get(b"CLASS"), members.get(b"MESSAGE")
         if name != b"NOTIFY" or kind is None or message is None:
-            raise NotificationError("a line that is no NOTIFY with a class and a message")
+            raise NotificationError("a line that is not a NOTIFY with a class and a message")
         return Notification(kind, message)

@@ -46,7 +46,7 @@ def run(settings: CyrusNotifySettings) -> None:
             inbox.put(notification.message)
         elif times := others.happened(notification.kind, time.monotonic()):
             kind = notification.kind[:32].decode("ascii", "backslashreplace")
-            _log.warning("notifications that are no events went no further", kind=kind, times=times)
+            _log.warning("notifications that are not events were ignored", kind=kind, times=times)
 
     with selectors.DefaultSelector() as selector, Waker():
         end = _End(selector)
@@ -72,7 +72,7 @@ def run(settings: CyrusNotifySettings) -> None:
             inbox.close()
     keeping.join()
     if not end.by_signal:
-        raise RuntimeError("nothing is kept any more")
+        raise RuntimeError("the journal is not written any more")
     _log.info("stopped")
 
 

@@ -100,9 +100,9 @@ def _words(number: int, line: str) -> list[str]:
     except ValueError as error:
         raise SettingsError(f"{number}: {str(error).lower()}") from None
     if not all(word and word.isprintable() for word in words):
-        raise SettingsError(f"{number}: an empty word, or a control character")
+        raise SettingsError(f"{number}: has an empty word, or a control character")
     if "=" in words[0]:
-        raise SettingsError(f"{number}: begins with no login name")
+        raise SettingsError(f"{number}: must begin with a login name")
     return words
 
 

@@ -15,8 +15,8 @@ from tidings.publisher.sources.imap.refusals import ADVICE, UNTOLD
 from tidings.publisher.sources.metrics import SourceCounters
 
 _SHARED: Final = {
-    "away": ("imap connection failed", "imap connections still fail", "imap connections are well again"),
-    "limit": ("imap server has met a limit", "imap server still has a limit met", "imap server has room again"),
+    "away": ("imap connection failed", "imap connections still fail", "imap connections work again"),
+    "limit": ("imap server reached a limit", "imap server is still at a limit", "imap server has room again"),
 }
 """Troubles of the server's: as they begin, last and end. Others are those of one credential."""
 

@@ -30,6 +30,9 @@ from tidings.publisher.sources.imap.responses import (
 OPEN_SECONDS: Final = 15.0
 """For the connection, TLS and the greeting."""
 COMMAND_SECONDS: Final = 60.0
+"""How long a server may say nothing while it answers."""
+LONGEST_SECONDS: Final = 600.0
+"""How long it may answer."""
 CLOSE_SECONDS: Final = 1.0
 MAX_QUEUED_BYTES: Final = 128 * 1024
 """What may wait to be read before no more is taken from the kernel."""
@@ -129,7 +132,7 @@ class Connection:
         self._transport, _ = await loop.create_connection(lambda: wire, address.host, address.port, ssl=tls)
         greeting = await self._response()
         if not isinstance(greeting, Condition) or greeting.tag is not None or greeting.status not in (b"OK", b"BYE"):
-            raise ImapError("protocol", "does not greet as an IMAP server that wants a login")
+            raise ImapError("protocol", "the server does not greet as an IMAP server that expects a login")
         if protection is Protection.STARTTLS:
             await self._start_tls(self._transport)
         if not self.capabilities:
@@ -139,7 +142,7 @@ class Connection:
         await self.command(b"STARTTLS")
         if not self._wire.empty:
             # It may be somebody in between, who wants that taken for what comes through TLS (RFC 9051 section 11.3).
-            raise ImapError("protocol", "says something between STARTTLS and TLS")
+            raise ImapError("protocol", "the server sends data between STARTTLS and TLS")
         self._wire = wire = _Wire()
         loop = asyncio.get_running_loop()
         transport = await loop.start_tls(plain, wire, self._context, server_hostname=self._address.host)
@@ -161,6 +164,10 @@ class Connection:
             self.capabilities = before
             await self.command(b"CAPABILITY")
 
+    def expect(self, responses: int) -> None:
+        """So many responses are the answer to what is asked next: they are no flood."""
+        self._allowance.give(responses)
+
     async def command(self, text: bytes) -> None:
         """Do a command to its end. Raises ImapError, also when the server refuses it."""
         condition = await self.asked(text)
@@ -173,10 +180,13 @@ class Connection:
 
     async def _command(self, text: bytes, name: str, answers: list[bytes], last: bytes) -> Condition:
         tag = self._send(text)
+        end = asyncio.get_running_loop().time() + LONGEST_SECONDS
         try:
-            async with asyncio.timeout(COMMAND_SECONDS):
+            async with asyncio.timeout(COMMAND_SECONDS) as silence:
                 while True:
                     response = await self._response()
+                    # A long answer is no silence.
+                    silence.reschedule(min(asyncio.get_running_loop().time() + COMMAND_SECONDS, end))
                     if isinstance(response, Continuation):
                         self._write(answers.pop(0) if answers else last)
                     elif isinstance(response, Condition) and response.tag is not None:
@@ -246,7 +256,8 @@ class Connection:
             response = read(record)
         except ImapError as error:
             if holds(record, self._secrets):
-                raise ImapError(error.reason, "repeats a credential in what cannot be read") from None
+                detail = "the server repeats a credential in a response that cannot be read"
+                raise ImapError(error.reason, detail) from None
             raise
         if isinstance(response, Condition):
             code, text = (redacted(said, self._secrets) for said in (response.code, response.text))

@@ -5,6 +5,7 @@ A response is a line. Where that ends with a literal, `{5}`, so many bytes and a
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
 from tidings.errors import ImapError
@@ -28,15 +29,13 @@ class Framer:
         self._literal: tuple[bytes, int] | None = None
         """A text before a literal, and how many bytes that has."""
 
-    def feed(self, data: bytes) -> list[Record]:
-        """The responses that are complete now. Raises ImapError (protocol) for one that is too large."""
+    def feed(self, data: bytes) -> Iterator[Record]:
+        """The responses that are complete now. Raises ImapError (protocol) for one that is too large, after those."""
         self._buffer += data
-        found: list[Record] = []
         while (record := self._next()) is not None:
-            found.append(record)
+            yield record
         if self._size + len(self._buffer) > MAX_RESPONSE_BYTES:
             raise _too_large()
-        return found
 
     def _next(self) -> Record | None:
         while True:

@@ -50,11 +50,17 @@ class Allowance:
         self._left = most
         self._since: float | None = None
 
+    def give(self, responses: float) -> None:
+        """So many more were asked for."""
+        self._left += responses
+
     def spend(self, now: float) -> None:
         """A response has come. Raises ImapError (protocol) when it is one too many."""
         since = now if self._since is None else self._since
-        self._left = min(self._most, self._left + (now - since) * self._per_second)
+        if self._left < self._most:
+            self._left = min(self._most, self._left + (now - since) * self._per_second)
         self._since = now
         if self._left < 1:
-            raise ImapError("protocol", f"floods: over {self._most:g} responses, and {self._per_second:g} a second")
+            rate = f"over {self._most:g} responses, and {self._per_second:g} a second"
+            raise ImapError("protocol", f"the server floods: {rate}")
         self._left -= 1

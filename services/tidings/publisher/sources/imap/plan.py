@@ -11,7 +11,9 @@ from tidings.publisher.sources.imap.accounts_file import Login
 from tidings.publisher.sources.imap.framing import Record
 
 _ITEMS: Final = "MESSAGES UIDNEXT UIDVALIDITY UNSEEN"
-_EVENTS: Final = "MessageNew MessageExpunge FlagChange MailboxName SubscriptionChange"
+_EVENTS: Final = "MessageNew MessageExpunge FlagChange"
+"""Without MailboxName and SubscriptionChange. A process of Dovecot 2.3.19 that tells of those takes the user's list of
+mailboxes for corrupted when another one creates or renames a mailbox, and ends with a segmentation fault."""
 _REV2: Final = frozenset({"LIST-EXTENDED", "LIST-STATUS", "ENABLE", "IDLE", "SASL-IR"})
 """What IMAP4rev2 includes (RFC 9051 appendix E)."""
 
@@ -82,15 +84,15 @@ def authentication(login: Login, capabilities: frozenset[str], host: str, port: 
         if "AUTH=XOAUTH2" in capabilities:
             message = f"user={login.user}\1auth=Bearer {login.secret}\1\1"
             return _sasl("XOAUTH2", message, b"", login, capabilities)
-        raise ImapError("unfit", "takes no OAuth token here: neither AUTH=OAUTHBEARER nor AUTH=XOAUTH2")
+        raise ImapError("unfit", "the server takes no OAuth token: it has neither AUTH=OAUTHBEARER nor AUTH=XOAUTH2")
     if "AUTH=PLAIN" in capabilities:
         # RFC 4616: whose mailbox, who logs in, and the password.
         authorized = login.user if login.master else ""
         return _sasl("PLAIN", f"{authorized}\0{login.master or login.user}\0{login.secret}", b"*", login, capabilities)
     if login.master:
-        raise ImapError("unfit", "takes no master user here: it has no AUTH=PLAIN")
+        raise ImapError("unfit", "the server takes no master user: it has no AUTH=PLAIN")
     if "LOGINDISABLED" in capabilities or not (login.user + login.secret).isascii():
-        raise ImapError("unfit", "takes no such password here: it has no AUTH=PLAIN")
+        raise ImapError("unfit", "the server does not take this password: it has no AUTH=PLAIN")
     command = b"LOGIN %b %b" % (quoted(login.user.encode()), quoted(login.secret.encode()))
     return Authentication(command, None, b"*", (login.secret,))
 
@@ -108,7 +110,7 @@ def _sasl(mechanism: str, message: str, failed: bytes, login: Login, capabilitie
 def quoted(text: bytes) -> bytes:
     """A string of IMAP. Raises ImapError (protocol) for the end of a line, which no such string can have."""
     if b"\r" in text or b"\n" in text or b"\0" in text:
-        raise ImapError("protocol", "a name with the end of a line in it")
+        raise ImapError("protocol", "a name contains the end of a line")
     return b'"%b"' % text.replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 

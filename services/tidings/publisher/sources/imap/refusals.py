@@ -17,12 +17,12 @@ _FULL: Final = (
 )
 
 ADVICE: Final = {
-    "away": "see whether the server runs and can be reached from here",
-    "limit": "let the publisher's address have one connection more for each account (Dovecot: "
+    "away": "check that the server runs and that the publisher can reach it",
+    "limit": "allow the publisher's address one more connection for each account (Dovecot: "
     "mail_max_userip_connections, process_limit and client_limit of service imap; Cyrus: maxlogins_per_user)",
-    "login": "mend the credential in --imap-accounts: the file is read again when it changes",
-    "protocol": "see whether this is an IMAP server",
-    "unfit": "see which capabilities the server has",
+    "login": "correct the credential in --imap-accounts: the file is read again when it changes",
+    "protocol": "check that this is an IMAP server",
+    "unfit": "check which capabilities the server has",
 }
 UNTOLD: Final = (
     "the server did not tell of a change to this INBOX: changes are found by comparing, every --imap-poll-seconds. "

@@ -98,7 +98,7 @@ def read(record: Record) -> Response:
     if kind in CONDITIONS:
         return _condition(None if tag == b"*" else tag, kind, text)
     if tag != b"*":
-        raise ImapError("protocol", f"no response of IMAP: {shown(line)!r}")
+        raise ImapError("protocol", f"the server sent a line that is not an IMAP response: {shown(line)!r}")
     if kind.isdigit():
         touched = text.partition(b" ")[0].upper()
         return Touched(touched) if touched in TOUCHED else Other()
@@ -182,4 +182,4 @@ def _mailbox(name: object, line: bytes) -> bytes:
 
 
 def _unreadable(line: bytes) -> ImapError:
-    return ImapError("protocol", f"cannot be read: {shown(line)!r}")
+    return ImapError("protocol", f"the server sent a response that cannot be read: {shown(line)!r}")

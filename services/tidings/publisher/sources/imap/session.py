@@ -20,9 +20,11 @@ SETTLE_SECONDS: Final = 0.02
 SETTLED_SECONDS: Final = 0.3
 """How long a server that goes on telling is listened to before what it told is compared."""
 PAUSE_SECONDS: Final = 0.2
-"""Between two questions for all mailboxes that the server's hints make."""
-DOUBT_SECONDS: Final = 5.0
-"""How long a server may take to tell of a change that was found by comparing. Dovecot takes half a second."""
+"""Between two questions for all mailboxes that the server's hints make, at the least."""
+PAUSE_FACTOR: Final = 4.0
+"""How many times as long as the answer took: a server with many mailboxes is not kept busy by one account."""
+RESPONSES_OF_A_MAILBOX: Final = 2
+"""LIST and STATUS."""
 
 
 class Session:
@@ -45,6 +47,7 @@ class Session:
         self._untold = untold
         self._told: Mapping[bytes, Folder] = {}
         self._next_look = 0.0
+        self._pause = PAUSE_SECONDS
         self._doubt = False
         self._flagged = False
 
@@ -53,6 +56,7 @@ class Session:
         self._plan = await self._begin(plan(self._connection.capabilities))
         await self._look()
         known = await self._teller.known(self._login)
+        await self._settle(known or {})
         after = dict(self._view.folders)
         if known is None:
             await self._teller.tell(self._login, None, after, frozenset())
@@ -90,12 +94,10 @@ class Session:
                 await self._check()
             elif due or asked:
                 await self._look()
-            if is_between(self._told, self._view.folders):
-                await asyncio.sleep(PAUSE_SECONDS)
-                await self._look()
+            await self._settle(self._told)
             await self._tell(noticed)
             if asked and not due:
-                await asyncio.sleep(PAUSE_SECONDS)
+                await asyncio.sleep(self._pause)
 
     async def _hear(self) -> None:
         """Return when there may be news, or it is time to look."""
@@ -119,6 +121,8 @@ class Session:
         connection, view = self._connection, self._view
         # Of what is heard from now on, nobody can say whether the answer has it already.
         self._flagged = self._flagged or view.flagged
+        begun = time.monotonic()
+        connection.expect(RESPONSES_OF_A_MAILBOX * len(view.folders))
         view.begin()
         await connection.command(self._plan.listing)
         if not self._plan.statuses:
@@ -126,19 +130,30 @@ class Session:
                 # Refused for one that has gone meanwhile, or that nobody may read.
                 await connection.asked(self._plan.status(mailbox))
         view.end()
+        self._pause = max(PAUSE_SECONDS, PAUSE_FACTOR * (time.monotonic() - begun))
         self._next_look = time.monotonic() + self._poll_seconds * random.uniform(0.8, 1.2)  # noqa: S311 - spread
 
+    async def _settle(self, before: Mapping[bytes, Folder]) -> None:
+        """Look once more when the last look may have come in the middle of a rename."""
+        if is_between(before, self._view.folders):
+            await asyncio.sleep(PAUSE_SECONDS)
+            await self._look()
+
     async def _check(self) -> None:
-        """Look whether the server has told of everything. What it has not told of, it may tell in a moment."""
+        """Look whether the server tells of INBOX.
+
+        One change that it has not told of proves nothing. Dovecot waits for half a second before it tells, and does not
+        tell of what an answer has said meanwhile. A second one, with nothing told in between, does.
+        """
         view = self._view
-        if self._doubt and not view.told_inbox:
-            self._untold()
         inbox = self._told.get(INBOX)
-        view.told_inbox = False
         await self._look()
-        self._doubt = view.folders.get(INBOX) != inbox and not view.told_inbox
-        if self._doubt:
-            self._next_look = time.monotonic() + DOUBT_SECONDS
+        if view.told_inbox:
+            self._doubt = view.told_inbox = False
+        elif view.folders.get(INBOX) != inbox:
+            if self._doubt:
+                self._untold()
+            self._doubt = True
 
     async def _tell(self, noticed: float) -> None:
         view = self._view

@@ -55,7 +55,7 @@ class ImapSource:
         self._state_dir = state_dir
         self._counters = counters
         self._metrics = metrics
-        self._teller = Teller(submit, counters, accounts)
+        self._teller = Teller(submit, counters, accounts, metrics.failures.labels("imap").inc)
         self._server = Server(
             self._address,
             # Verifies names and chains, by what OpenSSL trusts here: SSL_CERT_FILE and SSL_CERT_DIR name others.
@@ -77,7 +77,10 @@ class ImapSource:
         entries, self._seen = await asyncio.to_thread(self._read)
         await self._teller.open(self._state_dir, self._address.url)
         _log.info(
-            "imap accounts", url=self._address.url, accounts=len(entries), protection=self._address.protection.value
+            "listening to imap accounts",
+            url=self._address.url,
+            accounts=len(entries),
+            protection=self._address.protection.value,
         )
         await self._follow(entries)
         self._rereading = asyncio.create_task(self._reread(), name=self.name)
@@ -94,12 +97,12 @@ class ImapSource:
         await _ended([self._watchers.pop(user) for user in ended])
         for user in ended:
             self._server.complaints.forget(self._entries[user])
-        await self._teller.keep(entries.keys())
         self._entries = entries
         self._metrics.imap_accounts.set(len(entries))
         for user, entry in entries.items():
             if user not in self._watchers:
                 self._watchers[user] = asyncio.create_task(Watcher(entry, self._server).run(), name=f"imap {user}")
+        await self._teller.keep(entries.keys())
 
     async def _reread(self) -> None:
         """Look from time to time whether the file has changed. One that is wrong changes nothing."""
@@ -113,10 +116,10 @@ class ImapSource:
                     _log.info("imap accounts were read again", file=str(self._file), accounts=len(entries))
                     await self._follow(entries)
             except SettingsError as error:
-                _log.error("imap accounts cannot be read, the earlier ones stay", error=str(error))
+                _log.error("imap accounts cannot be read, the earlier accounts stay in use", error=str(error))
             except Exception:  # noqa: BLE001 - a fault of ours is no reason to listen no more
                 self._metrics.failures.labels("imap").inc()
-                _log.exception("imap accounts cannot be followed", file=str(self._file))
+                _log.exception("imap accounts were not updated", file=str(self._file))
 
     def _read(self) -> tuple[Mapping[str, Entry], _Seen | None]:
         seen = _look(self._file)

@@ -39,20 +39,25 @@ class State:
         Raises SettingsError when the directory cannot be used.
         """
         self._url = url
-        self._db = open_database(directory / FILE, VERSION, "NORMAL", self._create)
-        (known,) = self._db.execute("SELECT url FROM server").fetchone()
-        if known != url:
-            _log.warning("imap state is of another server, every account is told to look", known=known, url=url)
-            with transaction(self._db):
-                self._db.execute("DELETE FROM folder")
-                self._db.execute("UPDATE server SET url = ?, lost = 1", (url,))
+        self._db = open_database(directory / FILE, VERSION, "NORMAL", self._create, self._adapt)
+
+    def _adapt(self, db: sqlite3.Connection) -> None:
+        (known,) = db.execute("SELECT url FROM server").fetchone()
+        if known != self._url:
+            _log.warning(
+                "imap state is from another server, clients of all accounts are asked to resynchronise",
+                known=known,
+                url=self._url,
+            )
+            db.execute("DELETE FROM folder")
+            db.execute("UPDATE server SET url = ?, lost = 1", (self._url,))
 
     def _create(self, db: sqlite3.Connection, damaged: bool) -> None:
         for statement in filter(str.strip, _SCHEMA.split(";")):
             db.execute(statement)
         db.execute("INSERT INTO server VALUES (?, ?)", (self._url, damaged))
         if damaged:
-            _log.error("imap state is lost, every account is told to look")
+            _log.error("imap state is lost, clients of all accounts are asked to resynchronise")
 
     def close(self) -> None:
         """Write everything down and let go of the file."""

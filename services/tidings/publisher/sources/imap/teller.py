@@ -13,8 +13,9 @@ from uuid import uuid4
 
 from tidings.errors import LogError
 from tidings.publisher.accounts import AccountMap
+from tidings.publisher.database import StateWrites
 from tidings.publisher.sources.imap.folders import Folder
-from tidings.publisher.sources.imap.state import State
+from tidings.publisher.sources.imap.state import FILE, State
 from tidings.publisher.sources.metrics import SourceCounters
 from tidings.publisher.sources.submit import Submit
 from tidings.wire.change import DATA_TYPES, Change, anything_changed
@@ -28,11 +29,15 @@ T = TypeVar("T")
 class Teller:
     """Shared by all accounts of a server. The state is read and written in one thread of its own."""
 
-    def __init__(self, submit: Submit, counters: SourceCounters, accounts: AccountMap) -> None:
+    def __init__(
+        self, submit: Submit, counters: SourceCounters, accounts: AccountMap, failed: Callable[[], object]
+    ) -> None:
+        """`failed` is called for each write of the state that failed."""
         self._submit = submit
         self._counters = counters
         self._accounts = accounts
         self._thread = ThreadPoolExecutor(1, SOURCE)
+        self._writes = StateWrites(FILE, failed)
         self._lost = False
 
     async def open(self, state_dir: Path, url: str) -> None:
@@ -51,7 +56,7 @@ class Teller:
 
     async def keep(self, logins: Set[str]) -> None:
         """There are no other accounts any more."""
-        await self._call(lambda: self._state.keep(logins))
+        await self._writes.took(self._call(lambda: self._state.keep(logins)))
 
     async def known(self, login: str) -> Mapping[bytes, Folder] | None:
         """What was told of an account; None: nothing ever."""
@@ -77,7 +82,7 @@ class Teller:
             await self._tell(login, happened, gap, noticed)
         if before != after:
             # Only now: what is lost on the way is found again by the next comparison.
-            await self._call(lambda: self._state.save(login, before or {}, after))
+            await self._writes.took(self._call(lambda: self._state.save(login, before or {}, after)))
 
     async def _tell(self, login: str, happened: Set[str], gap: str, noticed: float | None) -> None:
         account = self._accounts.account_of(login)

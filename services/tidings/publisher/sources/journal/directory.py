@@ -47,7 +47,7 @@ class JournalDirectory:
         except OSError as error:
             os.close(self._descriptor)
             if error.errno == errno.EWOULDBLOCK:
-                raise JournalTakenError(errno.EWOULDBLOCK, "another publisher reads it") from None
+                raise JournalTakenError(errno.EWOULDBLOCK, "another publisher reads this directory") from None
             raise
         self._claimed: Claimed | None = None
         self.unusable: list[Unusable] = []
@@ -86,7 +86,7 @@ class JournalDirectory:
 
     def _next(self) -> Claimed | None:
         names = sort(os.listdir(self._descriptor))
-        self.unusable = [Unusable(name, "is no name of a journal's file") for name in names.foreign]
+        self.unusable = [Unusable(name, "is not a file name of a journal") for name in names.foreign]
         for name in names.claimed:
             if (file := self._opened(name)) is not None:
                 return Claimed(name, file)
@@ -120,7 +120,7 @@ class JournalDirectory:
             return None
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             os.close(descriptor)
-            self.unusable.append(Unusable(name, "is no file"))
+            self.unusable.append(Unusable(name, "is not a regular file"))
             return None
         return open(descriptor, "rb")
 

@@ -63,7 +63,7 @@ class JournalSource:
 
     async def start(self) -> None:
         """Begin to watch."""
-        self._counters.connected(False, "it was not looked at yet")
+        self._counters.connected(False, "the journal was not read yet")
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:
@@ -71,7 +71,7 @@ class JournalSource:
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
-        self._counters.connected(False, "it is not read any more")
+        self._counters.connected(False, "the journal is not read any more")
         self._thread.shutdown()
 
     async def _call(self, function: Callable[[], T]) -> T:
@@ -84,7 +84,7 @@ class JournalSource:
             except OSError as error:
                 self._away(error.strerror or str(error))
             except Exception:  # noqa: BLE001 - a fault of ours is no reason to miss what comes later
-                self._counters.connected(False, "reading it failed")
+                self._counters.connected(False, "reading the journal failed")
                 _log.exception("journal source failed", directory=str(self._path))
             await asyncio.sleep(LOOK_SECONDS)
 
@@ -94,7 +94,6 @@ class JournalSource:
             directory = await self._call(self._open)
             with Inotify() as inotify:
                 inotify.add_watch(directory.own_path, _WRITTEN)
-                self._there()
                 while await self._call(directory.is_in_place):
                     await self._tell_all(directory)
                     await _anything(inotify)
@@ -113,7 +112,7 @@ class JournalSource:
             self._directory = None
 
     async def _tell_all(self, directory: JournalDirectory) -> None:
-        while claimed := await self._call(directory.claim):
+        while claimed := await self._claim(directory):
             if says_lost(claimed.name):
                 await self._look_everywhere("lost")
             else:
@@ -121,7 +120,13 @@ class JournalSource:
             await self._call(partial(directory.remove, claimed))
         for unusable in directory.unusable:
             if times := self._unusable.happened(unusable, time.monotonic()):
-                _log.warning("left in the journal", file=unusable.name, reason=unusable.reason, times=times)
+                _log.warning("a file was left in the journal", file=unusable.name, reason=unusable.reason, times=times)
+
+    async def _claim(self, directory: JournalDirectory) -> Claimed | None:
+        """The next file. Only now is it known that files can be claimed: the directory may be read-only."""
+        claimed = await self._call(directory.claim)
+        self._there()
+        return claimed
 
     async def _tell(self, claimed: Claimed) -> None:
         unreadable = 0
@@ -139,7 +144,9 @@ class JournalSource:
 
     async def _look_everywhere(self, reason: str) -> None:
         """What was lost may be of any account."""
-        _log.warning("changes were lost, everybody is told to look", reason=reason, directory=str(self._path))
+        _log.warning(
+            "changes were lost, all clients are asked to resynchronise", reason=reason, directory=str(self._path)
+        )
         self._counters.gap(reason)
         change = anything_changed(EVERY_ACCOUNT, source="/journal", event_id=uuid4().hex, ingested=time.time())
         await self._hand_over([change])
@@ -163,7 +170,7 @@ class JournalSource:
     def _there(self) -> None:
         self._counters.connected(True)
         if (told := self._outage.mended(time.monotonic())) is not None:
-            _log.info("the journal is there again", directory=str(self._path), seconds=told.seconds)
+            _log.info("the journal can be read again", directory=str(self._path), seconds=told.seconds)
 
     def _away(self, reason: str) -> None:
         self._counters.connected(False, f"{self._path}: {reason}")

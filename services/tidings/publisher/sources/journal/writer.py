@@ -69,7 +69,7 @@ class JournalWriter:
         try:
             before = os.fstat(descriptor)
             if os.write(descriptor, data) != len(data):
-                raise OSError(errno.ENOSPC, "there is room for a part of it only")
+                raise OSError(errno.ENOSPC, "there is room for a part of the changes only")
             try:
                 now = os.stat(path, follow_symlinks=False)
             except FileNotFoundError:

@@ -78,7 +78,7 @@ class Scanner:
             if account is not None:
                 accounts[account] = None
             elif self._first_time("name", name):
-                _log.warning("maildir skipped, its name is no account", directory=repr(name))
+                _log.warning("maildir skipped, its name cannot be an account", directory=repr(name))
         return [Scope(account, None) for account in accounts]
 
     def root_is_away(self) -> bool:
@@ -193,7 +193,7 @@ class Scanner:
         if len(bare) < MAX_BARE or folder in bare or folder == INBOX or self._tree.listing(account, folder) is not None:
             return False
         if self._first_time("bare", account):
-            _log.warning("maildir has too many directories that are no folders, not all are watched", account=account)
+            _log.warning("maildir has too many directories that are not folders, some are not watched", account=account)
         return True
 
     def _compare(

@@ -45,25 +45,15 @@ class Snapshot:
         is not known. Raises SettingsError when the directory cannot be used.
         """
         self._root = os.fsencode(root.absolute())
-        self._db = open_database(directory / FILE, VERSION, "NORMAL", self._create)
-        if self._db.execute("SELECT root FROM snapshot").fetchone() != (self._root,):
-            _log.warning("maildir snapshot is of another directory, starting anew", root=str(root))
-            with transaction(self._db):
-                self._db.execute("DELETE FROM folder")
-                self._db.execute("UPDATE snapshot SET root = ?, complete = 0", (self._root,))
-        self._shorten_names()
+        self._db = open_database(directory / FILE, VERSION, "NORMAL", self._create, self._adapt)
 
-    def _shorten_names(self) -> None:
-        """Have messages known by unique names, where another version has kept more of a file's name.
-
-        The file stays one that such a version can read.
-        """
-        self._db.create_function("unique_name", 1, lambda name: mailfile.read(name).unique, deterministic=True)
-        longer = "instr(name, x'2c') OR instr(name, x'3b') OR instr(name, x'21')"
-        with transaction(self._db):
-            self._db.execute(
-                f"UPDATE OR REPLACE message SET name = unique_name(name) WHERE ({longer}) AND unique_name(name) != name"  # noqa: S608 - constants
-            )
+    def _adapt(self, db: sqlite3.Connection) -> None:
+        if db.execute("SELECT root FROM snapshot").fetchone() != (self._root,):
+            root = os.fsdecode(self._root)
+            _log.warning("maildir snapshot is from another directory, a new snapshot begins", root=root)
+            db.execute("DELETE FROM folder")
+            db.execute("UPDATE snapshot SET root = ?, complete = 0", (self._root,))
+        _shorten_names(db)
 
     def _create(self, db: sqlite3.Connection, damaged: bool) -> None:
         for statement in filter(str.strip, _SCHEMA.split(";")):
@@ -71,7 +61,7 @@ class Snapshot:
         # What happened since the damage is not known: then all mail is announced as new.
         db.execute("INSERT INTO snapshot VALUES (?, ?)", (self._root, damaged))
         if damaged:
-            _log.error("maildir snapshot is lost, all mail is announced")
+            _log.error("maildir snapshot is lost, all mail is announced as new")
 
     def close(self) -> None:
         """Write everything down and let go of the file."""
@@ -84,7 +74,7 @@ class Snapshot:
 
     def finish(self) -> None:
         """Every folder was taken in."""
-        self._db.execute("UPDATE snapshot SET complete = 1")
+        self._db.execute("UPDATE snapshot SET complete = 1 WHERE NOT complete")
 
     def accounts(self) -> list[str]:
         """Every account that has a folder."""
@@ -139,3 +129,15 @@ class Snapshot:
     def _number(self, account: str, folder: bytes) -> int | None:
         row = self._db.execute("SELECT id FROM folder WHERE account = ? AND name = ?", (account, folder)).fetchone()
         return None if row is None else row[0]
+
+
+def _shorten_names(db: sqlite3.Connection) -> None:
+    """Have messages known by unique names, where another version has kept more of a file's name.
+
+    The file stays one that such a version can read.
+    """
+    db.create_function("unique_name", 1, lambda name: mailfile.read(name).unique, deterministic=True)
+    longer = "instr(name, x'2c') OR instr(name, x'3b') OR instr(name, x'21')"
+    db.execute(
+        f"UPDATE OR REPLACE message SET name = unique_name(name) WHERE ({longer}) AND unique_name(name) != name"  # noqa: S608 - constants
+    )

@@ -14,6 +14,7 @@ import random
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
@@ -25,13 +26,14 @@ from asyncinotify import Event, Mask
 from tidings.errors import LogError
 from tidings.ops.backoff import Backoff
 from tidings.publisher.accounts import AccountMap
+from tidings.publisher.database import StateWrites
 from tidings.publisher.metrics import PublisherMetrics
 from tidings.publisher.sources.maildir.agenda import Agenda, Look
 from tidings.publisher.sources.maildir.diff import Directory, Scope, changes, place_of
 from tidings.publisher.sources.maildir.hints import Happened, look_at
 from tidings.publisher.sources.maildir.places import Places
 from tidings.publisher.sources.maildir.scanner import Report, Scanner
-from tidings.publisher.sources.maildir.snapshot import Snapshot
+from tidings.publisher.sources.maildir.snapshot import FILE, Snapshot
 from tidings.publisher.sources.maildir.tree import MaildirTree, RootAwayError
 from tidings.publisher.sources.maildir.watches import GONE, Watches, new_inotify
 from tidings.publisher.sources.metrics import SourceCounters
@@ -45,6 +47,7 @@ POLL_SECONDS: Final = 30.0
 POLLED_AT_ONCE: Final = 1_000
 """Directories that are asked for before a delivery may be looked at."""
 ROOT_POLL_SECONDS: Final = 1.0
+FIRST_LOOK_SECONDS: Final = 5.0
 BACKOFF: Final = Backoff(shortest=0.1, first=0.2, longest=5.0)
 
 T = TypeVar("T")
@@ -77,14 +80,20 @@ class MaildirSource:
         self._agenda = Agenda()
         self._wake = asyncio.Event()
         self._lost = asyncio.Event()
+        self._looked = asyncio.Event()
         self._unwatched: set[Scope] = set()
+        self._behind: set[Scope] = set()
         self._tasks: list[asyncio.Task[None]] = []
         # Directories are listed, and the snapshot is read and written, in one thread: neither stops the loop.
         self._thread = ThreadPoolExecutor(1, "maildir")
         self._taking_in = False
+        self._writes = StateWrites(FILE, metrics.failures.labels("maildir").inc)
 
     async def start(self) -> None:
-        """Begin to watch. Raises SettingsError when the state directory or inotify cannot be used."""
+        """Begin to watch, and look for accounts once; a root that takes long to read is left to do so meanwhile.
+
+        Raises SettingsError when the state directory or inotify cannot be used.
+        """
         self._inotify = new_inotify()
         try:
             self._snapshot = await self._call(lambda: Snapshot(self._state_dir, self._root))
@@ -99,6 +108,8 @@ class MaildirSource:
         self._tasks = [
             asyncio.create_task(part(), name="maildir") for part in (self._follow, self._announce, self._poll)
         ]
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._looked.wait(), FIRST_LOOK_SECONDS)
 
     async def stop(self) -> None:
         """Stop watching. What is not announced yet is found again at the next start."""
@@ -120,18 +131,20 @@ class MaildirSource:
             try:
                 self._lost.clear()
                 await self._rescan(self._scanner.arrive, reason)
+                self._looked.set()
                 waiting = False
                 self._counters.connected(True)
                 await self._listen_until_lost()
                 reason = "root"
             except OSError as error:
                 self._counters.connected(False, str(error))
+                self._looked.set()
                 if not waiting:
                     waiting = True
-                    _log.warning("maildir root cannot be read, waiting for it", root=str(self._root), error=str(error))
+                    _log.warning("maildir root cannot be read, trying again", root=str(self._root), error=str(error))
                 if isinstance(error, FileNotFoundError):
                     # Nothing is there to be taken in: all that comes is new.
-                    await self._call(self._snapshot.finish)
+                    await self._finish()
                 await asyncio.sleep(ROOT_POLL_SECONDS)
             except Exception:  # noqa: BLE001 - a fault of ours is no reason to miss what comes later
                 reason = "fault"
@@ -151,8 +164,10 @@ class MaildirSource:
     async def _finish_taking_in(self) -> None:
         """Once everything has been looked at, what is unknown is new."""
         if self._taking_in and not self._agenda.checking:
-            self._taking_in = False
-            await self._call(self._snapshot.finish)
+            self._taking_in = not await self._finish()
+
+    async def _finish(self) -> bool:
+        return await self._writes.took(self._call(self._snapshot.finish))
 
     async def _listen_until_lost(self) -> None:
         both = asyncio.create_task(self._listen()), asyncio.create_task(self._lost.wait())
@@ -222,7 +237,9 @@ class MaildirSource:
             announced = self._accounts.mapped(found)
             await self._submit(announced)
             # Only now: what is lost on the way is found again by the next comparison.
-            await self._call(lambda: self._snapshot.advance(report.findings))
+            if not await self._writes.took(self._call(lambda: self._snapshot.advance(report.findings))):
+                # It has been announced. The next poll compares again.
+                self._behind.update(look.scope for look in taken)
             await self._go_on(report)
         except RootAwayError:
             # Everything is looked at again when it is back.
@@ -265,9 +282,10 @@ class MaildirSource:
                 self._lost.set()
             except Exception:  # noqa: BLE001 - as above
                 self._fault("maildir polling failed")
-            for scope in self._unwatched:
+            for scope in self._unwatched | self._behind:
                 self._look(Look(scope))
             self._unwatched.clear()
+            self._behind.clear()
 
     async def _look_for_replaced(self) -> None:
         places = await self._call(self._places.doubtful)

@@ -14,10 +14,10 @@ _HINTS: Final = {
 """By SQLSTATE (appendix A of PostgreSQL's manual)."""
 _OF_CONNECTING: Final = {
     "password authentication failed": f"user or password in {_SETTING} is wrong",
-    "no password supplied": f"{_SETTING} needs a password, or PGPASSWORD is to be set",
-    "no pg_hba.conf entry": "pg_hba.conf does not let this user in from here",
-    "does not exist": f"{_SETTING} names what there is not",
-    "too many clients": "a publisher needs two connections",
+    "no password supplied": f"{_SETTING} needs a password, or set `PGPASSWORD`",
+    "no pg_hba.conf entry": "pg_hba.conf does not allow this user from this address",
+    "does not exist": f"{_SETTING} names a user or database that does not exist",
+    "too many clients": "each publisher needs two connections",
 }
 """By what the message holds: of a connection that was not made there is no SQLSTATE."""
 MAX_CHARS: Final = 300

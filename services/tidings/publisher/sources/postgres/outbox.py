@@ -13,9 +13,10 @@ from typing import Any, Final, Self
 
 import psycopg
 from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict
 from psycopg.rows import TupleRow
 
-from tidings.errors import SourceAway
+from tidings.errors import SettingsError, SourceAway
 from tidings.publisher.sources.postgres.failures import told
 from tidings.publisher.sources.postgres.rows import Row
 
@@ -46,16 +47,36 @@ _CLAIM: Final = """
 """
 MAX_CHANGED_BYTES: Final = 32 * 1024
 """More than 32 data types with states need. What is larger is not fetched, and refused for what is in its place."""
+# Whatever a row has must come as a row: one that cannot be fetched would keep all others of its lane. So JSON comes as
+# text, which the driver would decode without bounds, and a time that is none, such as infinity, is the present.
 _READ: Final = """
     SELECT seq, id::text, left(coalesce(account, aggregateid), 1024), left(type, 256),
-        CASE WHEN octet_length(coalesce(changed, payload->'changed')::text) > %s THEN '"too large"'
-            ELSE coalesce(changed, payload->'changed') END,
-        extract(epoch FROM at)::float8, extract(epoch FROM clock_timestamp() - at)::float8
-    FROM tidings_outbox WHERE lane = ANY(%s) AND refused IS NULL ORDER BY seq LIMIT %s
+        CASE WHEN octet_length(states) > %s THEN '"too large"' ELSE states END,
+        extract(epoch FROM told)::float8, extract(epoch FROM clock_timestamp() - told)::float8
+    FROM tidings_outbox
+        CROSS JOIN LATERAL (SELECT coalesce(changed, payload->'changed')::text) AS json(states)
+        CROSS JOIN LATERAL (
+            SELECT CASE WHEN at BETWEEN '1970-01-02' AND '9999-01-01' THEN at ELSE clock_timestamp() END
+        ) AS time(told)
+    WHERE lane = ANY(%s) AND refused IS NULL ORDER BY seq LIMIT %s
 """
 # Apart from the claim: who waits for nobody may have begun to look before another publisher's rows were gone.
 _REFUSE: Final = "UPDATE tidings_outbox SET refused = %s WHERE seq = %s"
 _DELETE: Final = "DELETE FROM tidings_outbox WHERE seq = ANY(%s)"
+
+
+def check_url(url: str) -> None:
+    """Raises SettingsError for a URL that libpq cannot read: its own words would repeat a part of the password."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        parts = {"host": "@"}
+    ports = str(parts.get("port") or "").split(",")
+    if "@" in str(parts.get("host") or "") or not all(port.isdecimal() for port in ports if port):
+        raise SettingsError(
+            "--postgres-url (TIDINGS_POSTGRES_URL): the URL cannot be read; "
+            "in user and password, percent-encode : / ? # [ ] @ % & and spaces"
+        )
 
 
 @asynccontextmanager
@@ -74,7 +95,7 @@ async def _check(hands: AsyncConnection[TupleRow]) -> None:
     async with _answering():
         found = await (await hands.execute(_CHECK)).fetchone()
     if found != (LANES,):
-        raise SourceAway(f"tidings_outbox_lane has to have {LANES} rows: run the SQL of `tidings postgres-schema`")
+        raise SourceAway(f"tidings_outbox_lane must have {LANES} rows: run the SQL of `tidings postgres-schema`")
 
 
 class Outbox:

@@ -13,13 +13,16 @@ SOURCE: Final = "/postgresql/tidings_outbox"
 
 
 class Row(NamedTuple):
-    """A row as it is read: `seq` is its place, `at` in Unix seconds, `waited` in seconds by the database's clock."""
+    """A row as it is read: `seq` is its place, `changed` is JSON, `at` in Unix seconds.
+
+    `waited`: in seconds by the database's clock.
+    """
 
     seq: int
     id: str
     account: str
     type: str
-    changed: object
+    changed: str | None
     at: float
     waited: float
 

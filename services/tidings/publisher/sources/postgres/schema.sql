@@ -1,23 +1,25 @@
--- The outbox of Tidings, for PostgreSQL 13 and later. To be run once, by the owner of the mail's tables; again, it changes
--- nothing. A program that changes mail writes a row in the transaction that changes it:
+-- The outbox of Tidings, for PostgreSQL 13 and newer. Run this file once, as the owner of the mail's tables. You may run it
+-- again: it then changes nothing. A program that changes mail inserts a row in the same transaction:
 --
 --     INSERT INTO tidings_outbox (account, type) VALUES ('alice', 'MessageNew');
 --
--- Rows leave once Tidings has told of them. Those that mean nothing stay: SELECT * FROM tidings_outbox WHERE refused IS NOT NULL.
+-- Tidings deletes a row after it has published the change. A row that Tidings cannot publish stays:
+--
+--     SELECT * FROM tidings_outbox WHERE refused IS NOT NULL;
 
 CREATE TABLE IF NOT EXISTS tidings_outbox (
     seq           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-    account       text,                     -- whose mail: a login, or an account of Tidings
+    account       text,                     -- the owner of the mail: a login, or an account of Tidings
     type          text NOT NULL,            -- an event of RFC 5423, with or without "mail." before it
-    changed       jsonb,                    -- {"Email": "s1042", "Mailbox": null}: new states by JMAP data type, where there are any
+    changed       jsonb,                    -- {"Email": "s1042", "Mailbox": null}: new states by JMAP data type, if there are any
     at            timestamptz NOT NULL DEFAULT clock_timestamp(),
     id            uuid NOT NULL DEFAULT gen_random_uuid(),
-    -- As Debezium's outbox has them: aggregateid is the account, payload an object that may hold "changed".
+    -- Columns of Debezium's outbox. aggregateid is the account. payload is an object that may have "changed".
     aggregatetype text,
     aggregateid   text,
     payload       jsonb,
-    refused       text,                     -- why Tidings can make nothing of the row
-    -- What is of one account is in one lane, and a lane is read by one publisher at a time: so its order is kept.
+    refused       text,                     -- why Tidings cannot publish the row
+    -- All rows of an account are in one lane. One publisher at a time reads a lane, so the rows keep their order.
     lane          smallint GENERATED ALWAYS AS (abs(hashtext(coalesce(account, aggregateid)) % 16)) STORED,
     CONSTRAINT tidings_outbox_has_account CHECK (coalesce(account, aggregateid) IS NOT NULL)
 ) WITH (autovacuum_vacuum_scale_factor = 0.0, autovacuum_vacuum_threshold = 10000);
@@ -27,7 +29,7 @@ CREATE INDEX IF NOT EXISTS tidings_outbox_waiting ON tidings_outbox (lane, seq) 
 CREATE TABLE IF NOT EXISTS tidings_outbox_lane (lane smallint PRIMARY KEY);
 INSERT INTO tidings_outbox_lane SELECT generate_series(0, 15) ON CONFLICT DO NOTHING;
 
--- Wakes publishers, once for each transaction. Without it they look once a second.
+-- Wakes publishers once for each transaction. Without this trigger, publishers look once a second.
 CREATE OR REPLACE FUNCTION tidings_outbox_wake() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('tidings_outbox', '');
@@ -37,8 +39,8 @@ $$;
 DROP TRIGGER IF EXISTS tidings_outbox_wake ON tidings_outbox;
 CREATE TRIGGER tidings_outbox_wake AFTER INSERT ON tidings_outbox FOR EACH STATEMENT EXECUTE FUNCTION tidings_outbox_wake();
 
--- What the publisher needs, where its role is not the owner:
+-- If the publisher's role is not the owner, grant it:
 --     GRANT SELECT, UPDATE (refused), DELETE ON tidings_outbox TO tidings;
 --     GRANT SELECT, UPDATE ON tidings_outbox_lane TO tidings;
--- and the programs that change mail:
+-- Grant the programs that change mail:
 --     GRANT INSERT ON tidings_outbox TO mail;

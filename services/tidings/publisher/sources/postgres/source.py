@@ -19,7 +19,7 @@ from tidings.ops.outage import Outage, Stage
 from tidings.ops.paced import Paced
 from tidings.publisher.accounts import AccountMap
 from tidings.publisher.sources.metrics import SourceCounters
-from tidings.publisher.sources.postgres.outbox import Outbox, Taken
+from tidings.publisher.sources.postgres.outbox import Outbox, Taken, check_url
 from tidings.publisher.sources.postgres.rows import change_of
 from tidings.publisher.sources.submit import Submit
 from tidings.wire.change import Change
@@ -50,7 +50,8 @@ class PostgresSource:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Begin to connect; from then on it keeps at it."""
+        """Begin to connect; from then on it keeps at it. Raises SettingsError for a URL that cannot be read."""
+        check_url(self._url)
         self._task = asyncio.create_task(self._run(), name=self.name)
 
     async def stop(self) -> None:
@@ -118,13 +119,13 @@ class PostgresSource:
     def _refuse(self, seq: int, why: str) -> None:
         times = self._refused.happened("", time.monotonic())
         if times:
-            _log.error("a row of the outbox means nothing and stays there", seq=seq, reason=why, times=times)
+            _log.error("a row of the outbox is not valid and stays in the outbox", seq=seq, reason=why, times=times)
 
     def _reached(self) -> None:
         self._counters.connected(True)
         told = self._away.mended(time.monotonic())
         if told is not None:
-            _log.info("the outbox is reached again", seconds=told.seconds, failures=told.failures)
+            _log.info("the outbox can be reached again", seconds=told.seconds, failures=told.failures)
 
     def _lost(self, why: str) -> None:
         self._counters.connected(False, why)
@@ -136,7 +137,7 @@ class PostgresSource:
     def _not_taken(self, why: str) -> None:
         told = self._untaken.failed(time.monotonic())
         if told is not None and told.stage is Stage.BEGUN:
-            _log.warning("rows stay in the outbox: the log does not take them", reason=why)
+            _log.warning("rows stay in the outbox: the log takes no changes", reason=why)
 
     def _taken(self) -> None:
         told = self._untaken.mended(time.monotonic())

@@ -136,9 +136,9 @@ def test_there_is_one_owner_of_a_socket(place: Place) -> None:
 def test_other_notifications_are_named_in_the_log(place: Place) -> None:
     with notify(place) as running:
         place.send(b"New mail", b"MAIL")
-        running.wait(lambda: running.events("notifications that are no events went no further"))
+        running.wait(lambda: running.events("notifications that are not events were ignored"))
         place.send(b"{")
-        running.wait(lambda: running.events("notifications were lost, everybody will be told to look"))
+        running.wait(lambda: running.events("notifications were lost, all clients will be asked to resynchronise"))
     assert place.kept() == []
 
 

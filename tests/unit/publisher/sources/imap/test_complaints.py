@@ -46,7 +46,7 @@ def test_a_server_that_is_away_is_one_trouble(complaints: Complaints, registry: 
         complaints.mended(ALICE)
         assert connected(registry) == 1
         complaints.mended(BOB)
-    assert said(logs) == [("imap connection failed", "alice"), ("imap connections are well again", None)]
+    assert said(logs) == [("imap connection failed", "alice"), ("imap connections work again", None)]
     assert logs[0]["error"] == "connection refused"
     assert logs[1]["failures"] == 3
 
@@ -74,8 +74,8 @@ def test_another_reason_ends_an_outage(complaints: Complaints) -> None:
         complaints.forget(ALICE)
     assert [event for event, _ in said(logs)] == [
         "imap connection failed",
-        "imap connections are well again",
-        "imap server has met a limit",
+        "imap connections work again",
+        "imap server reached a limit",
         "imap server has room again",
     ]
 

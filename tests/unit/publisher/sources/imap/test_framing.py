@@ -50,9 +50,16 @@ def test_byte_by_byte_is_the_same() -> None:
 )
 def test_what_is_too_large_is_refused_before_it_is_all_there(said: bytes) -> None:
     with pytest.raises(ImapError, match="more than 65536 bytes") as refused:
-        Framer().feed(said)
+        list(Framer().feed(said))
     assert refused.value.reason == "protocol"
 
 
 def test_many_responses_at_once_are_not_one_that_is_too_large() -> None:
-    assert len(Framer().feed(b"* OK still here\r\n" * 10_000)) == 10_000
+    assert len(list(Framer().feed(b"* OK still here\r\n" * 10_000))) == 10_000
+
+
+def test_what_came_before_a_response_that_is_too_large_is_heard() -> None:
+    heard: list[Record] = []
+    with pytest.raises(ImapError):
+        heard.extend(Framer().feed(b"* OK ready\r\n* STATUS {65537}\r\n"))
+    assert heard == [[b"* OK ready"]]

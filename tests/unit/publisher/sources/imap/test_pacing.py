@@ -31,3 +31,12 @@ def test_a_flood_is_noticed() -> None:
     allowance.spend(11.5)
     for _ in range(3):
         allowance.spend(100.0)
+
+
+def test_what_was_asked_for_is_no_flood() -> None:
+    allowance = Allowance(3, 1.0)
+    allowance.give(2)
+    for _ in range(5):
+        allowance.spend(10.0)
+    with pytest.raises(ImapError, match="floods"):
+        allowance.spend(10.0)

@@ -60,7 +60,9 @@ def test_another_server_has_other_mail(opened: Open) -> None:
         state = opened("imaps://other.example:993")
     assert state.lost
     assert state.folders("alice") is None
-    assert [event["event"] for event in logs] == ["imap state is of another server, every account is told to look"]
+    assert [event["event"] for event in logs] == [
+        "imap state is from another server, clients of all accounts are asked to resynchronise"
+    ]
     state.close()
 
 
@@ -69,7 +71,9 @@ def test_what_is_damaged_is_put_aside_and_said(opened: Open, tmp_path: Path) -> 
     with capture_logs() as logs:
         state = opened()
     assert state.lost
-    assert "imap state is lost, every account is told to look" in {event["event"] for event in logs}
+    assert "imap state is lost, clients of all accounts are asked to resynchronise" in {
+        event["event"] for event in logs
+    }
     state.close()
 
 

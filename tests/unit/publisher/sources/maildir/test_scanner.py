@@ -102,7 +102,7 @@ def test_accounts_are_those_that_are_there_and_those_that_were(known: Desk) -> N
         scopes = known.scanner.everything()
         assert scopes == known.scanner.everything()
     assert set(scopes) == {Scope("alice", None), Scope("bob", None), Scope("carol", None)}
-    assert [line["event"] for line in logs] == ["maildir skipped, its name is no account"] * 2
+    assert [line["event"] for line in logs] == ["maildir skipped, its name cannot be an account"] * 2
 
 
 def test_an_account_leads_to_its_folders_there_and_gone(known: Desk) -> None:

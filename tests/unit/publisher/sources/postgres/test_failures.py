@@ -11,7 +11,7 @@ from tidings.publisher.sources.postgres.failures import MAX_CHARS, told
         ("42P01", 'relation "tidings_outbox" does not exist', "postgres-schema"),
         ("42501", "permission denied for table tidings_outbox", "GRANTs"),
         (None, 'FATAL:  password authentication failed for user "mail"', "is wrong"),
-        (None, 'FATAL:  database "mail" does not exist', "names what there is not"),
+        (None, 'FATAL:  database "mail" does not exist', "names a user or database that does not exist"),
     ],
 )
 def test_what_is_known_has_a_hint(sqlstate: str | None, message: str, hint: str) -> None:
