@@ -22,15 +22,13 @@ from tidings.auth.verifying import PushTokenAuthentication
 from tidings.bus.log import ChangeLog
 from tidings.gateway.codecs.groups import Groups
 from tidings.gateway.codecs.jmap import EVENTSOURCE_PATH, WEBSOCKET_PATH
-from tidings.gateway.codecs.jmap_session import Proxied
 from tidings.gateway.drain import drain
 from tidings.gateway.driver import Driver, tell_outages
 from tidings.gateway.entrance.arrivals import Arrivals
 from tidings.gateway.entrance.cross_origin import CrossOrigin
-from tidings.gateway.entrance.front import Front, Route
+from tidings.gateway.entrance.front import VISIT_SECONDS, Front, Route
 from tidings.gateway.entrance.handover import HandOver
 from tidings.gateway.entrance.session import Sessions, create_app, own_sessions
-from tidings.gateway.entrance.upstream_session import upstream_sessions
 from tidings.gateway.feeds import pool
 from tidings.gateway.feeds.feed import Feed, FeedCounters
 from tidings.gateway.feeds.log_clock import LogClock
@@ -41,7 +39,6 @@ from tidings.gateway.formats.endpoint import MAX_UNFINISHED_BYTES
 from tidings.gateway.formats.eventsource import EventSourceRoute
 from tidings.gateway.formats.parked import REFRESH_SECONDS, Lot
 from tidings.gateway.formats.poll import POLL_PATH, PollRoute
-from tidings.gateway.formats.proxying import Proxying
 from tidings.gateway.formats.websocket import ParkedWebSocket
 from tidings.gateway.hub.hub import Hub
 from tidings.gateway.limits.admission import Admission, Caps
@@ -59,7 +56,6 @@ from tidings.gateway.subscriptions import Subscriptions
 from tidings.gateway.watching.account_page import ACCOUNT_PATH, ACCOUNTS_PATH, AccountPage, search_response
 from tidings.gateway.watching.batch_traces import BatchTraces
 from tidings.gateway.watching.census import census
-from tidings.gateway.watching.change_traces import ChangeTraces
 from tidings.gateway.watching.connection_traces import LOOK_SECONDS, ConnectionTraces
 from tidings.gateway.watching.dashboard import published
 from tidings.gateway.watching.disconnect import DISCONNECT_PATH, Disconnect
@@ -75,7 +71,9 @@ from tidings.ops.tracing.spans import Tracer
 from tidings.ops.troubles import of_log
 
 if TYPE_CHECKING:
+    from tidings.gateway.formats.proxying import Proxying
     from tidings.gateway.upstream.server import Upstream
+    from tidings.gateway.watching.change_traces import ChangeTraces
     from tidings.ops.process.workers.peers import Joined
 
 READY_POLL_SECONDS: Final = 0.2
@@ -222,7 +220,9 @@ class GatewayService:
             self._keeper = keeper = keeper.taking(self._pushing_for.authenticator)
             self._metrics.watch_upstream(self._pushing_for.upstream)
         app = create_app(keeper, self._sessions(keeper), settings.trusted_proxy, fallback)
-        requests = runtime.requests.family("requests, gateway", "handed over: from the head to the head of the answer")
+        requests = runtime.requests.family(
+            "requests, gateway", "other than push connections, from request head to response head"
+        )
         self._hand_over = HandOver(
             Followed(CrossOrigin(app, keeper), app.routes, requests),
             runtime.budget.account("requests", REQUESTS_SHARE),
@@ -238,6 +238,9 @@ class GatewayService:
         groups = Groups(settings.groups, self._log.shards, settings.group_url)
         if server is None:
             return own_sessions(keeper, settings.public_url, groups, settings.max_message_bytes)
+        from tidings.gateway.codecs.jmap_session import Proxied
+        from tidings.gateway.entrance.upstream_session import upstream_sessions
+
         proxied = Proxied(settings.max_message_bytes) if settings.jmap_proxy_requests else None
         return upstream_sessions(
             keeper, server.upstream, server.tokens, settings.public_url, groups, settings.trusted_proxy, proxied
@@ -260,7 +263,7 @@ class GatewayService:
         journal = Journal(time.monotonic)
         traces = ConnectionTraces(
             self._runtime.requests.family(
-                "connections", "from the accept to the first cursor; with the first push and the close"
+                "connections", "from the accept to the first cursor, with the first push and the close"
             ),
             Sampler(),
             time.monotonic,
@@ -291,7 +294,8 @@ class GatewayService:
         lobby = Lobby(budget.account("heads", HEADS_SHARE, lobby_bytes(caps.connections)))
         talk = Talk(settings.max_messages_per_second, settings.max_message_bytes)
         closing = Closing(reactor, lobby, talk)
-        lot = Lot(reactor, hub, subscriptions, closing, lobby, admission, witness, settings.head_seconds, talk)
+        first_visit = min(settings.head_seconds, VISIT_SECONDS)
+        lot = Lot(reactor, hub, subscriptions, closing, lobby, admission, witness, first_visit, talk)
         unfinished = budget.account("messages", MESSAGES_SHARE, MAX_UNFINISHED_BYTES)
         websockets = ParkedWebSocket(
             lot, settings.max_message_bytes, settings.ping_seconds, unfinished, self._proxying(reactor)
@@ -310,23 +314,21 @@ class GatewayService:
         server = self._pushing_for
         if server is None or not self._settings.jmap_proxy_requests:
             return None
+        from tidings.gateway.formats.proxying import Proxying
+
         return Proxying(server.upstream, server.tokens, reactor, self._settings.trusted_proxy)
 
     def _subscriptions(self, hub: Hub, reactor: Reactor, counters: FeedCounters, witness: Witness) -> Subscriptions:
         """Make what clients ask, and the feeds that it needs, which tell it and the traces of batches."""
-        tracer = self._tracer
         traces = BatchTraces(
-            self._runtime.requests.family(
-                "batches, gateway", "from the ingest to the acknowledgement of a client's kernel"
-            ),
+            self._runtime.requests.family("batches, gateway", "from the ingest to the TCP acknowledgement of a client"),
             hub,
             reactor,
             self._talkers,
             self._metrics.delivered,
             self._clock,
-            None if tracer is None else ChangeTraces(tracer, hub, self._metrics, self._clock),
+            self._change_traces(hub),
         )
-
         rounds = Rounds()
 
         def feed(shard: int) -> Feed:
@@ -336,6 +338,13 @@ class GatewayService:
             self._log, hub, feed, unknown_state, self._settings.resync_rate, witness.resumed, self._held
         )
         return subscriptions
+
+    def _change_traces(self, hub: Hub) -> ChangeTraces | None:
+        if self._tracer is None:
+            return None
+        from tidings.gateway.watching.change_traces import ChangeTraces
+
+        return ChangeTraces(self._tracer, hub, self._metrics, self._clock)
 
     def _connect(self, parts: _Parts) -> None:
         """Give parts what they need of those made later, and those who watch what they look at."""

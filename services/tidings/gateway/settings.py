@@ -26,7 +26,7 @@ MIN_SECONDS: Final = 0.1
 class LimitSettings(Settings):
     """What a gateway takes from its clients; 0 means no limit where the description says so."""
 
-    help_group: ClassVar = HelpGroup(2, "What clients may take")
+    help_group: ClassVar = HelpGroup(2, "Limits for clients")
 
     max_connections: int = Field(
         0,
@@ -165,10 +165,10 @@ class GatewaySettings(TracingSettings, BusSettings, AuthSettings, LimitSettings)
         if self.groups > self.shards:
             raise ValueError(
                 f"--groups (TIDINGS_GROUPS) is {self.groups}, and --shards (TIDINGS_SHARDS) is {self.shards}: the "
-                "groups beyond that would have nothing to read"
+                "groups beyond that have no shard to read"
             )
         if self.group_url and self.groups == 1:
-            raise ValueError("--group-url (TIDINGS_GROUP_URL) is for several --groups (TIDINGS_GROUPS)")
+            raise ValueError("--group-url (TIDINGS_GROUP_URL) needs --groups (TIDINGS_GROUPS) of 2 or more")
         return self
 
     @model_validator(mode="after")
@@ -199,7 +199,7 @@ class GatewaySettings(TracingSettings, BusSettings, AuthSettings, LimitSettings)
         if 0 < self.max_connection_age <= self.coalesce_ms / 1000:
             raise ValueError(
                 "--max-connection-age (TIDINGS_MAX_CONNECTION_AGE) ends a connection before --coalesce-ms "
-                "(TIDINGS_COALESCE_MS) lets it be told of a second change: give it more seconds than that"
+                "(TIDINGS_COALESCE_MS) allows a second push: increase --max-connection-age"
             )
         return self
 
@@ -211,7 +211,7 @@ class GatewaySettings(TracingSettings, BusSettings, AuthSettings, LimitSettings)
         if each < LEAST_LIMIT:
             raise ValueError(
                 f"--memory-limit-bytes (TIDINGS_MEMORY_LIMIT_BYTES) leaves {each} bytes to each of --workers "
-                f"(TIDINGS_WORKERS), and one needs {LEAST_LIMIT} at least"
+                f"(TIDINGS_WORKERS), and each worker needs {LEAST_LIMIT} at least"
             )
         if self.max_message_bytes > budget_bytes(each) // 2:
             raise ValueError(

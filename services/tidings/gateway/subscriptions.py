@@ -121,6 +121,9 @@ class Subscriptions:
                 self._resync(anything, ResyncReason.SOURCE)
                 changes = [told for told in changes if ANYTHING not in told.changed]
             self._hub.publish(shard, position, changes, consumed)
+            if anything:
+                # Again: a state of the same read, which may be older, took the place of what has everybody look.
+                self._hub.resync(anything)
         else:
             self._hub.place(shard, position)
 

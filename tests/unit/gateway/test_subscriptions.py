@@ -41,7 +41,7 @@ class Reader:
         self.live = False
         self.window = Window(300.0)
         self.running = False
-        self.lag = self.heard_at = 0.0
+        self.lag = self.heard_at = self.silence = 0.0
         self.proof = asyncio.Event()
         self.proofs = 0
         self._owner = owner
@@ -316,6 +316,18 @@ async def test_whoever_is_connected_is_told_to_look_when_anything_may_have_chang
     assert len(world.frames[there]) == 1
     assert world.subscriptions.resyncs.told[ResyncReason.SOURCE] == 1
     assert world.outcomes[-1] == "resync: source"
+
+
+@pytest.mark.parametrize("order", [1, -1], ids=["before it", "behind it"])
+async def test_no_state_of_the_same_read_hides_that_anything_may_have_changed(order: int) -> None:
+    world, one = World(), connection_of("alice")
+    world.subscriptions.subscribe(one, world.form, None)
+    reader = world.reader("alice")
+    reader.go_live()
+    told = [Told("alice", {"Email": "1"}, None), Told("alice", ANYTHING_CHANGED, None)][::order]
+    world.subscriptions.batch(reader.shard, Position(1, b"batc"), told, time.monotonic())
+    await eventually(lambda: len(world.frames[one]) == 2)
+    assert world.frames[one][-1] == {"changed": RESYNC, "cursor": cursor_at(1)}
 
 
 async def test_it_is_told_of_other_types_too_but_rings_for_no_new_mail() -> None:

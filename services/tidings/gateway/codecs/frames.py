@@ -124,7 +124,8 @@ class Decoder:
             if size < (126 if at == 4 else 65536) or size >> 63:
                 raise _protocol_error("the length is not minimal, or has its highest bit set")
         if opcode < Opcode.CLOSE and len(self._payload) + size > self.max_message:
-            raise ConnectionFailed(CloseCode.MESSAGE_TOO_BIG, "message_too_big", f"over {self.max_message} bytes")
+            detail = f"the message has more than {self.max_message} bytes"
+            raise ConnectionFailed(CloseCode.MESSAGE_TOO_BIG, "message_too_big", detail)
         if len(buffer) < at + 4:
             return None
         mask = bytes(buffer[at : at + 4])
@@ -140,10 +141,10 @@ class Decoder:
         if opcode is None:
             raise _protocol_error("reserved opcode")
         if second < 0x80:
-            raise _protocol_error("a client masks its frames")
+            raise _protocol_error("a client must mask its frames")
         if opcode >= Opcode.CLOSE:
             if first < 0x80 or second & 0x7F > MAX_CONTROL_BYTES:
-                raise _protocol_error("a control frame is short and whole")
+                raise _protocol_error("a control frame must be whole, with at most 125 bytes")
         elif (opcode == Opcode.CONTINUATION) != (self._opcode is not None):
             raise _protocol_error("fragments out of order")
         return opcode

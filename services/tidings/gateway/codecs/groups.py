@@ -14,8 +14,7 @@ from tidings.ops.settings.urls import NUMBER
 from tidings.wire.shard import MAX_SHARDS, shard_of
 
 PREFIX: Final = "/g/"
-_NUMBERS: Final = frozenset(map(str, range(MAX_SHARDS)))
-"""As they are written in paths: there are never more groups than shards, whatever number an older gateway was given."""
+_DIGITS: Final = len(str(MAX_SHARDS))
 
 
 def ungrouped(path: str) -> str:
@@ -24,7 +23,14 @@ def ungrouped(path: str) -> str:
     if not plain.startswith(PREFIX):
         return plain
     group, slash, rest = plain[len(PREFIX) :].partition("/")
-    return f"/{rest}" if slash and group in _NUMBERS else plain
+    return f"/{rest}" if slash and _is_number(group) else plain
+
+
+def _is_number(group: str) -> bool:
+    """Whether it is one as paths have it: there are never more groups than shards, whatever an older gateway had."""
+    if len(group) > _DIGITS or not (group.isascii() and group.isdecimal()):
+        return False
+    return int(group) < MAX_SHARDS and str(int(group)) == group
 
 
 @dataclass(frozen=True, slots=True)

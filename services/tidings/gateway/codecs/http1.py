@@ -144,7 +144,7 @@ def _fields(block: bytes) -> dict[str, str]:
         else:
             headers[name] += ("; " if name == "cookie" else ", ") + value
     if "content-length" in headers and "transfer-encoding" in headers:
-        raise malformed("content-length and transfer-encoding are given, which contradict each other")
+        raise malformed("content-length and transfer-encoding contradict each other")
     return headers
 
 
@@ -166,9 +166,9 @@ def read_seconds(text: str) -> int | None:
 def check_get(request: Request) -> None:
     """Check that a request is a GET or HEAD without a body. Raises RequestRejected with 405 or 400."""
     if request.method not in READING:
-        raise RequestRejected(405, "bad_method", "this is read with GET")
+        raise RequestRejected(405, "bad_method", "use GET")
     if has_body(request):
-        raise RequestRejected(400, "unexpected_body", "a GET has no body here")
+        raise RequestRejected(400, "unexpected_body", "a GET must not have a body")
 
 
 def has_body(request: Request) -> bool:

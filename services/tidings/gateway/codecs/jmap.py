@@ -231,7 +231,7 @@ def _request(members: Mapping[str, msgspec.Raw], request_id: str | None, session
     except msgspec.DecodeError:
         return request_error("notRequest", "methodCalls must be a list of [name, arguments, id]", request_id)
     if any(not bytes(call.arguments).lstrip().startswith(b"{") for call in calls):
-        return request_error("notRequest", "the arguments of a method call are an object", request_id)
+        return request_error("notRequest", "the arguments of a method call must be an object", request_id)
     if len(calls) > MAX_CALLS:
         detail = f"at most {MAX_CALLS} method calls"
         return request_error("limit", detail, request_id, limit="maxCallsInRequest")
@@ -254,10 +254,10 @@ def _request(members: Mapping[str, msgspec.Raw], request_id: str | None, session
 
 def _respond(call: _Call) -> tuple[str, Any, str]:
     if call.name != "Core/echo":
-        return _error("unknownMethod", "Tidings pushes; ask your JMAP server", call.id)
+        return _error("unknownMethod", "Tidings only pushes: send method calls to your JMAP server", call.id)
     if any(name.startswith("#") for name in _raw.decode(call.arguments)):
         # They would have to be copied into the arguments (RFC 8620 section 3.7): of each call, and into the next one.
-        return _error("invalidResultReference", "results are not referred to here", call.id)
+        return _error("invalidResultReference", "references to results are not supported", call.id)
     return call.name, call.arguments, call.id
 
 

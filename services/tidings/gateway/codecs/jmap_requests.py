@@ -29,7 +29,7 @@ def answer_message(status: int, body: bytes, request_id: str | None) -> bytes:
         members = None
     if status == HTTPStatus.OK:
         if members is None or "methodResponses" not in members:
-            return failure(HTTPStatus.BAD_GATEWAY, "the JMAP server's answer is no Response", request_id)
+            return failure(HTTPStatus.BAD_GATEWAY, "the JMAP server's answer is not a Response", request_id)
         return _encode({**members, **_own("Response", request_id)})
     if members is None or "type" not in members or len(body) > MAX_DETAIL:
         return failure(status, f"the JMAP server answers {status}", request_id)

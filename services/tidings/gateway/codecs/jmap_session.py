@@ -58,7 +58,7 @@ def read_session(body: bytes, path: str) -> Session:
     try:
         known, members = _known(body), _raw(body)
     except (msgspec.DecodeError, ValueError, RecursionError):
-        raise UpstreamFault(502, "the JMAP server's session resource is none") from None
+        raise UpstreamFault(502, "the JMAP server did not answer with a session resource") from None
     primary = known.primaryAccounts
     first = [primary[MAIL]] if MAIL in primary else []
     named = dict.fromkeys((*first, *primary.values(), *known.accounts))
@@ -79,7 +79,7 @@ def asked_path(path: str, reference: str) -> str:
     found = f"{parts.path or '/'}?{parts.query}" if parts.query else parts.path or "/"
     readable = found.isascii() and found.isprintable() and " " not in found and len(found) <= MAX_PATH_CHARACTERS
     if parts.scheme not in ("http", "https") or not readable or not found.startswith("/"):
-        raise UpstreamFault(502, "the JMAP server names a URL that is none")
+        raise UpstreamFault(502, "the session of the JMAP server has a URL that is not valid")
     return found
 
 

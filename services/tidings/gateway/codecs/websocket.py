@@ -72,7 +72,7 @@ def check_upgrade(request: Request) -> None:
     Raises RequestRejected: 400 for what is missing or wrong, 405, 426 for another version.
     """
     if request.method != "GET":
-        raise RequestRejected(405, "bad_upgrade", "an upgrade is a GET")
+        raise RequestRejected(405, "bad_upgrade", "an upgrade must be a GET")
     if request.version < (1, 1):
         raise RequestRejected(400, "bad_upgrade", "an upgrade needs HTTP/1.1")
     field = request.headers.get
@@ -91,7 +91,7 @@ def check_upgrade(request: Request) -> None:
     if not valid:
         raise RequestRejected(400, "bad_upgrade", "Sec-WebSocket-Key must be 16 bytes in base64")
     if has_body(request):
-        raise RequestRejected(400, "bad_upgrade", "an upgrade has no body")
+        raise RequestRejected(400, "bad_upgrade", "an upgrade must not have a body")
 
 
 @lru_cache(KNOWN_LISTS)
@@ -100,9 +100,10 @@ def _check_lists(
 ) -> None:
     """Raise RequestRejected for fields with which nobody can be upgraded; those that are good are remembered."""
     if not (_names(upgrade, "websocket") and _names(connection, "upgrade")):
-        raise RequestRejected(400, "bad_upgrade", "this is a WebSocket: Upgrade and Connection are missing")
+        detail = "this URL is a WebSocket: the headers Upgrade and Connection are missing"
+        raise RequestRejected(400, "bad_upgrade", detail)
     if version != VERSION:
-        raise RequestRejected(426, "websocket_version", "only WebSocket version 13 is spoken here")
+        raise RequestRejected(426, "websocket_version", "only WebSocket version 13 is supported")
     if not _is_list(protocols, _PROTOCOL):
         raise RequestRejected(400, "bad_upgrade", "sec-websocket-protocol is malformed")
     if not _is_list(extensions, _EXTENSION):
@@ -193,5 +194,5 @@ def close_reply(payload: bytes) -> tuple[int, bytes]:
     code = int.from_bytes(payload[:2], "big")
     # One byte is not two that make a code: it is below 1000, whatever it is.
     if not may_be_sent(code):
-        raise ConnectionFailed(CloseCode.PROTOCOL_ERROR, "protocol_error", "impossible close code")
+        raise ConnectionFailed(CloseCode.PROTOCOL_ERROR, "protocol_error", "the close code must not be sent")
     return code, frame(Opcode.CLOSE, payload[:2])

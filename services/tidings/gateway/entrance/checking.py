@@ -19,7 +19,7 @@ from tidings.errors import RequestRejected
 from tidings.gateway.model.connection import Connection, Handler
 
 CHECK_SECONDS: Final = 10.0
-"""For a check, or for as long as a head may take, whichever is longer: nobody has a timer for this alone."""
+"""For a check. Nobody has a timer for this alone: a connection is visited as often as that in any case."""
 MAX_EARLY_BYTES: Final = 16 * 1024
 """What a client may send before it has its answer."""
 CHECK_BYTES: Final = 8 * 1024
@@ -91,7 +91,7 @@ class Checking(Handler):
         early = self._checks[connection].received
         early += data
         if len(early) > MAX_EARLY_BYTES:
-            self._give_up(connection, RequestRejected(400, "early_bytes", "too much was sent before the answer"))
+            self._give_up(connection, RequestRejected(400, "early_bytes", "the client sent too much before the answer"))
         elif not self._keeps(connection, len(data)) and connection in self._checks:
             self._give_up(connection, _too_many())
 

@@ -64,6 +64,11 @@ class Route(Protocol):
 
 
 RETRY_SECONDS: Final = 5
+VISIT_SECONDS: Final = 10.0
+"""At most between two visits until a connection is parked, however long a head may take.
+
+The visit that is planned when it is parked is the first that its pings and its writes have.
+"""
 
 
 @dataclass(slots=True)
@@ -234,7 +239,7 @@ class Front(Handler):
             self._witness.accepted(connection, now)
         due = connection.moment + self._limits.head_seconds
         if now < due:
-            return due
+            return min(due, now + VISIT_SECONDS)
         if self._reactor.has_unread(connection):
             # We are late, not the client. What it may send is bounded, so this ends.
             return now

@@ -82,7 +82,7 @@ class HandOver:
     def check_room(self) -> None:
         """Raise RequestRejected (503) while as many are served as may be."""
         if len(self._state.connections) + len(self._tasks) >= MAX_CONNECTIONS:
-            raise RequestRejected(503, "requests_full", "too much is being asked at once: try again", RETRY_SECONDS)
+            raise RequestRejected(503, "requests_full", "too many requests at once: try again", RETRY_SECONDS)
 
     def take(self, sock: Socket, received: bytes, ended: Callable[[], None] = lambda: None) -> None:
         """Serve a connection of which `received` has been read; `ended` is called when it is gone."""

@@ -25,6 +25,7 @@ from tidings.gateway.entrance.seen import seen
 from tidings.gateway.limits.address import Network
 from tidings.ops.http.credentials import joined
 from tidings.ops.http.problems import problem_response
+from tidings.ops.printable import plain
 
 _log = structlog.get_logger()
 NO_STORE: Final = {"Cache-Control": "no-store"}
@@ -123,8 +124,8 @@ def create_app(
         return problem_response(error.status_code, error.detail, {**NO_STORE, **(error.headers or {})})
 
     async def failed(request: Request, error: Exception) -> Response:
-        _log.error("request failed", method=request.method, path=request.url.path, exc_info=error)
-        return problem_response(500, "the gateway could not answer this", NO_STORE)
+        _log.error("request failed", method=request.method, path=plain(request.url.path), exc_info=error)
+        return problem_response(500, "the gateway failed; its log says why", NO_STORE)
 
     async def session(request: Request) -> Response:
         answer = await sessions(request)

@@ -95,6 +95,7 @@ class Feed:
         self.window = windows.open(WINDOW_SECONDS)
         self.lag = 0.0
         self.heard_at = 0.0
+        self._began = time.monotonic()
         self._log = log
         self._events = events
         self._counters = counters
@@ -119,6 +120,12 @@ class Feed:
     def live(self) -> bool:
         """Whether it delivers now, as far as anybody can tell."""
         return self._continuity.live
+
+    @property
+    def silence(self) -> float:
+        """For how many seconds the log has delivered nothing; all of its own life, where it never has."""
+        since = self.heard_at or self._began
+        return time.monotonic() - since
 
     def start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._run(), name=f"feed-{self.shard}")
@@ -165,7 +172,7 @@ class Feed:
                 _log.exception("feed failed", shard=self.shard, error=repr(faults.exceptions[0]))
                 self._counters.lost += self.live
                 self._continuity.happened(Event.FAULT)
-                self._declare_gap("a fault of ours")
+                self._declare_gap("a fault of the gateway")
             await asyncio.sleep(random.uniform(*RETRY_SECONDS) * self._continuity.patience)  # noqa: S311 - jitter
 
     def _start(self) -> Start:
@@ -240,7 +247,7 @@ class Feed:
         try:
             await self._append(mark + token_bytes(batches.ID_BYTES - MARK_BYTES))
         except LogUnavailable as error:
-            silence = time.monotonic() - self.heard_at
+            silence = self.silence
             if silence > UNPROVEN_SECONDS and self._continuity.happened(Event.REFUSED).act is Act.WARN:
                 self._warn("feed unproven", str(error), silent_seconds=round(silence, 1))
             await asyncio.sleep(MARKER_SECONDS / 2)
@@ -307,5 +314,5 @@ class Feed:
             _log.error("undecodable log entry", shard=self.shard, offset=entry.offset, reason=str(found))
             self._counters.undecodable += 1
         else:
-            _log.info("every account of a shard is told to look", shard=self.shard, offset=entry.offset)
+            _log.info("clients of a shard are asked to resynchronise", shard=self.shard, offset=entry.offset)
         self.window.clear()

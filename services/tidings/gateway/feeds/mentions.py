@@ -10,6 +10,8 @@ MOST: Final = 2**16 - 1
 """How many changes an index takes."""
 SLOTS: Final = 4
 """How many chains an empty index has."""
+SLOT_BYTES: Final = 2
+"""What a chain takes, beside its changes."""
 CHAIN: Final = 2
 """How long the chains may be on average, before there are twice as many."""
 _BITS: Final = 2**32 - 1
@@ -25,11 +27,12 @@ class Mentions:
 
     __slots__ = ("_earlier", "_hashes", "_newest")
 
-    def __init__(self) -> None:
+    def __init__(self, expected: int = 0) -> None:
+        """Begin with as many chains as `expected` changes need: to have more later costs as much as to take them."""
         self._hashes = array("I")
         self._earlier = array("H")
         """By change: the number of the one before it in its chain. Numbers begin with 1, and 0 is none."""
-        self._newest = array("H", bytes(2 * SLOTS))
+        self._newest = array("H", bytes(SLOT_BYTES * _slots(expected, SLOTS)))
         """By slot: the number of the newest change in its chain."""
 
     def __len__(self) -> int:
@@ -50,15 +53,17 @@ class Mentions:
 
     def _spread(self) -> None:
         """Have enough chains that they are short again."""
-        slots = len(self._newest)
-        while len(self._hashes) > CHAIN * slots:
-            slots *= 2
-        self._newest = newest = array("H", bytes(2 * slots))
+        slots = _slots(len(self._hashes), len(self._newest))
+        self._newest = newest = array("H", bytes(SLOT_BYTES * slots))
         earlier = self._earlier
         for index, hashed in enumerate(self._hashes):
             slot = hashed & (slots - 1)
             earlier[index] = newest[slot]
             newest[slot] = index + 1
+
+    def seal(self) -> None:
+        """Give back what was there to append into."""
+        self._hashes, self._earlier = self._hashes[:], self._earlier[:]
 
     def of(self, account: str, known: int) -> list[int]:
         """The changes of an account, as places in the row, from the newest back; without the first `known` ones."""
@@ -72,3 +77,10 @@ class Mentions:
                 places.append(index)
             number = earlier[index]
         return places
+
+
+def _slots(changes: int, slots: int) -> int:
+    """How many chains so many changes need, `slots` at the least."""
+    while changes > CHAIN * slots:
+        slots *= 2
+    return slots

@@ -8,20 +8,20 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final
 
-from tidings.gateway.feeds.mentions import MOST, Mentions
-from tidings.gateway.feeds.packed import unpack
+from tidings.gateway.feeds.mentions import MOST, SLOT_BYTES, Mentions
+from tidings.gateway.feeds.packed import Packing
 from tidings.gateway.model.changes import filled
 from tidings.gateway.model.held import size_of
 from tidings.wire.change import Change
 from tidings.wire.cursor import CHECK_BYTES, Position
 
 EMPTY_BYTES: Final = 1024
-BATCH_BYTES: Final = 16
+BATCH_BYTES: Final = 14
 CHANGE_BYTES: Final = 9
 """What a part, a batch in it and a change take in memory, at the most, beside what is kept of the changes."""
 FEW: Final = 8
 """So many changes of an account are read anew each time that somebody asks; what more of them say is remembered."""
-_SPAN: Final = 2**32
+_SPAN: Final = 2**16
 
 Newest = dict[str, tuple[int, str]]
 """Data type -> the offset and the state of its newest change; the oldest of these first."""
@@ -36,7 +36,7 @@ class Part:
     """Some batches in a row with so many `changes`, from the offset `first` on, counted as so many `bytes`.
 
     `begun` is when the first of them came, and `at` when the newest did. There is no object for a batch or a change:
-    their places are numbers in arrays.
+    their places are numbers in arrays. `expected` is about how many changes there will be; a part takes more, too.
     """
 
     __slots__ = (
@@ -46,6 +46,7 @@ class Part:
         "_mentions",
         "_offsets",
         "_packed",
+        "_packing",
         "_starts",
         "at",
         "begun",
@@ -54,12 +55,14 @@ class Part:
         "first",
     )
 
-    def __init__(self, first: int, begun: float) -> None:
+    def __init__(self, first: int, begun: float, packing: Packing, expected: int = 0) -> None:
         self.first = first
+        self._packing = packing
         self.begun = self.at = begun
-        self.bytes = EMPTY_BYTES
+        # Never fewer than there are chains.
+        self.bytes = EMPTY_BYTES + SLOT_BYTES * expected
         self.changes = 0
-        self._offsets = array("I")
+        self._offsets = array("H")
         """By batch: its offset, less the first one's."""
         self._checks = bytearray()
         self._starts = array("H")
@@ -67,7 +70,7 @@ class Part:
         self._ends = array("I")
         """By batch: where its changes end in `_packed`."""
         self._packed = bytearray()
-        self._mentions = Mentions()
+        self._mentions = Mentions(expected)
         self._known: dict[str, tuple[int, Newest]] = {}
         """By account, where that took many: how many of all changes have been looked at, and what they said."""
 
@@ -105,6 +108,15 @@ class Part:
         self._mentions.extend([change.account for change in changes])
         self.changes += len(changes)
 
+    def seal(self) -> int:
+        """Give back what was there to append into, as nothing more is appended; how many bytes fewer are counted."""
+        self._offsets, self._starts, self._ends = self._offsets[:], self._starts[:], self._ends[:]
+        self._checks, self._packed = self._checks[:], self._packed[:]
+        self._mentions.seal()
+        spare = len(self._packed) // 8
+        self.bytes -= spare
+        return spare
+
     def has(self, position: Position) -> bool:
         """Whether this batch is at this offset here."""
         index = bisect_left(self._offsets, position.offset - self.first)
@@ -138,4 +150,4 @@ class Part:
 
     def _told(self, batch: int) -> list[tuple[str, dict[str, str | None]]]:
         begin = self._ends[batch - 1] if batch else 0
-        return unpack(memoryview(self._packed)[begin : self._ends[batch]])
+        return self._packing.unpack(memoryview(self._packed)[begin : self._ends[batch]])

@@ -40,6 +40,10 @@ class Feed(Protocol):
     def heard_at(self) -> float:
         """When the log last delivered anything, on the monotonic clock."""
 
+    @property
+    def silence(self) -> float:
+        """For how many seconds the log has delivered nothing."""
+
     def start(self) -> None:
         """Attach."""
 

@@ -103,7 +103,7 @@ class SkewWatch:
                 if self._is_due():
                     await self._measure()
             except Exception as error:  # noqa: BLE001 - a fault of ours is no reason to look no more
-                _log.exception("clock not measured", error=repr(error))
+                _log.exception("the clock of the log was not measured", error=repr(error))
                 self._due = time.monotonic() + RETRY_SECONDS
             self._tell()
 
@@ -150,7 +150,7 @@ class SkewWatch:
             return
         if abs(ahead) < TOLD_SECONDS:
             self._told = 0.0
-            _log.info("the clock agrees with the log's again")
+            _log.info("the clock of this gateway agrees with the clock of the log again")
         else:
             self._told = ahead
-            _log.warning("the clock differs from the log's", ahead_seconds=round(ahead, 1))
+            _log.warning("the clock of this gateway differs from the clock of the log", ahead_seconds=round(ahead, 1))

@@ -8,8 +8,8 @@ from enum import Enum, auto
 from typing import Final, Protocol
 
 from tidings.gateway.feeds.mentions import MOST
-from tidings.gateway.feeds.packed import pack
-from tidings.gateway.feeds.part import BATCH_BYTES, EMPTY_BYTES, Part, bytes_of
+from tidings.gateway.feeds.packed import Packing
+from tidings.gateway.feeds.part import BATCH_BYTES, Part, bytes_of
 from tidings.ops.budget import Budget
 from tidings.wire.change import Change
 from tidings.wire.cursor import Position
@@ -58,9 +58,10 @@ class Window:
     costs a look at the index of each part that is newer, and whoever missed something has those batches unpacked.
     """
 
-    def __init__(self, seconds: float, room: Room | None = None) -> None:
+    def __init__(self, seconds: float, room: Room | None = None, packing: Packing | None = None) -> None:
         self._seconds = seconds
         self._room: Room = room or Budget().account("windows")
+        self._packing = packing or Packing()
         self._parts: deque[Part] = deque()
 
     def __len__(self) -> int:
@@ -87,18 +88,30 @@ class Window:
 
         `at` is when the batch came, in seconds of a clock that does not go back.
         """
-        packed = pack(changes)
+        packed = self._packing.pack(changes)
         size = bytes_of(packed, len(changes))
-        begins = not self._parts or self._is_full(self._parts[-1], position.offset, at, len(changes))
-        if len(changes) > MOST or not self._room.take(size + EMPTY_BYTES * begins):
+        part = self._next(position.offset, at, len(changes))
+        if len(changes) > MOST or not self._room.take(size if part is None else size + part.bytes):
             self.clear()
             self._begin(position, at)
             return
-        if begins:
-            self._parts.append(Part(position.offset, at))
+        if part is not None:
+            if self._parts:
+                self._room.give(self._parts[-1].seal())
+            self._parts.append(part)
         self._parts[-1].append(position, at, changes, packed, size)
         while self._parts[0].at < at - self._seconds or len(self._parts) > MAX_PARTS:
             self._drop(self._parts.popleft())
+
+    def _next(self, offset: int, now: float, changes: int) -> Part | None:
+        """The part that begins with a batch of so many changes; None where the newest one takes it."""
+        if not self._parts:
+            return Part(offset, now, self._packing)
+        newest = self._parts[-1]
+        if not self._is_full(newest, offset, now, changes):
+            return None
+        # What comes in the next seconds is mostly as much as came in the last.
+        return Part(offset, now, self._packing, newest.changes)
 
     def _is_full(self, part: Part, offset: int, now: float, changes: int) -> bool:
         return (
@@ -122,7 +135,7 @@ class Window:
 
     def _begin(self, position: Position, at: float) -> int:
         """Have nothing but a position: whoever was told less is older than this window. The bytes that this takes."""
-        part = Part(position.offset, at)
+        part = Part(position.offset, at, self._packing)
         part.append(position, at, (), b"", BATCH_BYTES)
         self._parts.append(part)
         self._room.add(part.bytes)
@@ -145,6 +158,7 @@ class Window:
     def missed(self, account: str, since: Position) -> dict[str, str]:
         """What changed in an account after a position inside: the newest states by type, empty when nothing did."""
         missed: dict[str, str] = {}
+        grown = 0
         for part in reversed(self._parts):
             if part.last <= since.offset:
                 break
@@ -153,5 +167,9 @@ class Window:
                 if offset <= since.offset:
                     break
                 missed.setdefault(name, state)
-            self._room.add(part.bytes - counted)
+            grown += part.bytes - counted
+        if grown:
+            self._room.add(grown)
+            # Many who ask are no reason to keep more than there is room for.
+            self._room.take(0)
         return missed

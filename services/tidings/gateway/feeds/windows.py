@@ -5,6 +5,7 @@ from __future__ import annotations
 from operator import itemgetter
 from typing import Final
 
+from tidings.gateway.feeds.packed import Packing
 from tidings.gateway.feeds.window import Window
 from tidings.ops.budget import Account
 
@@ -21,6 +22,7 @@ class Windows:
     def __init__(self, held: Account) -> None:
         self.cut = 0
         self._held = held
+        self._packing = Packing()
         self._open: dict[Window, None] = {}
 
     @property
@@ -29,7 +31,7 @@ class Windows:
 
     def open(self, seconds: float) -> Window:
         """A window of the last so many seconds, empty yet."""
-        window = Window(seconds, self)
+        window = Window(seconds, self, self._packing)
         self._open[window] = None
         return window
 
@@ -41,7 +43,8 @@ class Windows:
     def take(self, size: int) -> bool:
         if self._held.take(size):
             return True
-        self.make_room(max(size, self._held.held // AT_ONCE))
+        held = self._held
+        self.make_room(max(size, held.held + size - held.limit, held.held // AT_ONCE))
         return self._held.take(size)
 
     def add(self, size: int) -> None:

@@ -8,8 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
+FORMATS: Final = ("websocket", "eventsource", "poll")
 POLL_SECONDS: Final = 30.0
 """How often a client that is not pushed to would ask, by which the polls avoided are counted."""
+
+
+def _none_of_each() -> Counter[str]:
+    """A format without a number is one that an autoscaler does not know of."""
+    return Counter(dict.fromkeys(FORMATS, 0))
 
 
 @dataclass(slots=True)
@@ -17,8 +23,8 @@ class ParkedCounters:
     """Plain numbers, read by the metrics collector."""
 
     clock: Callable[[], float] = time.monotonic
-    open: Counter[str] = field(default_factory=Counter)
-    opened: Counter[str] = field(default_factory=Counter)
+    open: Counter[str] = field(default_factory=_none_of_each)
+    opened: Counter[str] = field(default_factory=_none_of_each)
     closed: Counter[tuple[str, ...]] = field(default_factory=Counter)
     polls: Counter[str] = field(default_factory=Counter)
     messages_in: int = 0

@@ -54,7 +54,7 @@ class Subscriptions(Protocol):
 class Lot:
     """What the handlers of parked connections work with.
 
-    `first_visit` is how many seconds after the accept the timer of a connection goes off first.
+    `first_visit` is within how many seconds of its parking the timer of a connection goes off first.
     """
 
     reactor: Reactor

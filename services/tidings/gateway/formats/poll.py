@@ -56,9 +56,9 @@ class ParkedPoll(Parked):
             return
         reason, detail = "log_away", "the change log is away"
         if self._lot.subscriptions.resync_waits(connection):
-            reason, detail = "resync_waits", "too many clients have to fetch everything again: it is not your turn yet"
+            reason, detail = "resync_waits", "too many clients resynchronise now: try again later"
         elif self._lot.subscriptions.resume_waits(connection):
-            reason, detail = "resume_waits", "this account has had too much looked up: it is not your turn yet"
+            reason, detail = "resume_waits", "this account has used up its lookups: try again later"
         self._refuse(connection, reason, detail)
 
     def _refuse(self, connection: Connection, reason: str, detail: str) -> None:
@@ -122,6 +122,8 @@ class PollRoute:
         handler.park(connection, asked.wait)
         self._lot.subscriptions.subscribe(connection, form, asked.since)
         self._lot.witness.subscribed(connection)
+        if connection.handler is handler and self._lot.subscriptions.is_stalled(connection):
+            handler.tell_outage(connection, stalled=True)
 
     def _handler(self, fields: Mapping[str, str], conditional: bool, bodyless: bool) -> ParkedPoll:
         key = (frozenset(fields.items()), conditional, bodyless)

@@ -75,7 +75,7 @@ class Proxying:
         """Pass a request on; what to answer at once, where it is not."""
         asking = self._asking.get(connection)
         if asking is None:
-            detail = "requests need an Authorization when the WebSocket is opened, at the URL of the session"
+            detail = "to send requests, open the WebSocket with Authorization, at the URL of the session"
             return _refusal(HTTPStatus.UNAUTHORIZED, detail, request)
         if len(asking.tasks) >= MAX_AT_ONCE:
             detail = f"at most {MAX_AT_ONCE} requests at once"
@@ -98,8 +98,8 @@ class Proxying:
         except UpstreamFault as error:
             await self._tell(connection, asking, failure(error.code, error.detail, request.id))
         except Exception as error:  # noqa: BLE001 - a fault of ours ends one request
-            _log.exception("a request was not passed on", error=repr(error))
-            detail = "the gateway could not pass this on"
+            _log.exception("request not passed on to the JMAP server", error=repr(error))
+            detail = "the gateway could not pass the request on; its log says why"
             await self._tell(connection, asking, failure(HTTPStatus.INTERNAL_SERVER_ERROR, detail, request.id))
 
     async def _tell(self, connection: Connection, asking: _Asking, payload: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tidings.errors import ConnectionFailed
 from tidings.gateway.codecs import jmap, websocket
@@ -13,11 +13,13 @@ from tidings.gateway.codecs.http1 import Request
 from tidings.gateway.codecs.websocket import CloseCode, Message, Opcode
 from tidings.gateway.formats.endpoint import Endpoint
 from tidings.gateway.formats.parked import REFRESH_SECONDS, Lot, Parked
-from tidings.gateway.formats.proxying import Proxying
 from tidings.gateway.model.connection import Connection, Leave
 from tidings.gateway.net.reactor import TURN_SECONDS
 from tidings.ops.budget import Account
 from tidings.ops.http.dates import http_date
+
+if TYPE_CHECKING:
+    from tidings.gateway.formats.proxying import Proxying
 
 PONG_SECONDS: Final = 10.0
 MESSAGE_SECONDS: Final = 30.0
@@ -99,7 +101,7 @@ class ParkedWebSocket(Parked):
         connection.moment = HEARD
         size = len(data)
         if size and (size > FEW_BYTES or connection in self._endpoint) and self._lot.talk.is_too_much(connection, size):
-            self._end_for_policy(connection, "too_many_bytes", "too many bytes")
+            self._end_for_policy(connection, "too_many_bytes", "the client sends too many bytes")
             return
         if self._endpoint.received(connection, data, time.monotonic() + TURN_SECONDS):
             self._lot.reactor.go_on_later(connection)
@@ -109,12 +111,13 @@ class ParkedWebSocket(Parked):
             self._lot.counters.messages_in += 1
             self._handle_text(connection, message.payload)
         elif message.opcode is _BINARY:
-            raise ConnectionFailed(CloseCode.UNSUPPORTED_DATA, "binary", "JMAP is text (RFC 8887 section 4.2)")
+            raise ConnectionFailed(CloseCode.UNSUPPORTED_DATA, "binary", "messages must be text (RFC 8887 section 4.2)")
 
     def _count_frame(self, connection: Connection) -> None:
         """Count what clients say: control frames too, and fragments, since an empty one costs as much as any."""
         if self._lot.talk.is_too_often(connection):
-            raise ConnectionFailed(CloseCode.POLICY_VIOLATION, "too_many_messages", "too many messages")
+            detail = "the client sends too many messages"
+            raise ConnectionFailed(CloseCode.POLICY_VIOLATION, "too_many_messages", detail)
 
     def _end_overdue(self, now: float) -> None:
         for connection in self._endpoint.overdue(now, MESSAGE_SECONDS):
@@ -153,6 +156,11 @@ class ParkedWebSocket(Parked):
         return self._endpoint.holdings()
 
     def _visit(self, connection: Connection, now: float) -> float | None:
+        # Also for one that is heard of at every visit, and so never pinged.
+        if now - connection.pushed_at >= REFRESH_SECONDS:
+            self._lot.hub.refresh(connection)
+            if connection.handler is not self:
+                return None
         if connection.moment == HEARD:
             connection.moment = QUIET
             return now + self._quiet_seconds * random.uniform(0.8, 1.0)  # noqa: S311 - spreads the pings
@@ -168,8 +176,6 @@ class ParkedWebSocket(Parked):
         return None
 
     def _ping(self, connection: Connection, now: float) -> float:
-        if now - connection.pushed_at >= REFRESH_SECONDS:
-            self._lot.hub.refresh(connection)
         self._lot.reactor.send((connection,), _PING)
         connection.moment = now
         return now + PONG_SECONDS

@@ -84,7 +84,7 @@ class Admission:
             detail = f"an address may have {caps.per_address} connections"
             self._reject(429, "address_full", detail, CROWDED_RETRY_SECONDS)
         if caps.per_second and not self._pace.take(self._clock(), 1):
-            self._reject(503, "too_fast", "too many connect at the same time", FULL_RETRY_SECONDS)
+            self._reject(503, "too_fast", "too many clients connect at the same time", FULL_RETRY_SECONDS)
         self._parked += 1
         if names:
             self._accounts.update(names)

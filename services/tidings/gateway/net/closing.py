@@ -8,15 +8,19 @@ from typing import Final
 from tidings.gateway.limits.lobby import Lobby
 from tidings.gateway.limits.talk import Talk
 from tidings.gateway.model.connection import CLOSED, Connection, Handler
+from tidings.gateway.net import listener
 from tidings.gateway.net.reactor import Reactor
 
 LINGER_SECONDS: Final = 2.0
+LAST_SECONDS: Final = 300.0
+"""How long the last bytes may take, however steadily a client reads a few of them."""
 
 
 class Closing(Handler):
     """The handler of connections whose last bytes are written or being written. What they say is not heard.
 
-    They wait in the lobby, so that they are the first to go where there is no room. `moment` is when their time began.
+    They wait in the lobby, so that they are the first to go where there is no room. `moment` is when their time began:
+    with the last bytes, and again once those are written.
     """
 
     def __init__(self, reactor: Reactor, lobby: Lobby, talk: Talk) -> None:
@@ -25,7 +29,9 @@ class Closing(Handler):
         self._talk = talk
 
     def finish(self, connection: Connection, last: bytes, address: str = "") -> None:
-        """Send the last bytes, then FIN; close at the peer's FIN, at the latest after LINGER_SECONDS.
+        """Send the last bytes, then FIN; close at the peer's FIN, at the latest LINGER_SECONDS after ours.
+
+        Who reads none of them within that time is closed too; who does has the time that any write may take.
 
         `address` is what one counts for that has been parked; "" where it is not known.
         """
@@ -56,14 +62,23 @@ class Closing(Handler):
 
     def timed(self, connection: Connection, now: float) -> float | None:
         """Close when the time is up."""
-        due = connection.moment + LINGER_SECONDS
+        due = self._due(connection)
         if now < due:
             return due
         self._reactor.close(connection, "lingered")
         return None
 
+    def _due(self, connection: Connection) -> float:
+        began = connection.moment
+        since = self._reactor.blocked_since(connection)
+        if since is None or since <= began:
+            return began + LINGER_SECONDS
+        return min(since + listener.WRITE_SECONDS, began + LAST_SECONDS)
+
     def unblocked(self, connection: Connection) -> None:
-        """The last bytes are on their way."""
+        """The last bytes are on their way; from now on it is the peer's turn."""
+        connection.moment = time.monotonic()
+        self._reactor.reschedule(connection, connection.moment + LINGER_SECONDS)
         self._reactor.shut_down_writing(connection)
 
     def closed(self, connection: Connection, reason: str) -> None:

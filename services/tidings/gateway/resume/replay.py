@@ -106,7 +106,7 @@ class Replays:
         try:
             await self._read(shard, history)
         except (ReadLost, TimeoutError) as error:
-            _log.info("history not read", shard=shard, reason=str(error) or "nothing came")
+            _log.info("history not read", shard=shard, reason=str(error) or "no entry came in time")
             await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - jitter
         except Exception as error:  # noqa: BLE001 - a fault of ours must not leave anybody without an answer
             _log.exception("history not read", shard=shard, error=repr(error))

@@ -85,4 +85,5 @@ def request_fields(caller: Caller, host: str, body: bytes | None) -> dict[str, s
 def check_no_loop(headers: Mapping[str, str]) -> None:
     """Raise UpstreamFault (508) for a request that came from a gateway: the server that was set leads back here."""
     if VIA in headers.get("via", ""):
-        raise UpstreamFault(HTTPStatus.LOOP_DETECTED, "the JMAP server that this gateway is set to ask is a gateway")
+        detail = "the request came from a gateway: --jmap-upstream must not lead to a gateway"
+        raise UpstreamFault(HTTPStatus.LOOP_DETECTED, detail)

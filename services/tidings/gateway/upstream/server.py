@@ -102,7 +102,7 @@ class Upstream:
         lane = self._lanes[kind]
         if lane.is_full:
             self.asked[kind, "refused"] += 1
-            raise UpstreamFault(503, "too much is being asked of the JMAP server at once: try again")
+            raise UpstreamFault(503, "too many requests to the JMAP server at once: try again")
         lane.taken += 1
         try:
             async with asyncio.timeout(seconds), lane.turns:
@@ -133,7 +133,7 @@ class Upstream:
             if elsewhere is None:
                 return answer
             path = elsewhere
-        raise UpstreamFault(502, "the JMAP server redirects for ever")
+        raise UpstreamFault(502, "the JMAP server redirects too many times")
 
     async def _send(self, caller: Caller, path: str, body: bytes | None, taken: _Taken) -> Answer:
         request = httpx2.Request(

@@ -10,7 +10,7 @@ from urllib.parse import quote
 Document = Mapping[str, Any]
 
 _CONNECTION: Final = ("connection", "format", "state", "types", "subscribed_at", "told_at", "ends_at")
-_HEADS: Final = ("Connection", "Format", "State", "Types", "Subscribed", "Last told", "Ends")
+_HEADS: Final = ("Connection", "Format", "State", "Types", "Subscribed", "Last push", "Ends")
 SEARCH: Final = (
     "<form role=search><label>Account <input name=account required autocomplete=off spellcheck=false></label> "
     "<button>Show</button></form>"
@@ -26,17 +26,17 @@ def account_page(document: Document) -> str:
     return (
         f"{SEARCH}{''.join(map(_standing, parts))}<h2>Connections</h2>{_connections(document)}"
         f'<p><button id=disconnect data-account="{account}">Disconnect</button> '
-        "<output id=answer>Closes all connections of the account on this gateway. "
-        "Clients then need a new token.</output>"
+        "<output id=answer>This button closes all connections of the account on this gateway. "
+        "The clients then need a new token.</output>"
         f"<h2>What happened</h2>{_story(document)}"
-        f"<p><a href='?format=json'>The same as JSON</a>{_SCRIPT}"
+        f"<p><a href='?format=json'>This page as JSON</a>{_SCRIPT}"
     )
 
 
 def search_page(accounts: Iterable[tuple[str, float]]) -> str:
     """The body of the page that leads to accounts: a search, and those that are pushed to most, with their shares."""
     rows = [(f"<a href='{_link(account)}'>{escape(account)}</a>", f"{share:.0%}") for account, share in accounts]
-    most = f"<h2>Most pushed to</h2>{_table(('Account', 'Share of pushes'), rows)}" if rows else ""
+    most = f"<h2>Accounts with most pushes</h2>{_table(('Account', 'Share of pushes'), rows)}" if rows else ""
     return f"{SEARCH}{most}{_SCRIPT}"
 
 
@@ -48,9 +48,9 @@ def _standing(part: Document) -> str:
     feed = part.get("feed")
     worker = f"Worker {part['worker']}: shard" if "worker" in part else "Shard"
     live = (
-        "no feed, since no client of the shard is connected here"
+        "no feed, because no client of this shard is connected here"
         if feed is None
-        else ("the feed is live" if feed["live"] else "the feed is not live: clients are told nothing now")
+        else ("the feed is live" if feed["live"] else "the feed is not live: clients receive no changes now")
     )
     return f"<p>{worker} {part['shard']}, {live}."
 
@@ -64,14 +64,14 @@ def _connections(document: Document) -> str:
 
 def _story(document: Document) -> str:
     """Notes of the gateway and changes of the log, the newest first; a change comes before its push."""
-    notes = [(note["at"], 1, note["what"], note["connection"] or "") for note in document["history"]]
+    notes = [(note["at"] or "", 1, note["what"], note["connection"] or "") for note in document["history"]]
     changes = [
-        (change["at"], 0, f"in the log, offset {change['offset']}: {_states(change)}", "")
+        (change["at"] or "", 0, f"in the log, offset {change['offset']}: {_states(change)}", "")
         for change in document.get("changes", ())
     ]
     told = sorted((*notes, *changes), reverse=True)
     if not told:
-        return "<p>Nothing that this gateway remembers."
+        return "<p>This gateway has no record of this account."
     rows = ((escape(at), escape(connection), escape(what)) for at, _, what, connection in told)
     return _table(("When", "Connection", "What"), rows)
 

@@ -16,7 +16,7 @@ from tidings.gateway.watching.account_page import account_response
 from tidings.gateway.watching.disconnect import DISCONNECT_SECONDS
 from tidings.ops.admin.listeners import document_response
 from tidings.ops.http.problems import problem_response
-from tidings.ops.process.workers.peers import ANSWER_SECONDS, Peers
+from tidings.ops.process.workers.peers import Peers
 
 LOG_SECONDS: Final = 25.0
 
@@ -41,10 +41,10 @@ def joined(documents: Mapping[int, Mapping[str, Any]]) -> Document:
 
 
 class _Asking:
-    """An ASGI application that asks all workers, with the first of its methods, each for at most `seconds`."""
+    """An ASGI application that asks all workers, with the first of its methods: `work_seconds` of work each."""
 
     methods: tuple[str, ...] = ("GET", "HEAD")
-    seconds = ANSWER_SECONDS
+    work_seconds = 0.0
 
     def __init__(self, peers: Peers) -> None:
         self._peers = peers
@@ -55,12 +55,12 @@ class _Asking:
         if request.method in self.methods:
             response = await self._answer(request)
         else:
-            response = problem_response(405, f"this takes {self.methods[0]}", {"Allow": ", ".join(self.methods)})
+            response = problem_response(405, f"use {self.methods[0]}", {"Allow": ", ".join(self.methods)})
         await response(scope, receive, send)
 
     async def _answer(self, request: Request) -> Response:
         path, query = self._question(request)
-        answers = await self._peers.ask_all(f"{path}?{query}", self.methods[0], self.seconds)
+        answers = await self._peers.ask_all(f"{path}?{query}", self.methods[0], self.work_seconds)
         for _, answer in answers.values():
             # What one cannot understand, none can.
             if answer.status_code == 400:
@@ -88,7 +88,9 @@ class Accounts(_Asking):
             return problem_response(503, "no worker answers")
         document = {"account": request.path_params["account"], **joined(told), "unanswered": unanswered}
         if request.query_params.get("seconds") != "0":
-            read = await self._read_log(min(told), f"{_path(request)}?{request.url.query}")
+            # Whatever this one is asked for, a worker is asked for what can be read.
+            query = request.url.include_query_params(format="json").query
+            read = await self._read_log(min(told), f"{_path(request)}?{query}")
             if read is None:
                 document["log"] = {"fault": f"worker {min(told)} did not answer"}
             elif read.status_code != 200:
@@ -111,7 +113,7 @@ class Disconnects(_Asking):
 
     methods = ("POST",)
     # A worker gives up before that, and says so: whoever answers nothing is stuck as a whole.
-    seconds = DISCONNECT_SECONDS + ANSWER_SECONDS
+    work_seconds = DISCONNECT_SECONDS
 
     def _question(self, request: Request) -> tuple[str, str]:
         return f"{_path(request)}/disconnect", request.url.query

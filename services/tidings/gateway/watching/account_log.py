@@ -88,14 +88,14 @@ class AccountLog:
         """An account's changes of the last so many seconds, or as many as READ_SECONDS and MAX_CHANGES allow."""
         recent = Recent(shard_of(account, self._log.shards), self._clock.before(seconds).timestamp)
         if self._reading:
-            recent.fault = "the log is being read for somebody else: ask again"
+            recent.fault = "another request reads the log: try again"
             return recent
         self._reading = True
         try:
             async with asyncio.timeout(READ_SECONDS):
                 await self._read(recent, account)
         except TimeoutError:
-            recent.fault = f"{READ_SECONDS:.0f} s were not enough: ask for fewer seconds"
+            recent.fault = f"reading the log takes more than {READ_SECONDS:.0f} s: ask for fewer seconds"
         except LogError as error:
             recent.fault = f"the log is away: {error}"
         finally:

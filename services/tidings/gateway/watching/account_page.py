@@ -135,7 +135,7 @@ async def _look(inside: Inside, account: str) -> Document:
     history = [
         *((note.at, note.what, note.which) for note in events),
         *((note.at, f"pushed to {note.what}", note.which) for note in journal.pushes.of(account)),
-        *((note.at, f"merged into what waits for {note.what}", note.which) for note in journal.merges.of(account)),
+        *((note.at, f"merged into a waiting push for {note.what}", note.which) for note in journal.merges.of(account)),
     ]
     history.sort()
     return {

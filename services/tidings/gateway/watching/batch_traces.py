@@ -7,17 +7,19 @@ import time
 from collections.abc import Callable, Iterable
 from functools import partial
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from asyncio_pprof.traces import Family, Sampler, Trace
 from tidings.gateway.feeds.log_clock import LogClock
 from tidings.gateway.hub.hub import Hub
 from tidings.gateway.model.connection import CLOSED, Connection
 from tidings.gateway.net.reactor import Reactor
-from tidings.gateway.watching.change_traces import ChangeTraces
 from tidings.gateway.watching.talkers import Talkers
 from tidings.wire import batch as batches
 from tidings.wire.batch import Batch
+
+if TYPE_CHECKING:
+    from tidings.gateway.watching.change_traces import ChangeTraces
 
 PAUSES_SECONDS: Final = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0)
 """Between looks at what a client's kernel has acknowledged."""
@@ -106,7 +108,7 @@ class BatchTraces:
         """Look until the kernel of a client has acknowledged, it is gone, or it has taken too long."""
         now = time.monotonic()
         if connection is None:
-            trace.mark(now, "nobody here was written to at once")
+            trace.mark(now, "no client here was written to at once")
         elif connection.handler is CLOSED:
             trace.mark(now, "the client whose kernel should have acknowledged is gone")
         elif not self._reactor.unacknowledged(connection):

@@ -88,7 +88,7 @@ class ChangeTraces:
             return
         else:
             waiting.span.end(
-                waiting.consumed + sum(PAUSES_SECONDS) + self._clock.offset, "nobody was written to", failed=True
+                waiting.consumed + sum(PAUSES_SECONDS) + self._clock.offset, "no client was written to", failed=True
             )
         self._waiting -= 1
 

@@ -38,7 +38,7 @@ class ConnectionTraces:
 
     def _drop_oldest(self, now: float) -> None:
         connection, trace = next(iter(self._followed.items()))
-        trace.mark(now, "not followed any further: newer ones are")
+        trace.mark(now, "not followed any longer, because newer ones are")
         self._family.end(trace)
         self._forget(connection)
 

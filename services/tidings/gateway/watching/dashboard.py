@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Final
 
@@ -25,8 +24,7 @@ def published(subscriptions: Subscriptions, talkers: Talkers) -> dict[str, Calla
 
 def _shards(subscriptions: Subscriptions) -> dict[str, dict[str, object]]:
     """By shard that is read: whether its feed is live, how late its newest batch was, how long ago anything came."""
-    now = time.monotonic()
     return {
-        str(shard): {"live": feed.live, "lag_seconds": feed.lag, "silent_seconds": max(0.0, now - feed.heard_at)}
+        str(shard): {"live": feed.live, "lag_seconds": feed.lag, "silent_seconds": feed.silence}
         for shard, feed in sorted(dict(subscriptions.feeds).items())
     }

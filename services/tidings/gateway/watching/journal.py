@@ -162,5 +162,9 @@ class Journal:
 
 
 def _kept(connection: Connection, account: str) -> str:
-    """The string that a connection has anyway, rather than one that came with a change and would be kept for this."""
-    return connection.accounts if isinstance(connection.accounts, str) else account
+    """The string that a connection has anyway, rather than one that came with a change and would be kept for this.
+
+    A connection that the write has found gone has none any more.
+    """
+    accounts = connection.accounts
+    return accounts if accounts and isinstance(accounts, str) else account

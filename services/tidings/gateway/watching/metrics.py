@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Final
@@ -44,18 +43,19 @@ class GatewayMetrics:
         self._skewed = 0
         self._append_to_consume = self._histogram(
             "tidings_append_to_consume_seconds",
-            "From handing a batch to the log to consuming it (confirm included)",
+            "Time from appending a batch to reading it, confirm included",
         )
         self._consume_to_write = self._histogram(
             "tidings_consume_to_write_seconds",
-            "From consuming a change to writing it to a client, coalescing included",
+            "Time from reading a change to writing it to a client, coalescing included",
         )
         self._change_to_write = self._histogram(
-            "tidings_change_to_write_seconds", "From a change's own time to writing it to a client"
+            "tidings_change_to_write_seconds",
+            "Time from the change, as the storage gives it, to writing it to a client",
         )
         self._metrics.counter(
             "tidings_clock_skew",
-            "Latencies that came out negative and counted as 0, or beyond an hour either way and were not counted",
+            "Latencies that were negative (counted as 0), or more than an hour off (not counted)",
             lambda: self._skewed,
         )
 
@@ -108,28 +108,28 @@ class GatewayMetrics:
         """
         self._metrics.counter(
             "tidings_windows_cut",
-            "Parts of windows that were dropped before their time, for lack of room",
+            "Parts of windows dropped early because the window was full",
             lambda: windows.cut,
         )
         self._metrics.gauge(
             "tidings_clock_skew_seconds",
-            "How far this clock is ahead of the log's, negative where it is behind; right to 2 s",
+            "How far this clock is ahead of the log's. Negative: behind. Exact to 2 s",
             lambda: clock.ahead,
             merged=furthest,
         )
         # Each worker has feeds of its own: what matters is the worst.
         self._metrics.labelled_gauge(
             "tidings_feed_lag_seconds",
-            "From handing its newest batch to the log to consuming it, by shard",
+            "Time from appending the newest batch to reading it",
             ["shard"],
             lambda: {str(shard): feed.lag for shard, feed in tuple(feeds().items())},
             merged=max,
         )
         self._metrics.labelled_gauge(
             "tidings_feed_silence_seconds",
-            "Since the log last delivered anything, which is the last proof that it does, by shard",
+            "Time since the log last delivered anything",
             ["shard"],
-            lambda: {str(shard): time.monotonic() - feed.heard_at for shard, feed in tuple(feeds().items())},
+            lambda: {str(shard): feed.silence for shard, feed in tuple(feeds().items())},
             merged=max,
         )
 
@@ -137,13 +137,13 @@ class GatewayMetrics:
         """Expose what is asked of the JMAP server."""
         self._metrics.labelled_counter(
             "tidings_jmap_upstream_requests",
-            "Requests to the JMAP server: sessions and calls of its API, by what came of them",
+            "Requests to the JMAP server: sessions and API calls",
             ["kind", "outcome"],
             lambda: upstream.asked,
         )
         self._metrics.gauge(
             "tidings_jmap_upstream_requests_open",
-            "Requests to the JMAP server that are not answered yet",
+            "Requests to the JMAP server without an answer yet",
             lambda: upstream.running,
             merged=added,
         )
@@ -162,66 +162,66 @@ class GatewayMetrics:
         reactor, hub, parked = lot.reactor, lot.hub, lot.counters
         gauge(
             "tidings_sockets_open",
-            "Client sockets in the parking lot, in whatever phase",
+            "Client sockets in all phases",
             lambda: len(reactor),
             merged=added,
         )
         gauge(
             "tidings_token_checks",
-            "Requests whose token is being verified, beside the loop",
+            "Requests whose token is being verified in the thread pool",
             lambda: len(front.checking),
             merged=added,
         )
         formats = ["format"]
         metrics.labelled_gauge(
-            "tidings_connections_open", "Parked connections", formats, lambda: parked.open, merged=added
+            "tidings_connections_open", "Parked connections, by wire format", formats, lambda: parked.open, merged=added
         )
         gauge("tidings_connections_max", "Connections that may be parked", lambda: lot.admission.capacity, merged=added)
         gauge(
             "tidings_connections_blocked",
-            "Client sockets that do not take what is written to them",
+            "Client sockets that are blocked because the client does not read",
             lambda: reactor.blocked,
             merged=added,
         )
         gauge(
             "tidings_requests_open",
-            "Requests handed over to the HTTP application",
+            "Requests that the HTTP application is answering",
             lambda: len(hand_over),
             merged=added,
         )
         counter("tidings_accepts", "Connections accepted", lambda: reactor.counters.accepted)
         counter(
             "tidings_accept_pauses",
-            "Times accepting paused for lack of files",
+            "Pauses of accepting because the process had no open files left",
             lambda: reactor.counters.accept_pauses,
         )
         counter(
             "tidings_connection_faults",
-            "Times a fault of ours ended connections",
+            "Times that an error in the gateway itself ended connections",
             lambda: reactor.counters.faults,
         )
         counter("tidings_sent_bytes", "Bytes written to clients", lambda: reactor.counters.bytes_out)
-        counter("tidings_handovers", "Requests handed over", lambda: front.counters.handed_over)
+        counter("tidings_handovers", "Requests handed over to the HTTP application", lambda: front.counters.handed_over)
         counter(
             "tidings_head_deadlines",
-            "Connections closed because no head came",
+            "Connections closed because no request head came in time",
             lambda: front.counters.head_deadlines,
         )
         gauge(
             "tidings_lobby",
-            "Client sockets that are not parked: heads, tokens being verified, goodbyes",
+            "Client sockets that are not parked: heads, tokens being verified, closing connections",
             lambda: len(lot.lobby),
             merged=added,
         )
         labelled(
             "tidings_sockets_shed",
-            "Client sockets that were not parked, closed without an answer, by what there was no room for",
+            "Sockets that were not parked, closed without an answer because there was no room",
             ["reason"],
             lambda: arrivals.shed,
         )
         counter(
             "tidings_forwarded_unreadable",
-            "Clients of trusted proxies that count for their proxy, since what it wrote of them is no address",
+            "Clients of trusted proxies whose forwarded address was unreadable. Such clients count as their proxy",
             lambda: front.counters.unreadable_addresses,
         )
         labelled("tidings_connections_opened", "Connections parked", formats, lambda: parked.opened)
@@ -231,33 +231,37 @@ class GatewayMetrics:
             [*formats, "reason"],
             lambda: parked.closed,
         )
-        labelled("tidings_polls_answered", "Polls answered", ["status"], lambda: parked.polls)
+        labelled("tidings_polls_answered", "Answered polls, by HTTP status", ["status"], lambda: parked.polls)
         counter(
             "tidings_polls_avoided",
-            f"Polls that parked clients would have made, one in {POLL_SECONDS:.0f} s each",
+            "Polls that the parked clients would have made, at one in 30 s each",
             lambda: parked.parked_seconds() / POLL_SECONDS,
         )
         counter("tidings_messages_received", "Messages from clients", lambda: parked.messages_in)
-        counter("tidings_request_errors", "RequestErrors answered", lambda: parked.request_errors)
-        counter("tidings_batches_consumed", "Batches consumed, markers included", lambda: feeds.batches)
-        counter("tidings_changes_consumed", "Changes consumed", lambda: feeds.changes)
-        counter("tidings_markers_consumed", "Markers consumed", lambda: feeds.markers)
-        counter("tidings_batches_undecodable", "Log entries that are no batch", lambda: feeds.undecodable)
-        counter("tidings_feeds_lost", "Times a live feed stopped delivering", lambda: feeds.lost)
-        counter("tidings_feed_gaps", "Times changes of a shard may have been missed", lambda: feeds.gaps)
-        gauge("tidings_feeds", "Shards being read", lambda: len(subscriptions.feeds), merged=added)
+        counter("tidings_request_errors", "RequestError answers", lambda: parked.request_errors)
+        counter("tidings_batches_consumed", "Batches read, markers included", lambda: feeds.batches)
+        counter("tidings_changes_consumed", "Changes read", lambda: feeds.changes)
+        counter("tidings_markers_consumed", "Markers read", lambda: feeds.markers)
+        counter("tidings_batches_undecodable", "Log entries that are not a batch", lambda: feeds.undecodable)
+        counter("tidings_feeds_lost", "Times that a live feed stopped delivering", lambda: feeds.lost)
+        counter("tidings_feed_gaps", "Times that changes of a shard may have been missed", lambda: feeds.gaps)
+        gauge("tidings_feeds", "Shards that the gateway reads", lambda: len(subscriptions.feeds), merged=added)
         gauge(
             "tidings_feeds_live",
-            "Shards being read that deliver",
+            "Shards whose feed is live",
             lambda: sum(feed.live for feed in tuple(subscriptions.feeds.values())),
             merged=added,
         )
-        counter("tidings_changes_matched", "Changes times clients they concern", lambda: hub.counters.matched)
-        counter("tidings_pushes", "StateChanges pushed that name a change", lambda: hub.counters.pushed)
-        counter("tidings_changes_coalesced", "Changes merged into one that waited", lambda: hub.counters.coalesced)
+        counter(
+            "tidings_changes_matched",
+            "Changes multiplied by the clients that they concern",
+            lambda: hub.counters.matched,
+        )
+        counter("tidings_pushes", "StateChange messages that name a change", lambda: hub.counters.pushed)
+        counter("tidings_changes_coalesced", "Changes merged into a pending one", lambda: hub.counters.coalesced)
         counter(
             "tidings_pending_overflows",
-            "Clients told to resynchronise because too many types waited",
+            "Clients asked to resynchronise because too many types were pending",
             lambda: hub.counters.overflowed,
         )
         self._watch_resumes(subscriptions)
@@ -267,26 +271,28 @@ class GatewayMetrics:
         resumes, resyncs = subscriptions.resumes, subscriptions.resyncs
         metrics.labelled_counter(
             "tidings_resumes",
-            "Subscriptions by outcome",
+            "Subscriptions: fresh, nothing_missed, replayed_window, replayed_stream, resync",
             ["outcome"],
             lambda: asdict(resumes.counters),
         )
         metrics.labelled_counter(
             "tidings_resyncs",
-            "Clients told to resynchronise",
+            "Clients asked to resynchronise: expired, unknown, mismatch, gap, source",
             ["reason"],
             lambda: {reason.value: count for reason, count in resyncs.told.items()},
         )
-        metrics.gauge("tidings_resumes_waiting", "Subscriptions not answered yet", lambda: len(resumes), merged=added)
+        metrics.gauge(
+            "tidings_resumes_waiting", "Subscriptions without an answer yet", lambda: len(resumes), merged=added
+        )
         metrics.gauge(
             "tidings_resumes_paced",
-            "Subscriptions that wait since their account or connection has had too much looked up",
+            "Subscriptions that wait because their account or connection has used up its lookups",
             lambda: len(resumes.toll),
             merged=added,
         )
         metrics.counter(
             "tidings_cursor_proofs",
-            "Markers appended to find out about cursors newer than all that was read",
+            "Markers appended because a cursor was newer than everything read",
             lambda: resumes.proofs.begun,
         )
         metrics.gauge(
@@ -297,7 +303,7 @@ class GatewayMetrics:
         )
         metrics.gauge(
             "tidings_stream_reads",
-            "Reads of the log for those who come back",
+            "Reads of the log for clients that come back",
             lambda: resumes.replays.reads,
             merged=added,
         )

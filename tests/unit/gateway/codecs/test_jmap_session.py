@@ -154,7 +154,7 @@ def test_only_path_and_query_of_an_url_count(at: str, reference: str, found: str
     "reference", ["ftp://host/x", "javascript:1", "/grüße", "/a b", "/" + "a" * 1_024, "http://[", "mailto:x"]
 )
 def test_what_is_no_url_of_http_is_a_fault_of_the_server(reference: str) -> None:
-    with pytest.raises(UpstreamFault, match="URL that is none"):
+    with pytest.raises(UpstreamFault, match="URL that is not valid"):
         asked_path("/", reference)
 
 

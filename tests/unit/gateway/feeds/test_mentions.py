@@ -8,11 +8,15 @@ from tidings.gateway.feeds import mentions
 from tidings.gateway.feeds.mentions import MOST, Mentions
 
 
-@given(st.lists(st.lists(st.integers(0, 40).map(str))), st.integers(0, 60))
-def test_the_changes_of_an_account_come_from_the_newest_back(batches: list[list[str]], known: int) -> None:
-    index = Mentions()
+@given(st.lists(st.lists(st.integers(0, 40).map(str))), st.integers(0, 60), st.integers(0, 50), st.booleans())
+def test_the_changes_of_an_account_come_from_the_newest_back(
+    batches: list[list[str]], known: int, expected: int, sealed: bool
+) -> None:
+    index = Mentions(expected)
     for accounts in batches:
         index.extend(accounts)
+    if sealed:
+        index.seal()
     row = [account for accounts in batches for account in accounts]
     assert len(index) == len(row)
     for account in {*row, "nobody"}:

@@ -53,7 +53,7 @@ class Reader:
     """A feed that is live, of a log with a clock of its own."""
 
     live = True
-    lag = heard_at = 0.0
+    lag = heard_at = silence = 0.0
     window = Window(300.0)
 
     def __init__(self, log: UnreliableLog) -> None:
@@ -111,7 +111,7 @@ async def test_a_clock_that_differs_is_measured_and_told_of_once(behind: float) 
                 await eventually(lambda: not world.clock.doubted)
             assert world.clock.offset == pytest.approx(measured, abs=2)
     (line,) = logs
-    assert line["event"] == "the clock differs from the log's"
+    assert line["event"] == "the clock of this gateway differs from the clock of the log"
     assert line["log_level"] == "warning"
     assert line["ahead_seconds"] == pytest.approx(behind, abs=2)
 
@@ -136,8 +136,8 @@ async def test_that_the_logs_clock_was_set_is_found_out_by_who_doubts(monkeypatc
             world.clock.doubt()
             await eventually(lambda: len(logs) == 2)
     assert [line["event"] for line in logs] == [
-        "the clock differs from the log's",
-        "the clock agrees with the log's again",
+        "the clock of this gateway differs from the clock of the log",
+        "the clock of this gateway agrees with the clock of the log again",
     ]
 
 
@@ -180,7 +180,9 @@ async def test_after_a_failure_it_is_tried_again(monkeypatch: pytest.MonkeyPatch
     with capture_logs() as logs:
         async with watching(400.0) as world:
             await eventually(lambda: world.clock.ahead > 300)
-    assert [line["error"] for line in logs if line["event"] == "clock not measured"] == ["KeyError('a fault')"] * lines
+    assert [line["error"] for line in logs if line["event"] == "the clock of the log was not measured"] == [
+        "KeyError('a fault')"
+    ] * lines
 
 
 async def test_a_log_that_takes_no_marker_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,8 +127,9 @@ def seconds(looked_at: list[Window]) -> float:
 
 def test_a_look_takes_time_in_proportion_to_what_an_account_changed() -> None:
     assert len(many_types(4000).missed("alice", at(10))) == 4000 * 32
-    few, many = ([many_types(count) for _ in range(3)] for count in (2000, 4000))
-    assert seconds(many) < 3 * seconds(few)
+    few, many = ([many_types(count) for _ in range(3)] for count in (1000, 4000))
+    # In proportion it is 4, and more where a cache holds the few; with their square it is 16.
+    assert seconds(many) < 10 * seconds(few)
 
 
 def test_what_was_changed_again_is_looked_at_once() -> None:

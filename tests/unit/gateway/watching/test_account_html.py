@@ -44,6 +44,11 @@ def test_the_newest_is_told_first_and_a_change_before_its_push() -> None:
     assert "Shard 3, the feed is live." in page
 
 
+def test_what_has_no_time_comes_last() -> None:
+    page = account_page(document(changes=[{"at": None, "offset": 7, "changed": {"Email": "s1"}}]))
+    assert page.index("pushed to 1") < page.index("in the log, offset 7: Email is at s1")
+
+
 def test_of_workers_each_says_how_its_feed_is() -> None:
     parts = [{"worker": 1, "shard": 3, "feed": None}, {"worker": 2, "shard": 3, "feed": {"live": False}}]
     page = account_page(document(workers=parts))
@@ -54,7 +59,7 @@ def test_of_workers_each_says_how_its_feed_is() -> None:
 def test_nobody_and_nothing() -> None:
     page = account_page(document(connections=[], history=[], changes=[]))
     assert "No client of this account is connected here." in page
-    assert "Nothing that this gateway remembers." in page
+    assert "This gateway has no record of this account." in page
 
 
 @pytest.mark.parametrize(

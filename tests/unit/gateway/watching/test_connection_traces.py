@@ -151,6 +151,6 @@ def test_a_newer_one_takes_the_place_of_the_oldest(followed: Followed) -> None:
     for _ in range(MOST_ACTIVE):
         followed.accept()
     assert len(followed.family.active()) == MOST_ACTIVE
-    assert trace.events[-1][1].startswith("not followed any further")
+    assert trace.events[-1][1].startswith("not followed any longer")
     followed.traces.closed(first, "protocol_error")
     assert followed.family.failed() == ()

@@ -60,6 +60,14 @@ def test_it_notes_who_was_told() -> None:
     assert journal.merges.of("alice") == [(3.0, 4, 0)]
 
 
+def test_a_push_is_noted_though_the_write_has_found_the_first_of_them_gone() -> None:
+    journal = Journal(lambda: 3.0)
+    group = [connection_of("alice") for _ in range(MAX_NAMED + 1)]
+    group[0].let_go()
+    journal.written(group, 1.0, Pending({"alice": {"Email": "1"}}, 1.0, None))
+    assert journal.pushes.of("alice") == [(1.0, MAX_NAMED + 1, 0)]
+
+
 def test_it_notes_how_connections_came_and_went_for_each_of_their_accounts() -> None:
     journal = Journal(lambda: 3.0)
     both = connection_of("alice", "bob")

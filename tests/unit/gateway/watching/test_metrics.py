@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import time
+from unittest import mock
 
 import pytest
 from prometheus_client import CollectorRegistry
 
 from tests.support.connections import connection_of
+from tidings.bus.memory import MemoryLog
+from tidings.gateway.feeds.feed import Feed, FeedCounters
 from tidings.gateway.feeds.log_clock import LogClock
+from tidings.gateway.feeds.rounds import Rounds
 from tidings.gateway.feeds.windows import Windows
 from tidings.gateway.model.changes import Told
 from tidings.gateway.model.pending import Pending
+from tidings.gateway.watching.dashboard import published
 from tidings.gateway.watching.metrics import GatewayMetrics
 from tidings.ops.budget import Budget
 
@@ -58,6 +63,20 @@ def test_windows_and_clock_are_exposed() -> None:
     GatewayMetrics(registry).watch_feeds(windows, clock, dict)
     assert registry.get_sample_value("tidings_windows_cut_total") == 3
     assert registry.get_sample_value("tidings_clock_skew_seconds") == pytest.approx(400, abs=1)
+
+
+def test_a_feed_that_never_heard_anything_is_as_silent_as_it_is_old() -> None:
+    registry = CollectorRegistry()
+    before = time.monotonic()
+    windows, clock = Windows(Budget().account("windows")), LogClock()
+    feed = Feed(MemoryLog(1), 0, mock.Mock(), FeedCounters(), mock.Mock(), windows, clock, Rounds())
+    GatewayMetrics(registry).watch_feeds(windows, clock, lambda: {0: feed})
+    silence = registry.get_sample_value("tidings_feed_silence_seconds", {"shard": "0"})
+    assert silence is not None
+    assert 0 <= silence <= time.monotonic() - before
+    shown = published(mock.Mock(feeds={0: feed}), mock.Mock())["shards"]()
+    assert isinstance(shown, dict)
+    assert 0 <= shown["0"]["silent_seconds"] <= time.monotonic() - before
 
 
 def test_a_negative_latency_counts_as_none_and_as_skew() -> None:
