@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
@@ -13,6 +14,8 @@ from tidings.commands.table import COMMANDS, all_variables
 from tidings.errors import SettingsError
 
 USAGE_EXIT: Final = 2
+PIPE_EXIT: Final = 141
+"""What a shell says of a program that SIGPIPE has ended."""
 _HELP: Final[dict[str, Any]] = {"help_option_names": ["-h", "--help"]}
 
 
@@ -96,7 +99,8 @@ def usage() -> str:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the process's exit code.
 
-    0 after a clean stop, 1 for a check that found something wrong, 2 for what the operator has to change.
+    0 after a clean stop, 1 for a check that found something wrong, 2 for what the operator has to change, 141 when
+    nobody reads the output any more.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
     if not arguments:
@@ -113,7 +117,20 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{prog}: {fault(error, prog)}\n")
     except SettingsError as error:
         sys.stderr.write(f"{prog}: {error}\n")
+    except BrokenPipeError:
+        if not _reader_is_gone():
+            raise
+        # The interpreter flushes once more at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return PIPE_EXIT
     return USAGE_EXIT
+
+
+def _reader_is_gone() -> bool:
+    """Whether nobody reads the output any more, as in `tidings config example gateway | head -1`."""
+    output = select.poll()
+    output.register(sys.stdout.fileno(), 0)
+    return bool(output.poll(0))
 
 
 def _run(name: str, flags: Mapping[str, Any]) -> int:
@@ -132,7 +149,10 @@ def _run(name: str, flags: Mapping[str, Any]) -> int:
         from tidings.commands.variables import tell
 
         tell(found, settings, all_variables())
-    return run(settings)
+    code = run(settings)
+    # Here, where it is known what to do when nobody reads it.
+    sys.stdout.flush()
+    return code
 
 
 def _refusal(unknown: Sequence[str], own: Collection[str]) -> str:
@@ -141,5 +161,5 @@ def _refusal(unknown: Sequence[str], own: Collection[str]) -> str:
     names = []
     for name in unknown:
         near = nearest(name, own) or nearest(name, all_variables())
-        names.append(f"{name} is no setting of Tidings{f': did you mean {near}?' if near else ''}")
+        names.append(f"{name} is not a setting of Tidings{f': did you mean {near}?' if near else ''}")
     return f"{'; '.join(names)} (variables that begin with TIDINGS_ are its settings; unset others)"

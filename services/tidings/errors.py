@@ -65,8 +65,8 @@ class NotificationError(WireError):
 class Problem:
     """One thing wrong in an ingest request.
 
-    `event` is the index of the event in the request (0 for a single event), or None when the request as a
-    whole is meant; `field` is the dotted path of the member, or "" for the event itself.
+    `event` is the index of the event in the request, 0 for a single event. No index: the whole request is wrong.
+    `field` is the dotted path of the member, or "" for the event itself.
     """
 
     event: int | None
@@ -100,7 +100,7 @@ class StorageFault(MailboxError):
     """The file system did not do what was asked; the text says why. `code` is the HTTP status for it."""
 
     def __init__(self, error: OSError) -> None:
-        super().__init__(f"the mail storage does not do this: {error.strerror or error}")
+        super().__init__(f"the mail storage refused this request: {error.strerror or error}")
         self.code = 403 if isinstance(error, PermissionError) else 503
 
 

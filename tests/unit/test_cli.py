@@ -9,11 +9,19 @@ from pathlib import Path
 import pytest
 
 from tests.support.waiting import patient
-from tidings.cli import USAGE_EXIT, main, usage
+from tidings.cli import PIPE_EXIT, USAGE_EXIT, main, usage
 from tidings.commands.table import COMMANDS
 
 PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_inspection"}
 NOBODY = ("--bus", "amqp://guest:guest@127.0.0.1:1/", "--log-format", "json")
+OF_SETTINGS = {
+    "bus.memory",
+    "gateway.entrance.upstream_session",
+    "gateway.formats.proxying",
+    "gateway.upstream.http",
+    "gateway.watching.change_traces",
+}
+"""What a gateway loads only if its settings need it."""
 ANY_PORTS = ("--admin-port", "0", "--probe-port", "0")
 BARE = {name: value for name, value in os.environ.items() if not name.upper().startswith("TIDINGS_")}
 
@@ -83,10 +91,10 @@ def run(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("TIDINGS_MAX_CONECTIONS", "is no setting of Tidings: did you mean TIDINGS_MAX_CONNECTIONS?"),
-        ("tidings_port", "is no setting of Tidings: did you mean TIDINGS_PORT?"),
-        ("TIDINGS_GATEWAY_ULR", "is no setting of Tidings: did you mean TIDINGS_GATEWAY_URL?"),
-        ("TIDINGS_XYZZY", "is no setting of Tidings (variables that begin with TIDINGS_ are its settings"),
+        ("TIDINGS_MAX_CONECTIONS", "is not a setting of Tidings: did you mean TIDINGS_MAX_CONNECTIONS?"),
+        ("tidings_port", "is not a setting of Tidings: did you mean TIDINGS_PORT?"),
+        ("TIDINGS_GATEWAY_ULR", "is not a setting of Tidings: did you mean TIDINGS_GATEWAY_URL?"),
+        ("TIDINGS_XYZZY", "is not a setting of Tidings (variables that begin with TIDINGS_ are its settings"),
     ],
 )
 def test_a_variable_that_nobody_reads_is_refused(name: str, said: str) -> None:
@@ -164,7 +172,7 @@ def test_help_and_a_bad_flag_import_settings_and_no_more(arguments: list[str]) -
 @pytest.mark.parametrize(
     ("command", "flags", "unused"),
     [
-        ("gateway", ("--port", "0", *NOBODY), {"publisher", "webmail", "check", "ops.process.workers"}),
+        ("gateway", ("--port", "0", *NOBODY), {"publisher", "webmail", "check", "ops.process.workers", *OF_SETTINGS}),
         ("publisher", ("--ingest-port", "0", *NOBODY), {"gateway", "webmail", "check", "ops.process.workers"}),
         ("webmail", ("--port", "0", "--log-format", "json"), {"gateway", "publisher", "check", "bus"}),
     ],
@@ -198,3 +206,19 @@ def test_a_gateway_loads_what_its_settings_need() -> None:
 def test_a_gateway_that_traces_loads_what_sends_spans() -> None:
     endpoint = ("--tracing-endpoint", "http://127.0.0.1:1")
     assert "opentelemetry" in foreign(loaded("gateway", "--port", "0", *ANY_PORTS, *NOBODY, *endpoint))
+
+
+@pytest.mark.parametrize("command", [("config", "example", "gateway"), ("postgres-schema",)])
+def test_output_that_nobody_reads_any_more_is_no_fault(command: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "tidings", *command],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=BARE,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (PIPE_EXIT, "")

@@ -55,25 +55,30 @@ KINDS: Final = {
 """What makes a metric in the services, and of which type."""
 
 
-def metrics_of(source: str) -> set[tuple[str, str]]:
-    """The metrics that a module makes: (name, type)."""
-    found: set[tuple[str, str]] = set()
+def metrics_of(source: str) -> set[tuple[str, str, str]]:
+    """The metrics that a module makes: (name, type, help text)."""
+    found: set[tuple[str, str, str]] = set()
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Call(
-                func=ast.Name(id=maker) | ast.Attribute(attr=maker), args=[ast.Constant(value=str(name)), *_]
+                func=ast.Name(id=maker) | ast.Attribute(attr=maker), args=[ast.Constant(value=str(name)), told, *_]
             ) if name.startswith("tidings_") and maker in KINDS:
                 kind = KINDS[maker]
-                found.add((f"{name}_total" if kind == "counter" else name, kind))
+                found.add((f"{name}_total" if kind == "counter" else name, kind, ast.literal_eval(told)))
     return found
 
 
-def test_every_metric_is_documented_with_its_type() -> None:
+def plain(meaning: str) -> str:
+    """Markdown of a table cell as text."""
+    return re.sub(r"\[([^\]]+)\]\([^)]*\)", r"\1", meaning).replace("`", "")
+
+
+def test_every_metric_is_documented_with_its_type_and_help_text() -> None:
     made = {metric for path in (ROOT / "services").rglob("*.py") for metric in metrics_of(path.read_text())}
     text = (ROOT / "docs" / "reference" / "metrics.md").read_text()
-    rows = re.findall(r"^\| `(tidings_\w+)` \| (\w+) \|", text, re.MULTILINE)
+    rows = re.findall(r"^\| `(tidings_\w+)` \| (\w+) \| [^|]*\| (.*) \|$", text, re.MULTILINE)
     assert len(made) > 80
-    assert sorted(rows) == sorted(made)
+    assert sorted((name, kind, plain(meaning)) for name, kind, meaning in rows) == sorted(made)
 
 
 def written_metrics() -> list[tuple[str, str]]:

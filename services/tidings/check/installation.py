@@ -75,8 +75,8 @@ def _accounts(settings: CheckSettings) -> tuple[str, ...]:
         named = [str(name) for name in (claims[settings.jwt_account_claim], *claims.get("accounts", ()))]
     except (jwt.PyJWTError, KeyError, TypeError):
         raise SettingsError(
-            f"TIDINGS_CLIENT_TOKEN is not a JWT with a {settings.jwt_account_claim}, and accounts that are a list"
+            f"TIDINGS_CLIENT_TOKEN is not a JWT with the claim {settings.jwt_account_claim} and a list of accounts"
         ) from None
     if len(named) < settings.accounts:
-        raise SettingsError(f"--accounts (TIDINGS_ACCOUNTS): TIDINGS_CLIENT_TOKEN names only {len(named)}")
+        raise SettingsError(f"--accounts (TIDINGS_ACCOUNTS): TIDINGS_CLIENT_TOKEN names only {len(named)} accounts")
     return tuple(named[: settings.accounts])

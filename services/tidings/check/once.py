@@ -74,7 +74,7 @@ async def _subscribed(client: WebSocketConnection, gateway: str, seconds: float)
     except TimeoutError:
         raise CheckFailed(
             f"the gateway at {gateway} did not answer a subscription within {seconds:g} s: "
-            "does it reach the change log?"
+            "is it connected to the change log?"
         ) from None
 
 
@@ -85,6 +85,6 @@ async def _told(client: WebSocketConnection, gateway: str, account: str, state: 
                 pass
     except TimeoutError:
         raise CheckFailed(
-            f"the gateway at {gateway} did not tell within {seconds:g} s what the publisher has confirmed: "
+            f"the gateway at {gateway} did not push within {seconds:g} s what the publisher has confirmed: "
             "are --bus and --shards the same in both?"
         ) from None

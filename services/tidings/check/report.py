@@ -25,11 +25,11 @@ def table(ledger: Ledger, lost: Sequence[Loss], compared: bool) -> str:
         ("replayed", f"{counts.replayed:,}", "StateChanges with what a returning client had missed"),
         ("resyncs on return", f"{resyncs[Arrival.RETURN]:,}", "the gateway could not tell what was missed"),
         ("resyncs while connected", f"{resyncs[Arrival.LIVE]:,}", "the gateway may have missed something itself"),
-        ("lost", f"{len(lost):,}", f"final states that are not the last of {order}"),
+        ("lost", f"{len(lost):,}", f"final states that are not the last ones in {order}"),
         (
             "worst time to learn",
             f"{counts.worst_seconds:,.3f} s",
-            "from the acknowledgement; absences of its own left out",
+            "from the acknowledgement, without the time that the client was away",
         ),
     )
     lines = [f"{name:24}{value:>12}  {meaning}" for name, value, meaning in rows]

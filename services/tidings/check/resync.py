@@ -28,7 +28,7 @@ def run(settings: ResyncSettings) -> int:
     except CheckFailed as error:
         sys.stderr.write(f"tidings resync: {error}\n")
         return 1
-    sys.stdout.write("told: their clients are going to look\n")
+    sys.stdout.write("accepted: the clients are asked to resynchronise\n")
     return 0
 
 

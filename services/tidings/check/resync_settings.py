@@ -15,7 +15,7 @@ from tidings.ops.settings.values import split_list
 
 def _some(urls: tuple[str, ...]) -> tuple[str, ...]:
     if not urls:
-        raise ValueError("names no URL, such as http://127.0.0.1:8081")
+        raise ValueError("must be a URL, such as http://127.0.0.1:8081")
     return urls
 
 

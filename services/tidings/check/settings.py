@@ -16,7 +16,7 @@ from tidings.ops.settings.values import split_list, zero_or_at_least
 
 def _some(urls: tuple[str, ...]) -> tuple[str, ...]:
     if not urls:
-        raise ValueError("names no URL, such as http://127.0.0.1:8080")
+        raise ValueError("must be a URL, such as http://127.0.0.1:8080")
     return urls
 
 
@@ -70,7 +70,6 @@ class CheckSettings(BusSettings, ClientSettings):
     def _something_is_told(self) -> Self:
         if 0 < self.seconds * self.rate < 1:
             raise ValueError(
-                "--seconds (TIDINGS_SECONDS) are over before --rate (TIDINGS_RATE) tells of a first change: "
-                "give more of either"
+                "--seconds (TIDINGS_SECONDS) end before the first change at --rate (TIDINGS_RATE): increase one of them"
             )
         return self

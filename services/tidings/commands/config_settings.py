@@ -13,7 +13,9 @@ from tidings.ops.settings.fields import Settings
 class ConfigSettings(Settings):
     """Check the environment variables of a command, or print all its variables with their defaults.
 
-    The exit code of `check` is 0 when the command would accept the variables, else 2.
+    `check` looks at the value of each variable, and opens no files. The command itself checks more when it starts:
+    whether files and keys are there, and whether authentication, addresses and the log fit together. The exit code of
+    `check` is 0 when each variable is valid, else 2.
     """
 
     arguments: ClassVar[tuple[str, ...]] = ("action", "command")

@@ -28,7 +28,7 @@ def run(settings: UpSettings) -> int:
 
     if unix_path(settings.host) is not None:
         raise SettingsError(
-            "--host (TIDINGS_HOST): tidings up listens on two ports, which one Unix socket cannot stand for; "
+            "--host (TIDINGS_HOST): tidings up listens on two ports, and one Unix socket cannot replace both; "
             "use tidings gateway, tidings publisher and tidings webmail"
         )
 

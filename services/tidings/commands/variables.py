@@ -29,10 +29,10 @@ def tell(found: Variables, settings: Settings, known: Collection[str]) -> None:
         log.warning(
             "variables of another program are not read",
             variables=links,
-            reason="Kubernetes sets them for Services named tidings...; enableServiceLinks: false ends that",
+            reason="Kubernetes sets these variables for Services named tidings...: use enableServiceLinks: false",
         )
     if found.unused:
-        log.info("settings of other commands are set", variables=list(found.unused))
+        log.info("variables of other commands are not read", variables=list(found.unused))
 
 
 def _named(name: str, known: Collection[str]) -> str:

@@ -66,8 +66,8 @@ async def _local_port(process: Process, pod: str) -> int:
                 if found := _FORWARDING.fullmatch(line):
                     return int(found[1])
     except TimeoutError:
-        raise CheckFailed(f"kubectl port-forward pod/{pod} does not begin within {FORWARD_SECONDS:g} s") from None
-    raise CheckFailed(f"kubectl port-forward pod/{pod} ended before it began")
+        raise CheckFailed(f"kubectl port-forward pod/{pod} did not start within {FORWARD_SECONDS:g} s") from None
+    raise CheckFailed(f"kubectl port-forward pod/{pod} ended before it was ready")
 
 
 async def _output(*arguments: str) -> bytes:

@@ -61,7 +61,7 @@ class Processes:
         except (ValueError, RecursionError):
             document = None
         if not isinstance(document, dict) or member not in document:
-            return Answer(name, fault="answers as no process of Tidings does: is this an admin port?")
+            return Answer(name, fault="does not answer as a process of Tidings: is this an admin port?")
         return Answer(name, document)
 
 

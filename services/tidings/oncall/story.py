@@ -11,9 +11,9 @@ from tidings.ops.printable import plain
 MOST_EVENTS: Final = 50
 """Events that are told, the newest."""
 _STATES: Final = {
-    "not subscribed": "has connected and asked for nothing yet: it is told nothing until it subscribes",
-    "does not read": "does not read: what it was sent waits in its machine or on the way there",
-    "waits to be resumed": "waits while what it missed is read from the log",
+    "not subscribed": "has connected and not subscribed: the client gets no pushes until it subscribes",
+    "does not read": "does not read: what was sent waits in the network or in the machine of the client",
+    "waits to be resumed": "waits while the gateway reads the missed changes from the log",
 }
 """Why a connection that is there may be told nothing."""
 _NOTES: Final = {
@@ -79,7 +79,7 @@ def _wrong(name: str, document: Document) -> Iterator[str]:
         if why is not None:
             yield f"{name}: connection {connection['connection']} ({connection['format']}) {why}"
     if connections and not any(part["feed"] and part["feed"]["live"] for part in _parts(document)):
-        yield f"{name}: clients are connected, and the feed of their shard is not live: they are told nothing now"
+        yield f"{name}: clients are connected, but the feed of their shard is not live: these clients get no pushes now"
     fault = (document.get("log") or {}).get("fault")
     if fault:
         yield f"{name}: the log could not be read: {fault}"

@@ -51,7 +51,7 @@ def why(token: str, settings: TokenSettings) -> str:
     try:
         algorithm = jwt.get_unverified_header(token).get("alg")
     except (jwt.PyJWTError, ValueError, RecursionError):
-        return "; it is no JSON Web Token in the compact form of RFC 7515"
+        return "; it is not a JSON Web Token in the compact form of RFC 7515"
     if settings.jwt_secret is not None and algorithm != "HS256":
         return f"; it is signed with {algorithm}, and TIDINGS_JWT_SECRET verifies HS256 alone"
     if settings.jwt_secret is None and algorithm == "HS256":

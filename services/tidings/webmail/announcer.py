@@ -39,7 +39,10 @@ class IngestAnnouncer:
 
     def __init__(self, ingest_url: str, token: str | None, registry: CollectorRegistry) -> None:
         self._announcements = Counter(
-            "tidings_webmail_announcements", "Changes announced to the publisher", ["outcome"], registry=registry
+            "tidings_webmail_announcements",
+            "Changes that the webmail announced to a publisher: accepted, failed",
+            ["outcome"],
+            registry=registry,
         )
         self._http = httpx2.AsyncClient(
             base_url=ingest_url,

@@ -172,7 +172,7 @@ class _Api:
         account = await self._account(request)
         message_id, path = request.path_params["id"], read_path(request)
         if not path:
-            raise RequestRejected(400, "part", "part: which of the message's parts is missing")
+            raise RequestRejected(400, "part", "part: say which part of the message")
         download = await self._turns.run(account, lambda: self._mailboxes.attachment(account, message_id, path))
 
         async def pieces() -> AsyncIterator[bytes]:
@@ -198,7 +198,7 @@ class _Api:
         try:
             await self._turns.run(sender, deliver)
         except NoSuchMailbox:
-            raise RequestRejected(422, "recipient", "to: there is no mailbox of this name here") from None
+            raise RequestRejected(422, "recipient", "to: there is no mailbox with this name") from None
         reached(request.scope, "stored")
         await self._announcer.announce(recipient, "MessageNew")
         return Response(status_code=201)

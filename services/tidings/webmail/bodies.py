@@ -62,17 +62,20 @@ async def read_json(request: Request, model: type[M]) -> M:
     """The request's body.
 
     It has to say that it is JSON, which a page of another site can only send after asking (a CORS preflight),
-    and nobody answers that. Raises RequestRejected (413, 415, 422).
+    and nobody answers that. Raises RequestRejected (408, 413, 415, 422).
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise RequestRejected(415, "media_type", "the body must be application/json")
-    too_long = RequestRejected(413, "body_size", f"the body must be at most {MAX_BODY_BYTES} bytes")
-    body = await read_body(request, MAX_BODY_BYTES, too_long)
+    body = await read_body(request, MAX_BODY_BYTES, _refused)
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
         raise RequestRejected(422, "body", _faults(error)) from None
+
+
+def _refused(status: int, detail: str) -> RequestRejected:
+    return RequestRejected(status, "body_seconds" if status == 408 else "body_size", detail)
 
 
 def read_offset(request: Request) -> int:

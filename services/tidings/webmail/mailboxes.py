@@ -212,7 +212,7 @@ class Mailboxes:
 
     def _path(self, account: str) -> Path:
         if account_fault(account) or account.startswith("."):
-            raise NoSuchMailbox("there is no mailbox of this name")
+            raise NoSuchMailbox("there is no mailbox with this name")
         return self._root / account
 
     def _maildir(self, account: str) -> Maildir:
@@ -263,7 +263,7 @@ def _place(opened: OpenFile, inside: Sequence[int]) -> Place:
     for number in inside:
         place = attached_mail(place, number) if place else None
     if place is None:
-        raise NoSuchMessage("no mail that can be opened is attached there")
+        raise NoSuchMessage("this part is not a mail that can be opened")
     return place
 
 
@@ -297,4 +297,4 @@ def _unique_of(message_id: str) -> bytes:
     try:
         return urlsafe_b64decode(message_id.encode("ascii") + b"=" * (-len(message_id) % 4))
     except (Base64Error, ValueError):
-        raise NoSuchMessage("this is no message id") from None
+        raise NoSuchMessage("the message id is not valid") from None

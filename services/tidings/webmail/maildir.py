@@ -134,7 +134,7 @@ class Maildir:
                 self._account = opened.enter_context(Beneath.at(path))
                 self.inbox = opened.enter_context(Folder(self._account))
             except (OSError, ValueError) as error:
-                raise NoSuchMailbox("there is no mailbox of this name") from error
+                raise NoSuchMailbox("there is no mailbox with this name") from error
             self._opened = opened.pop_all()
 
     def __enter__(self) -> Self:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from asyncio_pprof.traces import reached
 from tidings.errors import MailboxError, Overloaded, RequestRejected, StorageFault
+from tidings.ops.http.bodies import UNREAD
 from tidings.ops.http.problems import problem_response
 
 RETRY_SECONDS: Final = "1"
@@ -22,7 +23,8 @@ async def problem(request: Request, error: Exception) -> Response:
     match error:
         case RequestRejected():
             reached(request.scope, f"rejected: {error.reason}")
-            return _answer(error.code, error.detail, error.fields)
+            unread = {"Connection": "close"} if error.code in UNREAD else {}
+            return _answer(error.code, error.detail, {**error.fields, **unread})
         case Overloaded():
             return _answer(503, str(error), {"Retry-After": RETRY_SECONDS})
         case StorageFault():
@@ -32,7 +34,7 @@ async def problem(request: Request, error: Exception) -> Response:
         case HTTPException():
             return _answer(error.status_code, error.detail, error.headers or {})
         case _:
-            return _answer(500, "something went wrong here; it has been logged", {})
+            return _answer(500, "the webmail failed; its log says why", {})
 
 
 def _answer(status: int, detail: str, headers: Mapping[str, str]) -> Response:

@@ -96,4 +96,4 @@ def _open_account(settings: AuthSettings) -> str | None:
 
 
 def _requests(runtime: Runtime) -> Family:
-    return runtime.requests.family("requests, webmail", "from the head of a request to the head of its answer")
+    return runtime.requests.family("requests, webmail", "from request head to response head")

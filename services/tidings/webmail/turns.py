@@ -49,7 +49,7 @@ class Turns:
             return
         waiting = self._waiting.setdefault(account, deque())
         if len(waiting) >= WAITING:
-            raise Overloaded("too much is being done at once for this account: try again")
+            raise Overloaded("too many requests at once for this account: try again")
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting.append(turn)
         try:

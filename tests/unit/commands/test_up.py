@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from tests.support.waiting import patient
 from tidings.commands.up import page_url
 
 START_SECONDS = 60.0
@@ -33,7 +34,7 @@ def test_the_url_to_open_is_the_last_line(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tidings", "up", *ports, *mail, "--log-format", "console"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         # Whatever goes wrong, reading ends.
-        deadline = threading.Timer(START_SECONDS, process.kill)
+        deadline = threading.Timer(patient(START_SECONDS), process.kill)
         deadline.start()
         try:
             assert process.stdout is not None

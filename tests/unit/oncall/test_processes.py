@@ -6,7 +6,7 @@ import pytest
 
 from tidings.oncall.processes import Processes
 
-FOREIGN = "answers as no process of Tidings does: is this an admin port?"
+FOREIGN = "does not answer as a process of Tidings: is this an admin port?"
 
 
 async def fault(status: int, body: bytes) -> str:

@@ -176,7 +176,13 @@ class TestStory:
         document = page(*stuck, feed={"live": False}, log={"fault": "it took too long"})
         report = story.report([Answer("a", document), AWAY])
         text = report.text.partition("Not as it should be:\n")[2]
-        for part in ("until it subscribes", "does not read", "is read from the log", "is not live", "took too long"):
+        for part in (
+            "until it subscribes",
+            "does not read",
+            "reads the missed changes from the log",
+            "is not live",
+            "took too long",
+        ):
             assert part in text
         assert "- c: does not answer" in text
         assert not report.passed

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import mailbox
 import os
 import threading
@@ -14,10 +15,11 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from asyncio_pprof.traces import Family
-from tests.support.waiting import patient
+from tests.support.waiting import patient, within
 from tidings.auth.claims import Claims
 from tidings.auth.gatekeeper import Gatekeeper, NoAuthentication
 from tidings.auth.verifying import SecretAuthentication
+from tidings.ops.http.bodies import read_body
 from tidings.ops.pool import WorkerPool
 from tidings.webmail.announcer import Event
 from tidings.webmail.app import client_directory, create_app
@@ -342,9 +344,9 @@ async def test_what_a_form_could_send_is_refused(http: httpx2.AsyncClient, kind:
         (b'{"to": "alice", "subject": "a\\r\\nBcc: x@example.org"}', 422, "subject:"),
         (b'{"to": "alice\\u0000"}', 422, "to:"),
         (b'{"to": "alice", "text": "\\ud800"}', 422, "body"),
-        (b'{"to": "nobody"}', 422, "no mailbox of this name"),
-        (b'{"to": "../alice"}', 422, "no mailbox of this name"),
-        (b" " * (MAX_BODY_BYTES + 1), 413, "at most"),
+        (b'{"to": "nobody"}', 422, "no mailbox with this name"),
+        (b'{"to": "../alice"}', 422, "no mailbox with this name"),
+        (b" " * (MAX_BODY_BYTES + 1), 413, "longer than"),
     ],
 )
 async def test_a_bad_body_is_refused_and_said_why(
@@ -352,6 +354,20 @@ async def test_a_bad_body_is_refused_and_said_why(
 ) -> None:
     assert_problem(await http.post("/api/messages", content=body, headers=JSON), status, detail)
     assert announced.events == []
+
+
+async def test_a_body_that_does_not_come_is_given_up(http: httpx2.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would hold the place of a request for ever."""
+    monkeypatch.setattr("tidings.webmail.bodies.read_body", functools.partial(read_body, seconds=0.05))
+
+    async def begun() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async with within(10):
+        answer = await http.post("/api/messages", content=begun(), headers=JSON)
+    assert_problem(answer, 408, "did not arrive")
+    assert answer.headers["connection"] == "close"
 
 
 @pytest.mark.parametrize(
@@ -399,6 +415,6 @@ async def test_a_fault_of_ours_says_nothing_of_itself(
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
         response = await client.get("/api/messages")
-    assert_problem(response, 500, "logged")
+    assert_problem(response, 500, "its log says why")
     assert "secret" not in response.text
     assert response.headers["x-content-type-options"] == "nosniff"

@@ -227,7 +227,7 @@ def test_an_attachment_is_had_whole_wherever_its_file_goes_meanwhile(mailboxes: 
     for wrong in ([99], [0], [attached.part, 99], [99, 1], [1, 1]):
         with pytest.raises(NoSuchMessage):
             mailboxes.attachment("alice", message_id, wrong)
-    with pytest.raises(NoSuchMessage, match="no mail"):
+    with pytest.raises(NoSuchMessage, match="not a mail"):
         mailboxes.read("alice", message_id, [99])
     assert not open_files() - before
 

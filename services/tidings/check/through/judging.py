@@ -56,7 +56,7 @@ def _of_answer(answer: Answer) -> Iterator[Finding]:
     if answer.status in _GATEWAYS and not answer.ours:
         yield Finding(Fault.UNREACHED, _words(answer))
     elif not answer.ours:
-        yield Finding(Fault.PATH, f"{_words(answer)}, which no gateway says")
+        yield Finding(Fault.PATH, f"{_words(answer)}, which is not an answer of a gateway")
     elif answer.status not in OK:
         yield Finding(Fault.PATH if answer.status == 404 else Fault.OTHER, _words(answer))
 
@@ -71,11 +71,11 @@ def _of_session(session: Session, version: str) -> Iterator[Finding]:
     # Groups may have hosts of their own: one URL that leads here will do.
     if session.asked not in session.leads_to:
         said = ", ".join(sorted(session.leads_to))
-        yield Finding(Fault.HOST, f"its URLs begin with {said}, and not with {session.asked}")
+        yield Finding(Fault.HOST, f"the URLs begin with {said}, not with {session.asked}")
     if session.version is not None and session.version != version:
-        yield Finding(Fault.VERSION, f"{session.version}, and this is {version}")
+        yield Finding(Fault.VERSION, f"the gateway has {session.version}, this command has {version}")
     if session.client is not None and _is_hidden(session.client, session.here):
-        yield Finding(Fault.HIDES, f"it takes this client for {session.client}")
+        yield Finding(Fault.HIDES, f"the gateway takes this client for {session.client}")
     if session.forged == CLAIMED:
         yield Finding(Fault.BELIEVES, f"X-Forwarded-For: {CLAIMED} was believed")
 

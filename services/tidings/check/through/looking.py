@@ -32,6 +32,7 @@ class Looker:
         self.asked = asked
         headers = {**asked.headers, "Tidings-Check": "1", "Accept-Encoding": "gzip"}
         self._http = httpx2.AsyncClient(headers=headers, verify=asked.tls, trust_env=False, timeout=OPEN_SECONDS)
+        self._here = ""
 
     async def close(self) -> None:
         await self._http.aclose()
@@ -43,13 +44,16 @@ class Looker:
         async with self.get(SESSION_PATH) as (answer, response):
             if response is None or answer.status != httpx2.codes.OK or not answer.ours:
                 return Session(answer, asked)
-            stream = response.extensions["network_stream"]
-            headers = response.headers
+            headers, here = response.headers, self._here
         async with self.get(SESSION_PATH, fields={"X-Forwarded-For": CLAIMED}) as (_, forged):
             claimed = None if forged is None else forged.headers.get("tidings-client")
-        here = str(stream.get_extra_info("client_addr")[0])
         client, version = headers.get("tidings-client"), headers.get("tidings-version")
         return Session(answer, asked, here, client, claimed, version, _origins(answer.said))
+
+    async def _trace(self, event: str, told: Mapping[str, Any]) -> None:
+        """Note which address we have, while there is a connection: it may be closed behind the answer."""
+        if event == "connection.connect_tcp.complete":
+            self._here = str(told["return_value"].get_extra_info("client_addr")[0])
 
     @asynccontextmanager
     async def get(
@@ -61,7 +65,9 @@ class Looker:
         async with AsyncExitStack() as stack:
             response = None
             try:
-                asking = self._http.stream("GET", url, headers=dict(fields), timeout=timeout)
+                asking = self._http.stream(
+                    "GET", url, headers=dict(fields), timeout=timeout, extensions={"trace": self._trace}
+                )
                 response = await stack.enter_async_context(asking)
                 answer = await _answer(path, response)
             except (httpx2.HTTPError, OSError) as error:

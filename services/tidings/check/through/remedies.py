@@ -11,12 +11,12 @@ class Fault(Enum):
     """What a proxy does wrong; the value says it."""
 
     UNREACHED = "the proxy does not reach the gateway"
-    PATH = "paths do not arrive as they are"
-    HOST = "the session leads elsewhere"
-    UPGRADE = "Upgrade is not passed on"
-    BUFFERS = "events are held back"
-    COMPRESSES = "answers that wait for changes are compressed"
-    CUTS = "silent connections are cut off"
+    PATH = "the proxy changes paths"
+    HOST = "the session has URLs of another host"
+    UPGRADE = "the proxy removes Upgrade"
+    BUFFERS = "the proxy holds events back"
+    COMPRESSES = "the proxy compresses answers that wait for changes"
+    CUTS = "the proxy closes silent connections"
     HIDES = "the gateway does not learn the client's address"
     BELIEVES = "clients can claim any address"
     VERSION = "the gateway has another version"
@@ -33,11 +33,13 @@ REMEDIES: Final[Mapping[Fault, Mapping[str, str]]] = {
         "nginx": "server unix:/run/tidings/gateway.sock;  (in `upstream`; www-data has to be in the socket's group)",
         "Apache": "ProxyPass /jmap/ unix:/run/tidings/gateway.sock|http://tidings/jmap/ ...",
         "HAProxy": "server gateway unix@/run/tidings/gateway.sock",
+        "Traefik": 'url: "http://127.0.0.1:8080"  (Traefik connects to no Unix socket)',
     },
     Fault.PATH: {
         "nginx": "proxy_pass http://tidings;  (no path behind it, not even /)",
         "Apache": "ProxyPass /jmap/ unix:/run/tidings/gateway.sock|http://tidings/jmap/ ...  (the same path twice)",
         "HAProxy": "no `http-request set-path` or `replace-path` for /jmap/ and /.well-known/jmap",
+        "Traefik": "no middleware `stripPrefix` or `replacePath` for this router",
     },
     Fault.HOST: {
         "nginx": "proxy_set_header Host $http_host;",
@@ -61,17 +63,19 @@ REMEDIES: Final[Mapping[Fault, Mapping[str, str]]] = {
         "Apache": "SetEnvIf Request_URI ^/jmap/ no-gzip",
         "Caddy": "no `encode` for /jmap/*",
         "HAProxy": "no `compression algo` in this backend",
+        "Traefik": "no middleware `compress` for this router",
     },
     Fault.CUTS: {
         "nginx": "proxy_read_timeout 1h;",
         "Apache": "ProxyPass /jmap/ ... timeout=3600",
         "HAProxy": "timeout client 1h, timeout server 1h, timeout tunnel 1h",
+        "Traefik": "forwardingTimeouts: {responseHeaderTimeout: 0s}  (in `serversTransports`)",
     },
     Fault.HIDES: {
         **_FORWARDED,
         "gateway": "--trusted-proxy (TIDINGS_TRUSTED_PROXY) with the proxy's address; a Unix socket needs none",
     },
-    Fault.BELIEVES: _FORWARDED,
+    Fault.BELIEVES: {**_FORWARDED, "Traefik": "no `forwardedHeaders.insecure` of the entry point"},
     Fault.VERSION: {},
     Fault.OTHER: {},
 }

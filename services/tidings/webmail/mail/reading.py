@@ -249,7 +249,7 @@ def _attachment(source: Source, part: Part) -> Attachment:
 
 def _left_out(structure: Structure, layout: Layout) -> Iterator[str]:
     if structure.cut:
-        yield "This mail has more parts, or more within each other, than are looked at: some are not shown."
+        yield "This mail has too many parts, or parts that are nested too deep: some are not shown."
     more = len(layout.attached) - MAX_ATTACHMENTS
     if more > 0:
         yield f"{more} more files are attached than the {MAX_ATTACHMENTS} listed."

@@ -157,8 +157,8 @@ class App {
     byId("empty").hidden = total > 0;
     byId("left-out").hidden = leftOut === 0;
     byId("left-out").textContent = leftOut === 1
-      ? "One entry of this mailbox is no file: it is not shown."
-      : `${leftOut} entries of this mailbox are no files: they are not shown.`;
+      ? "One entry of this mailbox is not a file and is not shown."
+      : `${leftOut} entries of this mailbox are not files and are not shown.`;
     byId("pages").hidden = total <= limit;
     const last = messages.length > 1 ? `–${offset + messages.length}` : "";
     byId("range").textContent = `${offset + 1}${last} of ${total}`;
@@ -268,14 +268,14 @@ class App {
     this.#refresher.request();
   }
 
-  /** Does something to a mail, and says so when it did not work. @param {() => Promise<unknown>} action */
+  /** Does something to a mail, and shows a notice when it failed. @param {() => Promise<unknown>} action */
   async #act(action) {
     byId("notice").hidden = true;
     try {
       await action();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      this.#notice(`That did not work: ${error.message}.`);
+      this.#notice(`The mail was not changed: ${error.message}.`);
     }
     // The push for it comes as for everybody's changes; without a connection this is how the page learns of it.
     this.#refresher.request();
@@ -302,7 +302,7 @@ class App {
 try {
   new App(await openSession(new URLSearchParams(location.search).get("account")));
 } catch (error) {
-  byId("notice").textContent = error instanceof ApiError ? `No mail: ${error.message}.` : "This page is broken.";
+  byId("notice").textContent = error instanceof ApiError ? `The mail cannot be loaded: ${error.message}.` : "This page has an error. Reload it.";
   byId("notice").hidden = false;
   byId("connection").textContent = "Not connected";
   byId("connection").dataset.state = "stopped";

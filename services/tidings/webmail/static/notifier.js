@@ -66,7 +66,7 @@ export class Notifier {
   async #toggle() {
     const wanted = !this.on;
     if (wanted && (await Notification.requestPermission()) !== "granted") {
-      this.#page.tell("The browser lets this page show no notifications: its settings for this site say so.");
+      this.#page.tell("The browser's settings for this site do not allow notifications.");
       return;
     }
     choose(wanted);
@@ -106,7 +106,7 @@ export class Notifier {
       if (!(error instanceof TypeError)) throw error;
       choose(false);
       this.#chose();
-      this.#page.tell("This browser shows no notifications of pages.");
+      this.#page.tell("This browser cannot show notifications.");
     }
   }
 }

@@ -9,7 +9,7 @@ const CONNECTED = {
   poll: "Connected (long polls)",
 };
 
-const STALLED = "Connected, but new changes do not get through";
+const STALLED = "Connected, but new changes do not arrive";
 
 /** The connection indicator. The countdown is not spoken: it would not end. */
 export class ConnectionView {

@@ -117,14 +117,14 @@ def test_a_claim_that_is_believed_is_found() -> None:
 
 
 def test_another_version_is_found_and_one_that_is_not_told_is_not() -> None:
-    assert shows(with_session(version="1.2.4")) == {Fault.VERSION: "1.2.4, and this is 1.2.3"}
+    assert shows(with_session(version="1.2.4")) == {Fault.VERSION: "the gateway has 1.2.4, this command has 1.2.3"}
     assert shows(with_session(version=None, client=None, forged=None)) == {}
 
 
 def test_a_session_of_which_one_url_leads_here_will_do() -> None:
     assert shows(with_session(leads_to=frozenset({HERE, "https://g1.mail.example"}))) == {}
     assert shows(with_session(leads_to=frozenset({"http://tidings"}))) == {
-        Fault.HOST: "its URLs begin with http://tidings, and not with https://mail.example"
+        Fault.HOST: "the URLs begin with http://tidings, not with https://mail.example"
     }
 
 

@@ -148,7 +148,7 @@ def test_many_texts_and_attachments_are_counted() -> None:
     content = read(MULTIPART + b"--b\nContent-Type: image/png\n\nx\n" * (MAX_ATTACHMENTS + 5))
     assert len(content.attachments) == MAX_ATTACHMENTS
     assert content.notes == ("5 more files are attached than the 100 listed.",)
-    assert read(MULTIPART + b"--b\n\nx\n" * 2000).notes[-1].startswith("This mail has more parts")
+    assert read(MULTIPART + b"--b\n\nx\n" * 2000).notes[-1].startswith("This mail has too many parts")
 
 
 def test_a_footer_behind_base64_is_read() -> None:
