@@ -99,7 +99,7 @@ PUBLISHER: Final = Group(
             "2m",
             "critical",
             "No publisher is ready",
-            "Storages cannot tell of changes: clients are not told of anything new.",
+            "Storages cannot send changes, so clients receive no new changes.",
         ),
         Alert(
             "TidingsPublisherRefuses",
@@ -107,7 +107,7 @@ PUBLISHER: Final = Group(
             "2m",
             "critical",
             "The publisher refuses changes (503)",
-            "{{ $value | humanizePercentage }} of the requests are refused: neither log nor spool takes them.",
+            "The publisher refuses {{ $value | humanizePercentage }} of the requests: log and spool take no changes.",
             threshold=0.01,
         ),
         Alert(
@@ -116,7 +116,7 @@ PUBLISHER: Final = Group(
             "5m",
             "critical",
             "The publisher refuses senders (401, 403)",
-            "{{ $value | humanizePercentage }} of the requests show no known token: their changes are not taken.",
+            "{{ $value | humanizePercentage }} of the requests have no valid token. Their changes are refused.",
             threshold=0.05,
         ),
         Alert(
@@ -125,7 +125,7 @@ PUBLISHER: Final = Group(
             "1m",
             "critical",
             "Changes wait for the log",
-            "A change has waited {{ $value | humanizeDuration }} in the spool: its clients are not told.",
+            "A change has waited {{ $value | humanizeDuration }} in the spool. Clients do not know of it.",
             threshold=60,
         ),
         Alert(
@@ -134,7 +134,7 @@ PUBLISHER: Final = Group(
             "0m",
             "critical",
             "A spool fills up",
-            "The spool is {{ $value | humanizePercentage }} full. A full spool refuses storages.",
+            "The spool is {{ $value | humanizePercentage }} full. When it is full, the publisher refuses changes.",
             threshold=0.5,
         ),
         Alert(
@@ -143,7 +143,8 @@ PUBLISHER: Final = Group(
             "0m",
             "critical",
             "A spool cannot be written or read",
-            "The spool's disk failed {{ $value | humanize }} times. While the log is away, storages are refused.",
+            "The spool's disk failed {{ $value | humanize }} times. While the log is away, the publisher refuses "
+            "changes.",
         ),
     ),
 )
@@ -156,8 +157,8 @@ SOURCES: Final = Group(
             "max by (namespace, source) (tidings_source_connected) == 0",
             "2m",
             "critical",
-            "A source does not reach what it watches",
-            "No publisher reaches the {{ $labels.source }} source: clients hear nothing of its changes.",
+            "A source is not connected",
+            "No publisher is connected to the {{ $labels.source }} source, so clients receive no changes from it.",
         ),
         Alert(
             "TidingsSourceBehind",
@@ -165,7 +166,7 @@ SOURCES: Final = Group(
             "2m",
             "critical",
             "A source is behind",
-            "A change of the {{ $labels.source }} source has waited {{ $value | humanizeDuration }} to be told.",
+            "A change of the {{ $labels.source }} source has waited {{ $value | humanizeDuration }} to be published.",
             threshold=60,
         ),
         Alert(
@@ -174,7 +175,7 @@ SOURCES: Final = Group(
             "0m",
             "warning",
             "A source may have missed changes",
-            "The {{ $labels.source }} source had {{ $value | humanize }} gaps: clients were told to fetch everything.",
+            "The {{ $labels.source }} source had {{ $value | humanize }} gaps. Clients were told to fetch everything.",
         ),
         Alert(
             "TidingsLoginsUnmapped",
@@ -182,7 +183,8 @@ SOURCES: Final = Group(
             "15m",
             "warning",
             "Logins have no account",
-            "{{ $value | humanize }} changes of the {{ $labels.source }} source name logins that --account-map lacks.",
+            "{{ $value | humanize }} changes of the {{ $labels.source }} source name logins that --account-map does "
+            "not have.",
         ),
         Alert(
             "TidingsImapAccountsUnheard",
@@ -190,7 +192,7 @@ SOURCES: Final = Group(
             "15m",
             "warning",
             "Accounts of an IMAP server have no connection",
-            "{{ $value | humanize }} accounts of --imap-accounts have no connection: their clients are not told.",
+            "{{ $value | humanize }} accounts of --imap-accounts have no connection. Their clients receive no changes.",
         ),
         Alert(
             "TidingsImapServerSilent",
@@ -198,7 +200,7 @@ SOURCES: Final = Group(
             "15m",
             "warning",
             "An IMAP server does not announce changes",
-            "{{ $value | humanize }} changes were found only by comparing: clients hear of them late.",
+            "The server did not announce {{ $value | humanize }} changes. The publisher found them late, by comparing.",
         ),
     ),
 )
@@ -212,7 +214,7 @@ GATEWAY: Final = Group(
             "2m",
             "critical",
             "No gateway is ready",
-            "Clients cannot connect. Connected clients hear nothing.",
+            "Clients cannot connect. Connected clients receive no changes.",
         ),
         Alert(
             "TidingsGroupNotReady",
@@ -229,7 +231,7 @@ GATEWAY: Final = Group(
             "2m",
             "critical",
             "Gateways do not receive some shards",
-            "{{ $value }} feeds deliver nothing: the clients of their accounts are not told of changes.",
+            "{{ $value }} feeds deliver nothing. Clients of these shards receive no changes.",
         ),
         Alert(
             "TidingsPushesLate",
@@ -238,7 +240,7 @@ GATEWAY: Final = Group(
             "10m",
             "warning",
             "Changes reach clients late",
-            "One change in a hundred takes over {{ $value | humanizeDuration }} through the log or through a gateway.",
+            "One change in a hundred needs {{ $value | humanizeDuration }} or more in the log or in a gateway.",
             threshold=1,
         ),
         Alert(
@@ -247,7 +249,8 @@ GATEWAY: Final = Group(
             "0m",
             "critical",
             "Many clients fetch everything again",
-            "{{ $value | humanize }} clients resynchronise within 10 minutes, or wait: work for the mail server.",
+            "{{ $value | humanize }} clients resynchronised within 10 minutes or wait to do so. This loads the mail "
+            "server.",
             threshold=0.2,
         ),
         Alert(
@@ -256,7 +259,7 @@ GATEWAY: Final = Group(
             "10m",
             "warning",
             "Clients keep reconnecting",
-            "{{ $value | humanize }} connections are opened per second: more than 1% of all clients.",
+            "Clients open {{ $value | humanize }} connections per second. This is more than 1% of all clients.",
             threshold=0.01,
         ),
         Alert(
@@ -264,8 +267,8 @@ GATEWAY: Final = Group(
             f"{total('tidings_connections_open')} / {total('tidings_connections_max')} > {THRESHOLD}",
             "10m",
             "warning",
-            "Gateways have little room left",
-            "{{ $value | humanizePercentage }} of the connections that the gateways may park are open.",
+            "Gateways are almost full",
+            "The gateways hold {{ $value | humanizePercentage }} of the connections that they may hold.",
             threshold=0.8,
         ),
         Alert(
@@ -274,7 +277,7 @@ GATEWAY: Final = Group(
             "5m",
             "critical",
             "A gateway is full",
-            "{{ $value | humanize }} clients per second are turned away (503).",
+            "The gateways refuse {{ $value | humanize }} clients per second (503).",
         ),
         Alert(
             "TidingsClientsNotLetIn",
@@ -283,7 +286,8 @@ GATEWAY: Final = Group(
             "10m",
             "warning",
             "Many clients are refused (401, 403)",
-            "{{ $value | humanizePercentage }} of the new clients have no valid token, or a foreign origin.",
+            "{{ $value | humanizePercentage }} of the new clients have no valid token or an origin that is not "
+            "allowed.",
             threshold=0.2,
         ),
         Alert(
@@ -291,8 +295,9 @@ GATEWAY: Final = Group(
             f"{fetches('failed')} > 0 unless {fetches('good')} > 0",
             "15m",
             "warning",
-            "The keys for tokens cannot be fetched",
-            "{{ $labels.instance }} has fetched no keys for half an hour: clients with newer keys wait.",
+            "A gateway cannot fetch the keys for tokens",
+            "{{ $labels.instance }} has fetched no keys for half an hour. Clients with tokens of newer keys cannot "
+            "connect.",
         ),
         Alert(
             "TidingsJmapServerFails",
@@ -300,7 +305,7 @@ GATEWAY: Final = Group(
             "10m",
             "warning",
             "The JMAP server behind the gateways fails",
-            "{{ $value | humanizePercentage }} of the requests to the JMAP server fail: new clients get no session.",
+            "{{ $value | humanizePercentage }} of the requests to the JMAP server fail. New clients get no session.",
             threshold=0.2,
         ),
         Alert(
@@ -310,7 +315,7 @@ GATEWAY: Final = Group(
             "10m",
             "warning",
             "Many clients do not read what gateways write",
-            "{{ $value | humanizePercentage }} of the client sockets are blocked.",
+            "{{ $value | humanizePercentage }} of the client sockets are blocked: their clients do not read.",
             threshold=0.05,
         ),
         Alert(
@@ -327,15 +332,17 @@ GATEWAY: Final = Group(
             "0m",
             "warning",
             "The log has entries that gateways cannot read",
-            "{{ $value | humanize }} entries are not batches: versions do not fit, or another program writes.",
+            "{{ $value | humanize }} entries are not batches. Versions do not match, or another program writes to the "
+            "log.",
         ),
         Alert(
             "TidingsClockSkew",
             f"{rate('tidings_clock_skew_total')} / ({' + '.join(map(rate, OBSERVED))}) > {THRESHOLD}",
             "15m",
             "warning",
-            "Clocks disagree",
-            "{{ $value | humanizePercentage }} of the latencies are negative or longer than an hour: ignore them.",
+            "Clocks differ",
+            "{{ $value | humanizePercentage }} of the latencies are negative or longer than an hour, so do not trust "
+            "them.",
             threshold=0.05,
         ),
         Alert(
@@ -359,8 +366,8 @@ PROCESS: Final = Group(
             f" or max without (worker) (max_over_time(tidings_worker_beat_age_seconds[5m])) > {THRESHOLD}",
             "0m",
             "critical",
-            "A main loop stood still",
-            "{{ $labels.instance }} did nothing for {{ $value | humanizeDuration }}. After 30 s it is restarted.",
+            "A main loop is stuck",
+            "{{ $labels.instance }} did nothing for {{ $value | humanizeDuration }}. After 30 s, it is restarted.",
             threshold=10,
         ),
         Alert(
@@ -377,8 +384,8 @@ PROCESS: Final = Group(
             ours(f"process_open_fds / process_max_fds > {THRESHOLD}"),
             "5m",
             "warning",
-            "A process has opened almost all files that it may open",
-            "{{ $labels.instance }} uses {{ $value | humanizePercentage }} of the files that it may open.",
+            "A process has almost no open files left",
+            "{{ $labels.instance }} has opened {{ $value | humanizePercentage }} of the files that it may open.",
             threshold=0.9,
         ),
         Alert(
@@ -386,9 +393,9 @@ PROCESS: Final = Group(
             "max by (namespace, instance) (tidings_memory_pressure) > 0",
             "2m",
             "warning",
-            "A process is near the limit of its memory",
-            "{{ $labels.instance }} is at level {{ $value }}. At 1 it refuses new work. At 2 it also closes the "
-            "connections that hold most.",
+            "A process is near its memory limit",
+            "{{ $labels.instance }} is at level {{ $value }}. At level 1, it refuses new work. At level 2, it also "
+            "closes the connections that hold most memory.",
         ),
     ),
 )
@@ -402,7 +409,7 @@ BROKER: Final = Group(
             "5m",
             "warning",
             "A process has no connection to RabbitMQ",
-            "{{ $labels.instance }} cannot {{ $labels.connection }} until it reaches RabbitMQ again.",
+            "{{ $labels.instance }} cannot {{ $labels.connection }} until it is connected to RabbitMQ again.",
         ),
         Alert(
             "TidingsBrokerAlarm",
@@ -420,8 +427,9 @@ BROKER: Final = Group(
             " > count by (rabbitmq_cluster) (count by (rabbitmq_cluster, rabbitmq_node) (rabbitmq_identity_info))",
             "2m",
             "warning",
-            "A RabbitMQ node is gone",
-            "Fewer nodes of the cluster {{ $labels.rabbitmq_cluster }} answer than the {{ $value }} of the last hour.",
+            "A RabbitMQ node is down",
+            "The cluster {{ $labels.rabbitmq_cluster }} had {{ $value }} nodes in the last hour. Now fewer nodes "
+            "answer.",
         ),
     ),
 )

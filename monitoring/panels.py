@@ -111,7 +111,7 @@ def heat(title: str, description: str, unit: str, query: Query, *, width: int = 
     )
 
 
-def note(title: str, markdown: str, *, width: int = WHOLE, height: int = 5) -> text.Panel:
+def note(title: str, markdown: str, *, width: int, height: int) -> text.Panel:
     """Words."""
     return text.Panel().title(title).mode(TextMode.MARKDOWN).content(markdown).span(width).height(height)
 

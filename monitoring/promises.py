@@ -53,15 +53,17 @@ PROMISES: Final = Group(
             "TidingsLateBurns",
             LATENCY_BUDGET,
             late,
-            "The promise of latency is being broken",
-            "{{{{ $value | humanizePercentage }}}} of the writes of the last {} came more than a second late.",
+            "Too many changes reach clients late",
+            "In the last {}, {{{{ $value | humanizePercentage }}}} of the changes reached clients after more than a "
+            "second.",
         ),
         *_alerts(
             "TidingsLostBurns",
             LOSS_BUDGET,
             lost,
-            "The promise that nothing is lost is being broken",
-            "{{{{ $value | humanizePercentage }}}} of what clients were told in the last {} was to fetch everything.",
+            "Too many clients must fetch everything after a loss",
+            "In the last {}, {{{{ $value | humanizePercentage }}}} of the messages to clients asked them to fetch "
+            "everything, because changes may be lost.",
         ),
     ),
 )

@@ -15,7 +15,7 @@ def build() -> Dashboard:
     dashboard = page(
         "tidings-broker",
         "Tidings / RabbitMQ",
-        "The change log's nodes.",
+        "The RabbitMQ nodes of the change log.",
         [namespaces("label_values(rabbitmq_identity_info, namespace)")],
     )
     _now(dashboard)
@@ -57,12 +57,17 @@ def _now(dashboard: Dashboard) -> None:
             number("Connections", "AMQP connections.", "short", Query(HERE.total("rabbitmq_connections"), "open"))
         )
         .with_panel(
-            number("Consumers", "One for each feed.", "short", Query(HERE.total("rabbitmq_consumers"), "consumers"))
+            number(
+                "Consumers",
+                "Each feed of a gateway is a consumer.",
+                "short",
+                Query(HERE.total("rabbitmq_consumers"), "consumers"),
+            )
         )
         .with_panel(
             number(
                 "Queues",
-                "Streams are queues here: one for each shard.",
+                "RabbitMQ counts streams as queues. Each shard is a stream.",
                 "short",
                 Query(HERE.total("rabbitmq_queues"), "queues"),
             )
@@ -77,7 +82,7 @@ def _log(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Appended",
-                "Messages that publishers sent and that were confirmed. The lines should be one.",
+                "Messages that publishers sent (received) and that RabbitMQ confirmed. Both lines should be the same.",
                 "ops",
                 Query(HERE.rate("rabbitmq_global_messages_received_confirm_total", published), "received"),
                 Query(HERE.rate("rabbitmq_global_messages_confirmed_total", published), "confirmed"),
@@ -87,7 +92,7 @@ def _log(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Delivered",
-                "Messages to gateways: each batch once for each gateway that reads its shard.",
+                "Messages to gateways. Each batch counts once for each gateway that reads its shard.",
                 "ops",
                 Query(
                     HERE.rate("rabbitmq_global_messages_delivered_total", 'queue_type="rabbit_stream_queue"'),
@@ -98,7 +103,7 @@ def _log(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Connections opened and closed",
-                "Tidings keeps its own open: a rate here is trouble.",
+                "Tidings keeps its connections open, so a constant rate is a problem.",
                 "cps",
                 Query(HERE.rate("rabbitmq_connections_opened_total"), "opened"),
                 Query(HERE.rate("rabbitmq_connections_closed_total"), "closed"),
@@ -113,7 +118,7 @@ def _nodes(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Memory",
-                "Resident, and where the alarm goes off.",
+                "Resident memory, and the limit at which the alarm is raised.",
                 "bytes",
                 Query(HERE.select("rabbitmq_process_resident_memory_bytes"), "{{instance}}"),
                 Query(HERE.select("rabbitmq_resident_memory_limit_bytes"), "{{instance}} alarm"),
@@ -122,7 +127,7 @@ def _nodes(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Free disk space",
-                "And where the alarm goes off.",
+                "Free disk space, and the limit at which the alarm is raised.",
                 "bytes",
                 Query(HERE.select("rabbitmq_disk_space_available_bytes"), "{{instance}}"),
                 Query(HERE.select("rabbitmq_disk_space_available_limit_bytes"), "{{instance}} alarm"),
@@ -131,7 +136,7 @@ def _nodes(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Open files",
-                "Segments of streams and connections are files.",
+                "Each segment of a stream and each connection needs an open file.",
                 "short",
                 Query(HERE.select("rabbitmq_process_open_fds"), "{{instance}}"),
                 Query(HERE.select("rabbitmq_process_max_fds"), "{{instance}} limit"),

@@ -28,7 +28,7 @@ def build() -> Dashboard:
     return dashboard.with_panel(
         series(
             "Workers",
-            "Of a gateway with several: those that answer, and those that were replaced, per second.",
+            "Workers that answer. Per second: workers that were replaced, and questions without an answer.",
             "short",
             Query(HERE.total("tidings_worker_up", by="instance"), "{{instance}} up"),
             Query(HERE.rate("tidings_worker_restarts_total", by="worker"), "{{worker}} replaced"),
@@ -43,7 +43,7 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Parked, by process",
-                "Parked connections, and how many each process may park.",
+                "Parked connections, and the limit of each process.",
                 "short",
                 Query(HERE.total("tidings_connections_open", by="instance"), "{{instance}}"),
                 Query(HERE.select("tidings_connections_max"), "{{instance}} at most"),
@@ -52,7 +52,7 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Opened, by wire format",
-                "Connections accepted, those parked, and requests handed over to the HTTP application.",
+                "Connections accepted, connections parked, and requests handed over to the HTTP application.",
                 "cps",
                 Query(HERE.rate("tidings_accepts_total"), "accepted"),
                 Query(HERE.rate("tidings_connections_opened_total", by="format"), "{{format}}"),
@@ -70,8 +70,8 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Sockets",
-                "Client sockets in whatever phase, those not parked, those that do not take what is written to "
-                "them, requests handed over to the HTTP application, and those whose token is being verified.",
+                "All client sockets, sockets not parked yet, sockets whose client does not read (blocked), requests "
+                "handed over to the HTTP application, and sockets whose token is being verified.",
                 "short",
                 Query(HERE.total("tidings_sockets_open"), "sockets"),
                 Query(HERE.total("tidings_lobby"), "not parked"),
@@ -82,10 +82,10 @@ def _connections(dashboard: Dashboard) -> None:
         )
         .with_panel(
             series(
-                "Turned away, by reason",
-                "Requests of clients that were refused, sockets closed without an answer for lack of room, clients "
-                "whose proxy wrote no address of them, times that accepting paused for lack of files, and faults of "
-                "the gateway's own with a connection, which it closed.",
+                "Refused, by reason",
+                "Refused requests of clients, requests whose head came too late, sockets closed without an answer "
+                "because the gateway had no room, requests whose proxy gave no valid client address, pauses of "
+                "accepting because no open files were left, and connections closed after an error in the gateway.",
                 "reqps",
                 Query(HERE.rate("tidings_rejections_total", by="reason"), "{{reason}}"),
                 Query(HERE.rate("tidings_head_deadlines_total"), "no head in time"),
@@ -98,8 +98,8 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Keys for tokens",
-                "With --jwks-url: the keys that tokens are verified with, and fetches of the set by outcome, a second. "
-                "A set that cannot be fetched is kept, until tokens are signed with a newer key.",
+                "With --jwks-url: keys that verify tokens, and fetches of the key set per second, by outcome. If a "
+                "fetch fails, the gateway keeps the old keys. Then tokens of newer keys are refused.",
                 "short",
                 Query(HERE.select("tidings_jwks_keys"), "{{instance}} keys"),
                 Query(HERE.rate("tidings_jwks_fetches_total", by="outcome"), "{{outcome}} fetches"),
@@ -108,8 +108,8 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "JMAP server",
-                "With --jmap-upstream: sessions and calls of the API that are asked of the JMAP server a second, by "
-                "what came of them, and those without an answer yet.",
+                "With --jmap-upstream: requests to the JMAP server per second, for sessions and for API calls, by "
+                "outcome, and requests without an answer yet.",
                 "short",
                 Query(HERE.rate("tidings_jmap_upstream_requests_total", by="kind, outcome"), "{{kind}} {{outcome}}"),
                 Query(HERE.total("tidings_jmap_upstream_requests_open"), "waiting"),
@@ -118,7 +118,7 @@ def _connections(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "From clients",
-                "Messages, and errors answered to them.",
+                "Messages from clients, and errors that the gateway answered.",
                 "ops",
                 Query(HERE.rate("tidings_messages_received_total"), "messages"),
                 Query(HERE.rate("tidings_request_errors_total"), "errors"),
@@ -133,8 +133,8 @@ def _pushes(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Pushes",
-                "StateChanges pushed that name a change, changes times clients they concern, and those merged into one "
-                "that waited.",
+                "StateChanges pushed, changes multiplied by their clients (matched), and changes merged into a waiting "
+                "push (merged).",
                 "ops",
                 Query(HERE.rate("tidings_pushes_total"), "pushed"),
                 Query(HERE.rate("tidings_changes_matched_total"), "matched"),
@@ -144,7 +144,7 @@ def _pushes(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Consume to write",
-                "From consuming a change to writing it, coalescing (100 ms unless set otherwise) included.",
+                "Time from consuming a change to writing it, with the coalescing interval (--coalesce-ms, 100 ms).",
                 "s",
                 *HERE.percentiles("tidings_consume_to_write_seconds", "write", 50, 90, 99),
             )
@@ -152,7 +152,7 @@ def _pushes(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Written",
-                "Bytes to clients per second.",
+                "Bytes written to clients per second.",
                 "Bps",
                 Query(HERE.rate("tidings_sent_bytes_total", by="instance"), "{{instance}}"),
             )
@@ -160,7 +160,7 @@ def _pushes(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Resumes, by outcome",
-                "What those who subscribe had missed. fresh came without a cursor.",
+                "How the gateway told subscribing clients what they had missed. fresh: the client had no cursor.",
                 "ops",
                 Query(HERE.rate("tidings_resumes_total", by="outcome"), "{{outcome}}"),
                 stacked=True,
@@ -169,7 +169,7 @@ def _pushes(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Resynchronisations, by reason",
-                "Clients told to fetch everything again, and those of them for whom too many types waited.",
+                "Clients that were told to fetch everything again, and how many of them had too many types waiting.",
                 "ops",
                 Query(HERE.rate("tidings_resyncs_total", by="reason"), "{{reason}}"),
                 Query(HERE.rate("tidings_pending_overflows_total"), "too many types"),
@@ -178,8 +178,9 @@ def _pushes(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Waiting",
-                "Subscriptions not answered yet, clients whose turn to resynchronise has not come (--resync-rate), "
-                "reads of the log for those who come back, and those whose account has cost too much lately.",
+                "Subscriptions without an answer yet, clients that wait for their turn to resynchronise "
+                "(--resync-rate), reads of the log for returning clients, and clients whose account has used too many "
+                "of these reads.",
                 "short",
                 Query(HERE.total("tidings_resumes_waiting"), "subscriptions"),
                 Query(HERE.total("tidings_resyncs_waiting"), "resynchronisations"),
@@ -190,7 +191,7 @@ def _pushes(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Polls answered, by status",
-                "304: nothing changed within the time the client waits.",
+                "304: nothing changed while the client waited.",
                 "reqps",
                 Query(HERE.rate("tidings_polls_answered_total", by="status"), "{{status}}"),
             )
@@ -204,7 +205,7 @@ def _feeds(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Feeds",
-                "Shards being read, and those that deliver. The lines should be one.",
+                "Shards that the gateways read, and shards that deliver (live). Both lines should be the same.",
                 "short",
                 Query(HERE.total("tidings_feeds"), "read"),
                 Query(HERE.total("tidings_feeds_live"), "live"),
@@ -213,7 +214,7 @@ def _feeds(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Consumed",
-                "Changes, batches and markers from the log.",
+                "Changes, batches and markers that the gateways read from the log.",
                 "ops",
                 Query(HERE.rate("tidings_changes_consumed_total"), "changes"),
                 Query(HERE.rate("tidings_batches_consumed_total"), "batches"),
@@ -223,7 +224,8 @@ def _feeds(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Append to consume",
-                "From handing a batch to the log to consuming it, the confirm included. Clocks of both machines count.",
+                "Time from appending a batch to consuming it, with the confirm. The time is right only if the clocks "
+                "of publisher and gateway agree.",
                 "s",
                 *HERE.percentiles("tidings_append_to_consume_seconds", "log", 50, 90, 99),
             )
@@ -231,7 +233,7 @@ def _feeds(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Lag, by shard",
-                "From handing its newest batch to the log to consuming it, in the gateway that is furthest behind.",
+                "Time from appending the newest batch to consuming it, in the slowest gateway.",
                 "s",
                 Query(f"max by (shard) ({HERE.select('tidings_feed_lag_seconds')})", "{{shard}}"),
             )
@@ -239,15 +241,16 @@ def _feeds(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Silence, by shard",
-                "Since the log last delivered anything. A marker every two to three seconds keeps it short.",
+                "Time since the log last delivered anything. A marker comes every two to three seconds.",
                 "s",
                 Query(f"max by (shard) ({HERE.select('tidings_feed_silence_seconds')})", "{{shard}}"),
             )
         )
         .with_panel(
             series(
-                "Feeds in trouble",
-                "Feeds that stopped delivering, gaps found, entries that are no batch.",
+                "Feed problems",
+                "Feeds that stopped delivering (lost), gaps in the log, and entries that are not batches "
+                "(undecodable).",
                 "ops",
                 Query(HERE.rate("tidings_feeds_lost_total"), "lost"),
                 Query(HERE.rate("tidings_feed_gaps_total"), "gaps"),
@@ -257,7 +260,7 @@ def _feeds(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Clock skew",
-                "Latencies that came out negative or beyond an hour: no two clocks that agree measure such.",
+                "Latencies that are negative or longer than an hour. They show that clocks differ.",
                 "ops",
                 Query(HERE.rate("tidings_clock_skew_total", by="instance"), "{{instance}}"),
             )
@@ -265,7 +268,7 @@ def _feeds(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Ahead of the log's clock",
-                "How far each gateway's clock is ahead of the broker's, right to 2 s.",
+                "How far each gateway's clock is ahead of the broker's clock. The value is exact to 2 s.",
                 "s",
                 Query(f"max by (instance) ({HERE.select('tidings_clock_skew_seconds')})", "{{instance}}"),
             )
@@ -273,8 +276,8 @@ def _feeds(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Windows cut",
-                "Parts dropped before their time, for lack of room (--window-bytes). Who comes back from before them "
-                "is told from the log.",
+                "Recent changes that were dropped early, because the window was full (--window-bytes). For clients "
+                "that missed them, the gateway reads the log.",
                 "ops",
                 Query(HERE.rate("tidings_windows_cut_total", by="instance"), "{{instance}}"),
             )

@@ -14,12 +14,12 @@ def build() -> Dashboard:
     """The dashboard."""
     refused = HERE.rate("tidings_publisher_requests_total", 'status="503"')
     return (
-        page("tidings-overview", "Tidings / Overview", "Is everybody told of everything, at once?", [namespaces()])
+        page("tidings-overview", "Tidings / Overview", "Do all changes reach all clients, and fast?", [namespaces()])
         .with_row(Row("Now"))
         .with_panel(
             number(
                 "Gateways ready",
-                "Gateways, or workers of them, that accept clients.",
+                "Gateways that accept clients. A gateway with several workers counts once for each worker.",
                 "short",
                 Query(HERE.total("tidings_ready", 'command=~"gateway|up"'), "ready"),
             )
@@ -42,8 +42,8 @@ def build() -> Dashboard:
         )
         .with_panel(
             number(
-                "Room taken",
-                "Of the connections that all gateways together may park.",
+                "Capacity used",
+                "Share of the connections that all gateways together may hold.",
                 "percentunit",
                 Query(f"{HERE.total('tidings_connections_open')} / {HERE.total('tidings_connections_max')}", "taken"),
                 bad_above=0.8,
@@ -52,7 +52,7 @@ def build() -> Dashboard:
         .with_panel(
             number(
                 "Shards not delivering",
-                "Feeds that are not live. More than none for long: clients of those shards are told nothing.",
+                "Feeds that are not live. Clients of these shards receive no changes.",
                 "short",
                 Query(f"{HERE.total('tidings_feeds')} - {HERE.total('tidings_feeds_live')}", "not live"),
                 bad_above=1,
@@ -61,7 +61,7 @@ def build() -> Dashboard:
         .with_panel(
             number(
                 "Refused changes",
-                "Requests of storages that are answered 503.",
+                "Requests of storages that the publishers answer with 503.",
                 "reqps",
                 Query(f"{refused} or vector(0)", "refused"),
                 bad_above=0.01,
@@ -71,8 +71,8 @@ def build() -> Dashboard:
         .with_panel(
             heat(
                 "Change to write",
-                "From the time that the storage gave for a change to the write to a client's socket. "
-                "Clocks of the storage and of the gateway both count.",
+                "Time from the change, as the storage gives it, to the write to a client's socket. The time is right "
+                "only if the clocks of storage and gateway agree.",
                 "s",
                 Query(
                     "sum by (le) (increase("
@@ -84,7 +84,8 @@ def build() -> Dashboard:
         .with_panel(
             series(
                 "Where the time goes",
-                "The parts of the way: to the confirm (ingest), through the log (append), gateway to socket (write).",
+                "Latency of each part: from ingest to confirm (ingest), through the log (append), from gateway to "
+                "socket (write).",
                 "s",
                 *HERE.percentiles("tidings_ingest_to_confirm_seconds", "ingest", 50, 99),
                 *HERE.percentiles("tidings_append_to_consume_seconds", "append", 50, 99),
@@ -95,7 +96,7 @@ def build() -> Dashboard:
         .with_panel(
             series(
                 "Changes and pushes",
-                "Changes that the log confirmed, changes times the clients they concern, and pushes to clients.",
+                "Changes that the log confirmed, changes multiplied by their clients (matched), and pushes to clients.",
                 "ops",
                 Query(HERE.rate("tidings_publisher_changes_total"), "confirmed"),
                 Query(HERE.rate("tidings_changes_matched_total"), "matched"),
@@ -113,18 +114,18 @@ def build() -> Dashboard:
         )
         .with_panel(
             series(
-                "Polls that nobody had to make",
-                "What the parked clients would have asked by polling every 30 s.",
+                "Polls avoided",
+                "Requests that the connected clients would have made by polling every 30 s, and long polls answered.",
                 "reqps",
                 Query(HERE.rate("tidings_polls_avoided_total"), "avoided"),
                 Query(HERE.rate("tidings_polls_answered_total"), "answered"),
             )
         )
-        .with_row(Row("Trouble"))
+        .with_row(Row("Problems"))
         .with_panel(
             series(
                 "Connections opened and closed",
-                "A wave here is a rollout, a network that broke, or a reconnect storm.",
+                "A wave is a rollout, a network failure or a reconnect storm.",
                 "cps",
                 Query(HERE.rate("tidings_connections_opened_total"), "opened"),
                 Query(HERE.rate("tidings_connections_closed_total"), "closed"),
@@ -133,15 +134,15 @@ def build() -> Dashboard:
         .with_panel(
             series(
                 "Resynchronisations",
-                "Clients told to fetch everything again, by reason. Each is work for the mail server behind.",
+                "Clients that were told to fetch everything again, by reason. Each of them loads the mail server.",
                 "ops",
                 Query(HERE.rate("tidings_resyncs_total", by="reason"), "{{reason}}"),
             )
         )
         .with_panel(
             series(
-                "Turned away",
-                "Requests rejected instead of parked, by reason.",
+                "Refused clients",
+                "Requests of clients that gateways refused, by reason.",
                 "reqps",
                 Query(HERE.rate("tidings_rejections_total", by="reason"), "{{reason}}"),
                 width=THIRD,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from grafana_foundation_sdk.builders.dashboard import Dashboard, Row
 from grafana_foundation_sdk.builders.timeseries import Panel
 
-from monitoring.panels import THIRD, note, series
+from monitoring.panels import HEIGHT, THIRD, WHOLE, note, series
 from monitoring.promql import PROCESS as HERE
 from monitoring.promql import Query
 
@@ -17,7 +17,7 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         .with_panel(
             series(
                 "CPU",
-                "Cores used. A gateway's loop is one core: near 1, push latency grows.",
+                "Cores used. A gateway's main loop can use one core. Near 1, push latency grows.",
                 "short",
                 Query(HERE.rate("process_cpu_seconds_total", by="instance"), "{{instance}}"),
             )
@@ -25,7 +25,7 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         .with_panel(
             series(
                 "Resident memory",
-                "Without what the kernel keeps for sockets.",
+                "Resident memory, without the kernel's memory for sockets.",
                 "bytes",
                 Query(HERE.select("process_resident_memory_bytes"), "{{instance}}"),
             )
@@ -33,7 +33,7 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         .with_panel(
             series(
                 "Open files",
-                "A connection is a file. And how many there may be.",
+                "Open files, and the limit. Each connection is an open file.",
                 "short",
                 Query(HERE.select("process_open_fds"), "{{instance}} open"),
                 Query(HERE.select("process_max_fds"), "{{instance}} limit"),
@@ -42,7 +42,7 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         .with_panel(
             series(
                 "Main loop busy",
-                "CPU time of the thread that the main loop runs in, as a share of one core: at 1 there is no more.",
+                "CPU time of the main loop's thread, as a share of one core. At 1, the loop is fully used.",
                 "percentunit",
                 Query(HERE.rate("tidings_loop_cpu_seconds_total", by="instance"), "{{instance}}"),
             )
@@ -50,7 +50,7 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         .with_panel(
             series(
                 "Timers late",
-                "How late timers of the main loop go off: what everything that happens in it waits for.",
+                "How late timers of the main loop fire. All work in the loop is late by this time.",
                 "s",
                 *HERE.percentiles("tidings_loop_late_seconds", "late", 50, 99),
             )
@@ -58,7 +58,7 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         .with_panel(
             series(
                 "Memory, by layer",
-                "What the layers are, and why they differ, is on the admin port: /debug/memory.",
+                "/debug/memory on the admin port explains the layers, and why they differ.",
                 "bytes",
                 Query(HERE.total("tidings_memory_bytes", by="layer"), "{{layer}}"),
                 Query(HERE.total("tidings_cgroup_memory_bytes", by="layer"), "container: {{layer}}"),
@@ -66,16 +66,16 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         )
         .with_panel(
             series(
-                "Held for others, by kind",
-                "Bytes that clients, sources and the log make the processes hold.",
+                "Held memory, by kind",
+                "Bytes that the processes hold for clients, sources and the log.",
                 "bytes",
                 Query(HERE.total("tidings_held_bytes", by="kind"), "{{kind}}"),
             )
         )
         .with_panel(
             series(
-                "Refused for want of room, by kind",
-                "How often something was refused because it did not fit.",
+                "Refused for lack of memory, by kind",
+                "How often the processes refused work because its memory did not fit into the budget.",
                 "ops",
                 Query(HERE.rate("tidings_held_refusals_total", by="kind"), "{{kind}}"),
             )
@@ -83,7 +83,8 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         .with_panel(
             series(
                 "Memory pressure",
-                "0: none. 1: new work is refused. 2: the connections that hold most are closed, too.",
+                "0: no pressure. 1: the process refuses new work. 2: it also closes the connections that hold most "
+                "memory.",
                 "short",
                 Query(HERE.select("tidings_memory_pressure"), "{{instance}}"),
             )
@@ -91,7 +92,7 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         .with_panel(
             series(
                 "Main loop silent for",
-                "Time since the main loop last ran, which it should every second. At 30 s the process is restarted.",
+                "Time since the main loop last ran. It should run every second. At 30 s, the process is restarted.",
                 "s",
                 Query(HERE.select("tidings_beat_age_seconds"), "{{instance}}"),
             )
@@ -99,7 +100,7 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         .with_panel(
             series(
                 "Pauses of the garbage collector",
-                "Share of the time that collections stopped the process, by generation.",
+                "Share of the time that garbage collections stopped the process, by generation.",
                 "percentunit",
                 Query(HERE.rate("tidings_gc_pause_seconds_sum", by="generation"), "generation {{generation}}"),
             )
@@ -107,13 +108,22 @@ def process_panels(dashboard: Dashboard, command: str, admin_port: int) -> Dashb
         .with_panel(
             series(
                 "Blocking work",
-                "Calls in the pool of threads, and those that wait for a thread.",
+                "Calls that run in the thread pool, and calls that wait for a thread.",
                 "short",
                 Query(HERE.select("tidings_pool_running"), "{{instance}} running"),
                 Query(HERE.select("tidings_pool_queued"), "{{instance}} queued"),
             )
         )
-        .with_panel(note("Look inside", _inside(command, admin_port)))
+        .with_panel(
+            series(
+                "Spans of traces, by outcome",
+                "With --tracing-endpoint: spans that the collector took, that it did not take, and that had no room "
+                "to wait in. Changes are pushed as usual whatever becomes of their spans.",
+                "ops",
+                Query(HERE.rate("tidings_tracing_spans_total", by="outcome"), "{{outcome}}"),
+            )
+        )
+        .with_panel(note("Look inside", _inside(command, admin_port), width=WHOLE - THIRD, height=HEIGHT))
     )
 
 
@@ -121,7 +131,7 @@ def broker_panel(width: int = THIRD) -> Panel:
     """How a service stands with the broker."""
     return series(
         "Connections to the broker",
-        "Those that are up, whether the broker blocks publishing (an alarm), and failures per second.",
+        "Connections that are up, processes that the broker blocks because of an alarm, and failures per second.",
         "short",
         Query(HERE.total("tidings_bus_connected", by="connection"), "{{connection}} up"),
         Query(HERE.total("tidings_bus_blocked"), "blocked"),
@@ -132,10 +142,10 @@ def broker_panel(width: int = THIRD) -> Panel:
 
 def _inside(command: str, port: int) -> str:
     return (
-        "The admin pages are on the loopback of each process only. From Kubernetes:\n\n"
+        "The admin pages are on the loopback address of each process. With Kubernetes, run:\n\n"
         f"    kubectl port-forward POD {port}:{port}\n\n"
-        f"Then [http://127.0.0.1:{port}/](http://127.0.0.1:{port}/) lists them, and "
-        f"[/debug/pprof/](http://127.0.0.1:{port}/debug/pprof/) the profiles, each as a flame graph or for "
-        f"`go tool pprof http://127.0.0.1:{port}/debug/pprof/profile?seconds=10`. On a host that runs "
-        f"`tidings {command}` the same addresses work as they are.\n"
+        f"Then open [http://127.0.0.1:{port}/](http://127.0.0.1:{port}/) for all admin pages, or "
+        f"[/debug/pprof/](http://127.0.0.1:{port}/debug/pprof/) for profiles. You can open each profile as a flame "
+        f"graph, or with `go tool pprof http://127.0.0.1:{port}/debug/pprof/profile?seconds=10`. On a host that runs "
+        f"`tidings {command}`, the same addresses work without `kubectl`.\n"
     )

@@ -16,7 +16,7 @@ ADMIN_PORT = 9190
 def build() -> Dashboard:
     """The dashboard."""
     dashboard = page(
-        "tidings-publisher", "Tidings / Publisher", "Ingest, batches, sources.", [namespaces(), instances("publisher")]
+        "tidings-publisher", "Tidings / Publisher", "Ingest, spool and sources.", [namespaces(), instances("publisher")]
     )
     _ingest(dashboard)
     _spool(dashboard)
@@ -32,7 +32,7 @@ def _ingest(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Requests, by status",
-                "202 is taken for good, 503 means that the sender has to come again, 4xx is the sender's mistake.",
+                "202: the changes are safe. 503: the sender must try again. 4xx: an error of the sender.",
                 "reqps",
                 Query(HERE.rate("tidings_publisher_requests_total", by="status"), "{{status}}"),
             )
@@ -40,7 +40,8 @@ def _ingest(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Changes",
-                "Changes that the log confirmed; of those taken, the ones whose own time is over an hour off.",
+                "Changes that the log confirmed, and changes whose time, as the sender gives it, is wrong by over an "
+                "hour.",
                 "ops",
                 Query(HERE.rate("tidings_publisher_changes_total", by="instance"), "{{instance}}"),
                 Query(HERE.rate("tidings_publisher_far_times_total", by="instance"), "{{instance}}, wrong time"),
@@ -49,7 +50,7 @@ def _ingest(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Changes that wait",
-                "Not yet confirmed. At 50,000 the publisher refuses.",
+                "Changes that the log has not confirmed yet. At 50,000, the publisher refuses new ones.",
                 "short",
                 Query(HERE.total("tidings_publisher_waiting_changes", by="instance"), "{{instance}}"),
             )
@@ -57,7 +58,7 @@ def _ingest(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Batches, by outcome",
-                "retried were appended once more; failed were told so to the sender.",
+                "retried: batches appended once more. failed: batches whose senders got an error.",
                 "ops",
                 Query(HERE.rate("tidings_publisher_batches_total", by="outcome"), "{{outcome}}"),
             )
@@ -65,15 +66,15 @@ def _ingest(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Changes in a batch",
-                "Batches grow by themselves while the log is slow.",
+                "Batches grow while the log is slow.",
                 "short",
                 *HERE.percentiles("tidings_publisher_batch_changes", "changes", 50, 99),
             )
         )
         .with_panel(
             series(
-                "Until the log confirms",
-                "From taking a change (ingest), and from handing its batch to the log (append).",
+                "Time to the confirm",
+                "Time to the log's confirm: from the request (ingest), and from appending the batch (append).",
                 "s",
                 *HERE.percentiles("tidings_ingest_to_confirm_seconds", "ingest", 50, 99),
                 *HERE.percentiles("tidings_publisher_append_seconds", "append", 50, 99),
@@ -81,8 +82,8 @@ def _ingest(dashboard: Dashboard) -> None:
         )
         .with_panel(
             series(
-                "Faults",
-                "Faults of the publisher's own, each of them logged, and blocking calls refused by a full pool.",
+                "Errors",
+                "Errors in the publisher, which are all logged, and blocking calls that a full thread pool refused.",
                 "ops",
                 Query(HERE.rate("tidings_publisher_failures_total", by="part"), "{{part}}"),
                 Query(HERE.rate("tidings_pool_rejections_total"), "pool full"),
@@ -97,15 +98,15 @@ def _spool(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Changes in the spool",
-                "Acknowledged and on disk, not in the log yet. More than none for long: the log does not take them.",
+                "Acknowledged changes on disk that are not in the log yet. If they stay, the log does not take them.",
                 "short",
                 Query(HERE.total("tidings_spool_changes", by="instance"), "{{instance}}"),
             )
         )
         .with_panel(
             series(
-                "Full to",
-                "Of --spool-bytes. Once full, storages are refused.",
+                "Spool used",
+                "Share of --spool-bytes. When the spool is full, the publisher refuses changes.",
                 "percentunit",
                 Query(
                     f"{HERE.select('tidings_spool_bytes')} / {HERE.select('tidings_spool_capacity_bytes')}",
@@ -116,7 +117,7 @@ def _spool(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Oldest change",
-                "How long it has waited.",
+                "How long the oldest change in the spool has waited.",
                 "s",
                 Query(HERE.select("tidings_spool_oldest_seconds"), "{{instance}}"),
             )
@@ -124,7 +125,8 @@ def _spool(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "In and out",
-                "Changes stored, handed over to the log, and refused by reason; and times that the file failed.",
+                "Changes stored in the spool, appended to the log, and refused (by reason), and failures of the "
+                "spool's file.",
                 "ops",
                 Query(HERE.rate("tidings_spool_stored_changes_total"), "stored"),
                 Query(HERE.rate("tidings_spool_drained_changes_total"), "handed over"),
@@ -143,7 +145,7 @@ def _sources(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Changes, by source",
-                "Changes that were found, and are safe in log or spool.",
+                "Changes from each source that are safe in log or spool.",
                 "ops",
                 Query(HERE.rate("tidings_source_events_total", by="source"), "{{source}}"),
             )
@@ -151,14 +153,14 @@ def _sources(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Connected",
-                "1: the source reaches what it watches. With several publishers, of each.",
+                "1: the publisher is connected to the source. Each publisher has a line.",
                 "short",
                 Query(HERE.select("tidings_source_connected"), "{{source}}, {{instance}}"),
             )
         )
         .with_panel(
             series(
-                "Behind by",
+                "Delay",
                 "How long the oldest change of each source has waited.",
                 "s",
                 Query(HERE.select("tidings_source_lag_seconds"), "{{source}}, {{instance}}"),
@@ -167,7 +169,7 @@ def _sources(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Gaps",
-                "Times that a source may have missed something, and clients were told to look, by reason.",
+                "Times that a source may have missed changes and told clients to fetch everything, by reason.",
                 "ops",
                 Query(HERE.rate("tidings_source_gaps_total", by="source, reason"), "{{source}}: {{reason}}"),
                 width=HALF,
@@ -176,7 +178,8 @@ def _sources(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Logins without an account",
-                "Changes that --account-map has no account for: dropped by sources, refused over HTTP.",
+                "Changes whose login has no account in --account-map. Sources drop them, and ingest over HTTP refuses "
+                "them.",
                 "ops",
                 Query(HERE.rate("tidings_source_unmapped_total", by="source"), "{{source}}"),
                 width=HALF,
@@ -191,20 +194,20 @@ def _imap(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Accounts",
-                "Those that --imap-accounts names, and those that are listened to.",
+                "Accounts in --imap-accounts, and accounts that have a connection.",
                 "short",
                 Query(HERE.total("tidings_publisher_imap_accounts"), "named"),
-                Query(HERE.total("tidings_publisher_imap_connections"), "listened to"),
+                Query(HERE.total("tidings_publisher_imap_connections"), "connected"),
                 width=HALF,
             )
         )
         .with_panel(
             series(
                 "Failures",
-                "Connections that were not made or ended, by reason, and changes that the server did not tell of.",
+                "Connections that failed or ended, by reason, and changes that the server did not announce.",
                 "ops",
                 Query(HERE.rate("tidings_publisher_imap_failures_total", by="reason"), "{{reason}}"),
-                Query(HERE.rate("tidings_publisher_imap_untold_total"), "not told of"),
+                Query(HERE.rate("tidings_publisher_imap_untold_total"), "not announced"),
                 width=HALF,
             )
         )
@@ -225,8 +228,8 @@ def _maildir(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Announced by webmails, by outcome",
-                "Changes that the webmails of the installation told a publisher of. One that failed is made up for "
-                "by the account's next.",
+                "Changes that the webmails of the installation sent to a publisher. After a failure, the account's "
+                "next announcement covers both changes.",
                 "ops",
                 Query(INSTALLATION.rate("tidings_webmail_announcements_total", by="outcome"), "{{outcome}}"),
             )
@@ -234,7 +237,8 @@ def _maildir(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Watches",
-                "Directories watched, and mail folders that are polled because the kernel allows no further watch.",
+                "Directories watched, and mail folders that are polled because the kernel's limit of watches is "
+                "reached.",
                 "short",
                 Query(HERE.total("tidings_publisher_maildir_watches"), "watched"),
                 Query(HERE.total("tidings_publisher_maildir_unwatched"), "polled"),
@@ -243,7 +247,7 @@ def _maildir(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Comparisons",
-                "Of the whole tree by reason, and announcements that failed and were kept for later.",
+                "Comparisons of the whole tree, by reason, and failed announcements that are tried again (retries).",
                 "ops",
                 Query(HERE.rate("tidings_publisher_maildir_rescans_total", by="reason"), "{{reason}}"),
                 Query(HERE.rate("tidings_publisher_maildir_retries_total"), "retries"),
@@ -252,7 +256,7 @@ def _maildir(dashboard: Dashboard) -> None:
         .with_panel(
             series(
                 "Time to compare a folder",
-                "With its snapshot.",
+                "Time to compare a mail folder with its snapshot.",
                 "s",
                 *HERE.percentiles("tidings_publisher_maildir_scan_seconds", "compare", 50, 99),
             )

@@ -43,7 +43,7 @@ def offline(chart: Path, values: dict[str, Any]) -> dict[str, str]:
     ids=["rabbitmq", "auth", "ingest"],
 )
 def test_without_a_cluster_no_password_is_made(values: dict[str, Any], missing: str, named: str) -> None:
-    with pytest.raises(helm.HelmRenderError, match=f"{missing}: no cluster is seen") as caught:
+    with pytest.raises(helm.HelmRenderError, match=f"{missing}: Helm cannot see the cluster") as caught:
         offline(TIDINGS, values)
     assert f"name it in {named}:" in str(caught.value)
 

@@ -213,7 +213,7 @@ def test_a_section_that_is_taken_away_through_a_parent_chart_is_named() -> None:
             "rabbitmq.extraEnv sets RABBITMQ_LOGS",
         ),
         ({"gateway": {"extraEnv": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]}}, "extraEnv sets A"),
-        ({"gateway": {"service": {"nodePort": 30080}}}, "service.nodePort is for service.type NodePort"),
+        ({"gateway": {"service": {"nodePort": 30080}}}, "service.nodePort needs service.type NodePort"),
         ({"publisher": {"ingress": {"enabled": True}}}, "publisher.ingress.enabled needs publisher.ingress.hosts"),
         ({"publisher": {"httpRoute": {"enabled": True}}}, "publisher.httpRoute.enabled needs"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from functools import cache, reduce
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -13,7 +14,7 @@ import pytest
 import yaml
 
 from tests.support import definitions
-from tests.support.chart import ROOT, TIDINGS, load, render
+from tests.support.chart import RABBITMQ, ROOT, TIDINGS, UMBRELLA, load, render
 from tests.support.podsecurity import breaches
 from tests.support.rendered import Object, Rendered
 from tidings.check.settings import CheckSettings
@@ -30,6 +31,9 @@ SETTINGS: dict[str, type[Settings]] = {
     "publisher": PublisherSettings,
     "webmail": WebmailSettings,
 }
+CHARTS = (RABBITMQ, TIDINGS, UMBRELLA)
+OLDEST = "1.28"
+"""The oldest Kubernetes that is promised."""
 UNPUBLISHED = {"rabbitmq.com/v1beta1", "eventing.knative.dev/v1", "dapr.io/v2alpha1"}
 """Groups whose definitions are in no package that can be had."""
 
@@ -42,7 +46,13 @@ def is_custom(each: Object) -> bool:
     return (each["apiVersion"], each["kind"]) in definitions.SOURCES
 
 
-@pytest.mark.parametrize("version", ["1.29", "1.32", "1.34"])
+@pytest.mark.parametrize("chart", CHARTS, ids=lambda chart: chart.name)
+def test_the_oldest_kubernetes_is_the_one_that_the_docs_promise(chart: Path) -> None:
+    assert load(chart / "Chart.yaml")["kubeVersion"] == f">={OLDEST}.0-0"
+    assert f"| Kubernetes | {OLDEST} and later |" in (ROOT / "docs" / "compatibility.md").read_text()
+
+
+@pytest.mark.parametrize("version", [OLDEST, "1.32", "1.34"])
 def test_objects_are_valid(rendered: Rendered, version: str) -> None:
     for each in rendered.objects:
         if not is_custom(each):

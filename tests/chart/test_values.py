@@ -103,51 +103,51 @@ ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"gateway": {"terminationGracePeriodSeconds": 10}}, "terminationGracePeriodSeconds 10 is shorter"),
+        ({"gateway": {"terminationGracePeriodSeconds": 10}}, "terminationGracePeriodSeconds 10 is too short"),
         (
             {"gateway": {"terminationGracePeriodSeconds": 60, "settings": {"drainSeconds": 60}}},
-            "which are 82: clients would be cut off",
+            "is 82. A shorter time cuts all clients off",
         ),
         ({"publisher": {"terminationGracePeriodSeconds": 5}}, "must be longer than publisher.preStopSeconds"),
         ({"admin": {"scrape": ["cpu"]}}, "admin.scrape needs admin.existingSecret"),
-        ({**INGRESS, **ROUTE}, "choose one"),
+        ({**INGRESS, **ROUTE}, "exclude each other: enable one"),
         ({"ingress": {"enabled": True}}, "needs ingress.hosts"),
         ({"httpRoute": {"enabled": True}}, "needs httpRoute.parentRefs"),
         ({**INGRESS, "auth": {"mode": "none"}}, "auth.mode none"),
         ({**ROUTE, "auth": {"mode": "none"}}, "auth.mode none"),
         ({"auth": {"mode": "none"}, "gateway": {"service": {"type": "LoadBalancer"}}}, "auth.mode none"),
-        ({"auth": {"mode": "none", "jwksUrl": "https://id.example/keys"}}, "is for auth.mode jwt"),
-        ({"auth": {"mode": "none"}, "tests": {"tokenSecret": "probe"}}, "tests.tokenSecret is for auth.mode jwt"),
-        ({"auth": {"existingSecret": "s", "jwksUrl": "https://id.example/keys"}}, "one or the other"),
+        ({"auth": {"mode": "none", "jwksUrl": "https://id.example/keys"}}, "auth.jwksUrl needs auth.mode jwt"),
+        ({"auth": {"mode": "none"}, "tests": {"tokenSecret": "probe"}}, "tests.tokenSecret needs auth.mode jwt"),
+        ({"auth": {"existingSecret": "s", "jwksUrl": "https://id.example/keys"}}, "verifies tokens with one of them"),
         ({"gateway": {"groups": 4}}, "gateway.groups needs gateway.settings.publicUrl"),
-        ({"shards": 2, "gateway": {"groups": 4}}, "gateway.groups 4 are more than shards 2"),
-        ({"auth": {"mode": "none"}, "gateway": UPSTREAM}, "are made with the secret"),
-        ({"auth": {"jwksUrl": "https://id.example/keys"}, "gateway": UPSTREAM}, "are made with the secret"),
+        ({"shards": 2, "gateway": {"groups": 4}}, "gateway.groups 4 is greater than shards 2"),
+        ({"auth": {"mode": "none"}, "gateway": UPSTREAM}, "with the JWT secret"),
+        ({"auth": {"jwksUrl": "https://id.example/keys"}, "gateway": UPSTREAM}, "with the JWT secret"),
         ({"gateway": {"jmapUpstream": {"proxyRequests": True}}}, "need gateway.jmapUpstream.url"),
-        ({"gateway": {"jmapUpstream": {**UPSTREAM["jmapUpstream"], "caSecret": "ca"}}}, "is for an https URL"),
+        ({"gateway": {"jmapUpstream": {**UPSTREAM["jmapUpstream"], "caSecret": "ca"}}}, "needs an https URL"),
         ({"gateway": {"replicas": 3, "autoscaling": {"enabled": True}}}, "leave gateway.replicas empty"),
         ({"gateway": {"autoscaling": {"enabled": True, "minReplicas": 20}}}, "greater than maxReplicas"),
         ({"gateway": {"autoscaling": {"enabled": True, "cpuPercent": 0}}}, "needs connectionsPerPod or cpuPercent"),
-        ({"gateway": {"autoscaling": {"enabled": True}, "resources": {"requests": None}}}, "which is not set"),
+        ({"gateway": {"autoscaling": {"enabled": True}, "resources": {"requests": None}}}, "is a percentage of"),
         ({"rabbitmq": {"mode": "external"}}, "needs externalRabbitmq.existingSecret"),
-        ({"externalRabbitmq": {"existingSecret": "broker"}}, "is for rabbitmq.mode external"),
+        ({"externalRabbitmq": {"existingSecret": "broker"}}, "existingSecret needs rabbitmq.mode external"),
         (
             {**EXTERNAL, "externalRabbitmq": {"existingSecret": "broker", "urlKey": "url", "tls": True}},
             "names a whole URL",
         ),
         (
             {**EXTERNAL, "externalRabbitmq": {"existingSecret": "broker", "caSecret": "ca"}},
-            "is for externalRabbitmq.tls",
+            "needs externalRabbitmq.tls",
         ),
         (
             {"publisher": {"persistence": {"enabled": False}, "settings": {"spoolBytes": 1048576}}},
-            "has to outlive the pod",
+            "must survive the pod",
         ),
-        ({"publisher": {"replicas": 2, "maildir": {"enabled": True}}}, "only one may watch"),
+        ({"publisher": {"replicas": 2, "maildir": {"enabled": True}}}, "only one publisher may watch"),
         ({"publisher": {"imap": {"url": "imaps://mail.example"}}}, "need each other"),
         ({"publisher": {"imap": {"existingSecret": "accounts"}}}, "need each other"),
-        ({"publisher": {"replicas": 2, "imap": IMAP}}, "would tell everything twice"),
-        ({"publisher": {"replicas": 2, "journal": {"existingClaim": "j"}}}, "only one may read a journal"),
+        ({"publisher": {"replicas": 2, "imap": IMAP}}, "would announce every change twice"),
+        ({"publisher": {"replicas": 2, "journal": {"existingClaim": "j"}}}, "only one publisher may read a journal"),
         ({"webmail": {"enabled": True}}, "needs publisher.maildir.enabled"),
         ({"rabbitmq": {"replicas": 3, "persistence": {"enabled": False}}}, "cannot rejoin"),
     ],
@@ -219,7 +219,7 @@ def test_the_test_shows_a_token_that_it_is_given_or_can_make_and_else_says_why_t
     assert environment(made)["TIDINGS_JWT_SECRET"]
     without = render(TIDINGS, {"auth": jwks})
     assert without.of("Pod") == []
-    assert "name that in tests.tokenSecret" in without.notes
+    assert "set tests.tokenSecret" in without.notes
     assert "helm test tidings" not in without.notes
     given = render(TIDINGS, {"auth": jwks, "tests": {"tokenSecret": "probe"}})
     (shown,) = given.get("Pod", "tidings-check")["spec"]["containers"]

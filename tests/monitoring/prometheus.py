@@ -58,7 +58,7 @@ class Prometheus:
 
 @contextmanager
 def prometheus(directory: Path, targets: Mapping[str, int]) -> Iterator[Prometheus]:
-    """One that scrapes these ports of 127.0.0.1 every half second, by job."""
+    """One that scrapes these ports of 127.0.0.1 every second, by job."""
     executable = shutil.which("prometheus")
     assert executable, "Prometheus is needed: install it with `apt-get install prometheus`"
     (port,) = free_ports(1)
@@ -67,7 +67,7 @@ def prometheus(directory: Path, targets: Mapping[str, int]) -> Iterator[Promethe
         {"job_name": job, "static_configs": [{"targets": [f"127.0.0.1:{target}"], "labels": {"namespace": "mail"}}]}
         for job, target in targets.items()
     ]
-    every = {"scrape_interval": "500ms", "evaluation_interval": "1s"}
+    every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config.write_text(yaml.safe_dump({"global": every, "rule_files": [str(RULES)], "scrape_configs": jobs}))
     with (directory / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(

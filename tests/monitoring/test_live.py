@@ -23,6 +23,7 @@ from tests.support.broker import Broker
 from tests.support.clients import jmap_client
 from tests.support.jmap_server import basic, jmap_server
 from tests.support.keys import jwk, key_server, private_key
+from tests.support.otlp import receiver
 from tests.support.ports import free_ports
 from tests.support.processes import Tidings, tidings
 from tests.support.tls import make_certificate
@@ -58,7 +59,7 @@ def samples_of(text: str) -> set[str]:
 @dataclass
 class Suite:
     """Publisher, gateway, webmail and RabbitMQ, each with its metrics; a gateway that fetches keys, and one in `front`
-    of a JMAP server.
+    of a JMAP server. The publisher sends traces to a collector.
     """
 
     publisher: Tidings
@@ -99,7 +100,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Suite]:
             return stack.enter_context(tidings(command, *flags, env={**ENVIRONMENT, **environment}))
 
         state = ("--state-dir", str(directory / "state"))
-        publisher = start("publisher", "--bus", broker.url, "--maildir", str(root), *state)
+        traced = ("--tracing-endpoint", stack.enter_context(receiver()).url)
+        publisher = start("publisher", "--bus", broker.url, "--maildir", str(root), *state, *traced)
         gateway = start("gateway", "--bus", broker.url, "--workers", "2")
         webmail = start("webmail", "--maildir", str(root), "--ingest-url", publisher.url("ingest"))
         keys = start(

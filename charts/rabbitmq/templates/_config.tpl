@@ -1,4 +1,4 @@
-{{/* The files of the node's configuration, by name. */}}
+{{/* The node's configuration files, by file name. */}}
 {{- define "tidings-rabbitmq.config" -}}
 enabled_plugins: |
   [{{ prepend .Values.plugins "rabbitmq_prometheus" | uniq | join "," }}].
@@ -9,8 +9,8 @@ rabbitmq.conf: |
   vm_memory_high_watermark.relative = {{ .Values.memoryHighWatermark }}
   disk_free_limit.absolute = {{ .Values.diskFreeLimit }}
   {{- if gt (int .Values.replicas) 1 }}
-  # The nodes of a StatefulSet are known by name. No node has to ask the Kubernetes API, and one that has lost its
-  # volume looks for the others instead of starting a cluster of its own.
+  # The nodes of a StatefulSet have fixed names, so nodes do not need the Kubernetes API to find each other. A node
+  # that lost its volume joins the other nodes and does not start a second cluster.
   cluster_formation.peer_discovery_backend = classic_config
   {{- range $i := until (int .Values.replicas) }}
   cluster_formation.classic_config.nodes.{{ add1 $i }} = rabbit@{{ include "tidings-rabbitmq.fullname" $ }}-{{ $i }}.{{ include "tidings-rabbitmq.nodeDomain" $ }}

@@ -6,7 +6,7 @@
 - {name: RABBITMQ_CONFIG_FILE, value: /etc/tidings-rabbitmq/rabbitmq.conf}
 - {name: RABBITMQ_ENABLED_PLUGINS_FILE, value: /etc/tidings-rabbitmq/enabled_plugins}
 - {name: RABBITMQ_LOGS, value: "-"}
-# Also with logs on the console it wants a file for what upgrades say, and one for its dump when it crashes.
+# RabbitMQ logs to the console. It still writes an upgrade log and crash dumps to files.
 - {name: RABBITMQ_LOG_BASE, value: /tmp}
 - name: RABBITMQ_DEFAULT_USER
   valueFrom: {secretKeyRef: {name: {{ include "tidings-rabbitmq.secretName" . }}, key: username}}

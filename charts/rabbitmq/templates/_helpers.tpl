@@ -2,7 +2,7 @@
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* Never the name of the chart that this one is part of, and short enough for the names of pods and Services. */}}
+{{/* This name differs from the name of the parent chart, and is short enough for the names of pods and Services. */}}
 {{- define "tidings-rabbitmq.fullname" -}}
 {{- if .Values.fullnameOverride -}}
 {{- .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
@@ -28,7 +28,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* Without versions of the chart: a node is restarted when something in it changes. */}}
+{{/* These labels have no version of the chart, so that a new version restarts a node only if the pod changes. */}}
 {{- define "tidings-rabbitmq.podLabels" -}}
 {{ include "tidings-rabbitmq.selectorLabels" . }}
 app.kubernetes.io/component: log
@@ -50,27 +50,27 @@ app.kubernetes.io/part-of: tidings
 {{- end -}}
 {{- end -}}
 
-{{/* The domain of the nodes' names, after the pod's. */}}
+{{/* DNS domain of the nodes. The name of a node is the name of its pod, a dot and this domain. */}}
 {{- define "tidings-rabbitmq.nodeDomain" -}}
 {{- printf "%s-nodes.%s.svc.%s" (include "tidings-rabbitmq.fullname" .) .Release.Namespace .Values.clusterDomain -}}
 {{- end -}}
 
 {{/*
-A new random value, in base64. Where Helm sees no cluster it cannot tell whether there is a value already, and nothing is made: volumes, storages
-and clients know the old one. Every namespace has an account `default`, and where the namespace is not there yet, kube-system is.
-Arguments: root context, length, key of the Secret, its name, the value of the chart that names another Secret.
+A new random value, in base64. Rendering fails if Helm cannot see a cluster. A Secret may exist there, and volumes, storages and clients use its
+value. Helm sees a cluster if the namespace has a ServiceAccount `default`, or, before the namespace exists, if there is a namespace `kube-system`.
+Arguments: root context, length, key of the Secret, name of the Secret, the chart's value that names another Secret.
 */}}
 {{- define "tidings-rabbitmq.random" -}}
 {{- $release := (index . 0).Release -}}
 {{- if not (or (lookup "v1" "ServiceAccount" $release.Namespace "default") (lookup "v1" "Namespace" "" "kube-system")) -}}
-{{- fail (printf "%s in the Secret %s: no cluster is seen from here (helm template, --dry-run=client, Argo CD), so the one that may be there is not known, and another would shut out whoever has it. Make a Secret and name it in %s: see \"Make the Secrets\" in docs/operate/gitops.md" (index . 2) (index . 3) (index . 4)) -}}
+{{- fail (printf "%s in the Secret %s: Helm cannot see the cluster (helm template, --dry-run=client, Argo CD). The cluster may have this Secret already, and a new random value would lock out everybody who uses the old one. Make a Secret and name it in %s: see \"Make the Secrets\" in docs/operate/gitops.md" (index . 2) (index . 3) (index . 4)) -}}
 {{- end -}}
 {{- randAlphaNum (index . 1) | b64enc -}}
 {{- end -}}
 
 {{/*
-How many nodes the cluster has that is there already, 0 for none, as far as Kubernetes tells: those of the StatefulSet, or, where that is
-gone or scaled down, those whose volumes are left. Without a cluster to look at, as in `helm template`, nobody can know.
+Number of nodes of the RabbitMQ that runs already, or 0. The number is the StatefulSet's. If the StatefulSet is gone or scaled down, the number
+is that of the volumes that are left. The result is 0 too if Helm cannot see the cluster, as in `helm template`.
 */}}
 {{- define "tidings-rabbitmq.nodesThere" -}}
 {{- $name := include "tidings-rabbitmq.fullname" . -}}
@@ -88,7 +88,7 @@ gone or scaled down, those whose volumes are left. Without a cluster to look at,
 {{- define "tidings-rabbitmq.validate" -}}
 {{- $there := include "tidings-rabbitmq.nodesThere" . | int -}}
 {{- if and $there (ne $there (int .Values.replicas)) -}}
-{{- fail (printf "rabbitmq.replicas %d: the broker %s has %d node%s, and to change their number is an outage. Leave rabbitmq.replicas at %d. The way round is a new broker of %d under another name (rabbitmq.fullnameOverride): see \"Change the number of nodes\" in docs/operate/broker.md" (int .Values.replicas) (include "tidings-rabbitmq.fullname" .) $there (ternary "" "s" (eq $there 1)) $there (int .Values.replicas)) -}}
+{{- fail (printf "rabbitmq.replicas %d: the broker %s has %d node%s. A running broker cannot change its number of nodes without an outage. Leave rabbitmq.replicas at %d. To have %d, start a new broker under another name (rabbitmq.fullnameOverride): see \"Change the number of nodes\" in docs/operate/broker.md" (int .Values.replicas) (include "tidings-rabbitmq.fullname" .) $there (ternary "" "s" (eq $there 1)) $there (int .Values.replicas)) -}}
 {{- end -}}
 {{- if and (gt (int .Values.replicas) 1) (not .Values.persistence.enabled) -}}
 {{- fail "rabbitmq.replicas 3 needs rabbitmq.persistence.enabled: a node that comes back without its data cannot rejoin its cluster" -}}

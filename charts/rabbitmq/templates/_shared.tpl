@@ -1,6 +1,6 @@
-{{/* What every workload of this chart, and of a chart that has this one in it, may be given by values. Each answer is YAML. */}}
+{{/* Parts that workloads of this chart and of its parent chart share. Each template gives YAML. */}}
 
-{{/* An image, from the registry of `global.imageRegistry` where there is one. */}}
+{{/* The image. `global.imageRegistry` replaces its registry. */}}
 {{- define "tidings-rabbitmq.image" -}}
 {{- $image := .Values.image -}}
 {{- $repository := $image.repository -}}
@@ -10,14 +10,14 @@
 {{- if $image.digest -}}{{ $repository }}@{{ $image.digest }}{{- else -}}{{ $repository }}:{{ default .Chart.AppVersion $image.tag }}{{- end -}}
 {{- end -}}
 
-{{/* Arguments: root context, values of the workload, its selector. The part of a pod's spec that is the same for all. */}}
+{{/* The part of a pod's spec that all workloads share. Arguments: root context, values of the workload, its selector. */}}
 {{- define "tidings-rabbitmq.podSpec" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}
 {{- $selector := index . 2 -}}
 {{- $secrets := list -}}
 {{- range concat ((($root.Values.global | default dict).imagePullSecrets) | default list) $root.Values.imagePullSecrets -}}
-{{- /* Parent charts name them by objects or by strings. */}}
+{{- /* Parent charts list pull secrets as objects or as strings. */}}
 {{- $secrets = append $secrets (kindIs "map" . | ternary . (dict "name" .)) -}}
 {{- end -}}
 {{- $spreads := list -}}
@@ -35,7 +35,8 @@
 {{- end -}}
 
 {{/*
-Arguments: variables of the chart as YAML, values of the workload, their path. Of two variables of a name the last would win without a word.
+Environment variables: the chart's and `extraEnv`. Rendering fails if both have a variable, because Kubernetes would silently use the last one.
+Arguments: variables of the chart as YAML, values of the workload, the path of these values.
 */}}
 {{- define "tidings-rabbitmq.env" -}}
 {{- $own := index . 0 | fromYamlArray -}}
@@ -46,20 +47,20 @@ Arguments: variables of the chart as YAML, values of the workload, their path. O
 {{- end -}}
 {{- range (index . 1).extraEnv -}}
 {{- if has .name $names -}}
-{{- fail (printf "%s.extraEnv sets %s, which is set already: use the value of the chart that stands for it" $path .name) -}}
+{{- fail (printf "%s.extraEnv sets %s, which the chart sets already: use the chart's value for it" $path .name) -}}
 {{- end -}}
 {{- $names = append $names .name -}}
 {{- end -}}
 {{- toYaml (concat $own (index . 1).extraEnv) -}}
 {{- end -}}
 
-{{/* Arguments: values of the Service, its selector, name and target of its port, the port. */}}
+{{/* Arguments: values of the Service, its selector, name of its port (and of the container's port), number of its port. */}}
 {{- define "tidings-rabbitmq.serviceSpec" -}}
 {{- $service := index . 0 -}}
 {{- $type := default "ClusterIP" $service.type -}}
 {{- range $name, $value := pick $service "nodePort" "externalTrafficPolicy" -}}
 {{- if and $value (eq $type "ClusterIP") -}}
-{{- fail (printf "service.%s is for service.type NodePort and LoadBalancer" $name) -}}
+{{- fail (printf "service.%s needs service.type NodePort or LoadBalancer" $name) -}}
 {{- end -}}
 {{- end -}}
 {{- $port := dict "name" (index . 2) "port" (index . 3) "targetPort" (index . 2) "protocol" "TCP" -}}

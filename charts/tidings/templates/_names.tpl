@@ -1,9 +1,12 @@
-{{/* 57 characters at most: it is a label, also with `-check` behind it. */}}
+{{/* At most 57 characters: `NAME-check` is a label too, and a label has at most 63 characters. */}}
 {{- define "tidings.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 57 | trimSuffix "-" -}}
 {{- end -}}
 
-{{/* 42 characters at most: a StatefulSet, whose name goes into labels with a hash, may have 52. A release may have dots, a Service not. */}}
+{{/*
+At most 42 characters: the StatefulSet is named `NAME-publisher`. Kubernetes puts the StatefulSet's name and a hash into a label, so 52 characters
+are the limit. The name of a release may have dots, the name of a Service may not.
+*/}}
 {{- define "tidings.fullname" -}}
 {{- $name := include "tidings.name" . -}}
 {{- if .Values.fullnameOverride -}}
@@ -15,7 +18,7 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Arguments: root context, component, and its group if it has some. */}}
+{{/* Arguments: root context, component, and the component's group if it has one. */}}
 {{- define "tidings.selectorLabels" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ include "tidings.name" $root }}
@@ -26,7 +29,7 @@ tidings/group: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
-{{/* Labels of every object, whatever it is for. */}}
+{{/* Labels of every object. */}}
 {{- define "tidings.commonLabels" -}}
 app.kubernetes.io/part-of: tidings
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -37,13 +40,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end }}
 {{- end -}}
 
-{{/* Arguments: those of tidings.selectorLabels. */}}
+{{/* Arguments: the same as tidings.selectorLabels. */}}
 {{- define "tidings.labels" -}}
 {{ include "tidings.selectorLabels" . }}
 {{ include "tidings.commonLabels" (index . 0) }}
 {{- end -}}
 
-{{/* Arguments: those of tidings.selectorLabels. Without versions of the chart: a pod is replaced when something in it changes. */}}
+{{/*
+Labels of pods. They have no version of the chart, so that a new version replaces a pod only if the pod changes. Arguments: the same as
+tidings.selectorLabels.
+*/}}
 {{- define "tidings.podLabels" -}}
 {{ include "tidings.selectorLabels" . }}
 app.kubernetes.io/part-of: tidings
@@ -52,7 +58,7 @@ app.kubernetes.io/part-of: tidings
 {{- end }}
 {{- end -}}
 
-{{/* Labels of what belongs to no component. */}}
+{{/* Labels of objects that belong to no component. */}}
 {{- define "tidings.sharedLabels" -}}
 app.kubernetes.io/name: {{ include "tidings.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -1,4 +1,4 @@
-{{/* What is printed after an installation. A chart that has this one in it prints it too, for Helm prints the notes of no subchart. */}}
+{{/* Text that Helm prints after an installation. Parent charts print it too, because Helm does not print the notes of subcharts. */}}
 {{- define "tidings.notes" -}}
 {{- $name := include "tidings.fullname" . -}}
 {{- $kubectl := printf "kubectl --namespace %s" .Release.Namespace -}}
@@ -13,7 +13,7 @@ Send a change and wait until it arrives:
 
   helm test {{ .Release.Name }} --namespace {{ .Release.Namespace }}
 {{ else if .Values.tests.enabled }}
-helm test runs nothing: only your identity provider can make its token. Put a token into a Secret, and name that in tests.tokenSecret.
+helm test runs nothing yet, because only your identity provider can make a token for it. Put a token into a Secret and set tests.tokenSecret.
 {{ end }}{{ if .Values.webmail.enabled }}
 Open the webmail at http://127.0.0.1:8082 while these two commands run:
 
@@ -35,10 +35,10 @@ Clients connect to {{ range .Values.ingress.hosts }}{{ . }}/jmap/ws {{ end }}
 {{- end }}
 {{- if eq .Values.auth.mode "none" }}
 
-Clients are not authenticated (auth.mode none): everybody who reaches the gateway can read the notifications of every account.
+Clients are not authenticated (auth.mode none): everybody who can connect to the gateway can read the notifications of every account.
 {{- end }}
 {{- if and (eq .Values.rabbitmq.mode "bundled") (not .Values.rabbitmq.persistence.enabled) }}
 
-The log is not on a volume: a restart of RabbitMQ loses it, and clients resynchronise.
+The log is not on a volume. A restart of RabbitMQ loses the log, and clients resynchronise.
 {{- end }}
 {{- end -}}

@@ -1,4 +1,4 @@
-{{/* A map of settings as TIDINGS_* variables. Whole numbers come from YAML as floats, which would be written 1e+06. */}}
+{{/* A map of settings as TIDINGS_* variables. YAML gives whole numbers as floats, and Helm would write 1000000 as 1e+06. */}}
 {{- define "tidings.settingsEnv" -}}
 {{- range $name, $value := . }}
 {{- if not (kindIs "invalid" $value) }}
@@ -10,7 +10,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* What every service is told. */}}
+{{/* Variables of every service. */}}
 {{- define "tidings.opsEnv" -}}
 - {name: TIDINGS_HOST, value: {{ .Values.listenAddress | quote }}}
 - {name: TIDINGS_PROBE_HOST, value: {{ .Values.listenAddress | quote }}}
@@ -25,7 +25,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Argument: name of the probe port. A stuck main loop shows after 30 s; two more failures end it. */}}
+{{/* Probes. A stuck main loop fails the liveness probe after 30 s. Three failures restart the container. Argument: name of the probe port. */}}
 {{- define "tidings.probes" -}}
 startupProbe:
   httpGet: {path: /livez, port: {{ . }}}
@@ -44,7 +44,7 @@ livenessProbe:
   failureThreshold: 3
 {{- end -}}
 
-{{/* Argument: seconds. An exec, because the sleep action needs Kubernetes 1.34. */}}
+{{/* A pause before SIGTERM. It is an exec, because the sleep action needs Kubernetes 1.34. Argument: seconds. */}}
 {{- define "tidings.preStop" -}}
 {{- if gt (int .) 0 }}
 lifecycle:
@@ -53,14 +53,14 @@ lifecycle:
 {{- end }}
 {{- end -}}
 
-{{/* Arguments: root context, values of the component, its name, its group if it has some. The part of a pod's spec that is the same for all. */}}
+{{/* The part of a pod's spec that all components share. Arguments: root context, values of the component, its name, its group if it has one. */}}
 {{- define "tidings.podSpec" -}}
 {{- $root := index . 0 -}}
 serviceAccountName: {{ include "tidings.serviceAccountName" $root }}
 {{ include "tidings-rabbitmq.podSpec" (list $root (index . 1) (include "tidings.selectorLabels" (prepend (slice . 2) $root) | fromYaml)) }}
 {{- end -}}
 
-{{/* Arguments: those of tidings.podSpec. */}}
+{{/* Arguments: the same as tidings.podSpec. */}}
 {{- define "tidings.podMeta" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}
@@ -70,7 +70,7 @@ labels:
   {{- toYaml . | nindent 2 }}
   {{- end }}
 annotations:
-  {{- /* Settings are part of the pod; what is in the chart's Secret is not, and restarts it through this. */}}
+  {{- /* A changed setting changes the pod's spec and so restarts the pod. A changed value in the chart's Secret restarts the pod by this checksum. */}}
   checksum/secret: {{ include "tidings.secretData" $root | sha256sum }}
   {{- range $root.Values.admin.scrape }}
   profiles.grafana.com/{{ . }}.scrape: "true"
@@ -81,7 +81,7 @@ annotations:
   {{- end }}
 {{- end -}}
 
-{{/* The CA that the broker's certificate is checked against: volume and mount. */}}
+{{/* Volume and mount of the CA certificate that verifies the broker's certificate. */}}
 {{- define "tidings.usesBusCa" -}}
 {{- if and (eq .Values.rabbitmq.mode "external") .Values.externalRabbitmq.caSecret }}true{{ end -}}
 {{- end -}}

@@ -1,6 +1,6 @@
 {{/*
-Ways in from outside, for clients and for storages. Arguments of both: root context, values of the Ingress or HTTPRoute, component, routes
-(each a Service, its group and paths; the first is what `paths` stands for), and the Services' port: its name, or its number.
+Ingress and HTTPRoute, for clients and for storages. Arguments of both: root context, values of the Ingress or HTTPRoute, component, routes, and
+the name or number of the Services' port. Each route has a Service, its group and its paths. The value `paths` replaces the paths of the first route.
 */}}
 {{- define "tidings.ingress" -}}
 {{- $root := index . 0 -}}
@@ -47,7 +47,7 @@ spec:
     {{- end }}
 {{- end -}}
 
-{{/* A route takes 16 rules at most, so each group has one of its own. */}}
+{{/* An HTTPRoute has at most 16 rules, so each group gets its own HTTPRoute. */}}
 {{- define "tidings.httpRoutes" -}}
 {{- $root := index . 0 -}}
 {{- $values := index . 1 -}}
@@ -102,12 +102,12 @@ spec:
 {{- $ingress := index . 1 -}}
 {{- $route := index . 2 -}}
 {{- if and $ingress.enabled $route.enabled -}}
-{{- fail (printf "%singress.enabled and %shttpRoute.enabled are two ways to the same place: choose one" $path $path) -}}
+{{- fail (printf "%singress.enabled and %shttpRoute.enabled exclude each other: enable one" $path $path) -}}
 {{- end -}}
 {{- if and $ingress.enabled (not $ingress.hosts) -}}
 {{- fail (printf "%singress.enabled needs %singress.hosts" $path $path) -}}
 {{- end -}}
 {{- if and $route.enabled (not $route.parentRefs) -}}
-{{- fail (printf "%shttpRoute.enabled needs %shttpRoute.parentRefs: the Gateway that it belongs to" $path $path) -}}
+{{- fail (printf "%shttpRoute.enabled needs %shttpRoute.parentRefs: the Gateway of the route" $path $path) -}}
 {{- end -}}
 {{- end -}}

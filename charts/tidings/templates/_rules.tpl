@@ -1,6 +1,6 @@
 {{/*
-The alerts as the values want them, as YAML: without those that are off, each with its runbook where people read it. A threshold takes the place
-of its name in the condition of files/conditions.yaml; rules.yaml has the conditions with the thresholds that we chose, for those who use no chart.
+The alerts, changed as the values say, as YAML. Disabled alerts are left out, and each alert links to its runbook. A threshold from the values
+replaces the word THRESHOLD in files/conditions.yaml. files/rules.yaml has the default thresholds, for use without this chart.
 */}}
 {{- define "tidings.rules" -}}
 {{- $values := .Values.metrics.prometheusRule -}}

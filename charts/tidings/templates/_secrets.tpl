@@ -1,6 +1,6 @@
 {{/*
-What the chart's own Secret holds, as YAML. Random values are made once and then looked up; the result is remembered, so that every
-template of a rendering sees the same.
+Content of the chart's Secret, as YAML. The first installation makes random values. Upgrades look them up. The result is cached, so that all
+templates of a rendering get the same values.
 */}}
 {{- define "tidings.secretData" -}}
 {{- if not (hasKey .Values "secretData") -}}
@@ -20,7 +20,7 @@ template of a rendering sees the same.
 {{- toYaml .Values.secretData -}}
 {{- end -}}
 
-{{/* Where the broker is and as whom to connect: the variable TIDINGS_BUS, from one Secret whoever made it. */}}
+{{/* The variable TIDINGS_BUS: address and credentials of the broker, from the chart's Secret or from yours. */}}
 {{- define "tidings.busEnv" -}}
 {{- $external := .Values.externalRabbitmq -}}
 {{- $bundled := eq .Values.rabbitmq.mode "bundled" -}}
@@ -43,17 +43,17 @@ template of a rendering sees the same.
 {{- end }}
 {{- end -}}
 
-{{/* What streams keep that are not there yet: of all who declare them. */}}
+{{/* Retention of new streams. Every service that declares streams has these variables. */}}
 {{- define "tidings.retentionEnv" -}}
 - {name: TIDINGS_RETENTION_SECONDS, value: {{ int64 .Values.retention.seconds | quote }}}
 - {name: TIDINGS_RETENTION_BYTES, value: {{ int64 .Values.retention.bytes | quote }}}
 {{- end -}}
 
-{{/* Who may listen: gateway and webmail. */}}
+{{/* Authentication of clients, for gateway and webmail. */}}
 {{- define "tidings.authEnv" -}}
 - {name: TIDINGS_AUTH, value: {{ .Values.auth.mode }}}
 {{- if eq .Values.auth.mode "none" }}
-# Off loopback, because Services lead here; no Ingress does, and the NetworkPolicy keeps others out.
+# The service listens on the pod's address, because the Service needs it. There is no Ingress, and the NetworkPolicy allows only the release's pods.
 - {name: TIDINGS_INSECURE, value: "true"}
 {{- end }}
 {{- with include "tidings.jwtEnv" . }}
@@ -61,7 +61,7 @@ template of a rendering sees the same.
 {{- end }}
 {{- end -}}
 
-{{/* What tokens are checked with, and made with by the check. */}}
+{{/* Key that verifies tokens. `helm test` makes its token with the same key. */}}
 {{- define "tidings.jwtEnv" -}}
 {{- if eq .Values.auth.mode "jwt" -}}
 {{- if .Values.auth.jwksUrl -}}
@@ -82,7 +82,7 @@ template of a rendering sees the same.
 {{- end -}}
 {{- end -}}
 
-{{/* Whether the check has what clients show: a secret to make a token with, a token, or nothing where nothing is asked for. */}}
+{{/* Whether `helm test` can connect as a client: with the secret that makes tokens, with a given token, or without authentication. */}}
 {{- define "tidings.testable" -}}
 {{- and .Values.tests.enabled (or (not .Values.auth.jwksUrl) (not (empty .Values.tests.tokenSecret))) -}}
 {{- end -}}
@@ -94,7 +94,7 @@ template of a rendering sees the same.
   valueFrom: {secretKeyRef: {name: {{ default (include "tidings.fullname" $root) $root.Values.ingest.existingSecret }}, key: {{ index . 2 }}}}
 {{- end -}}
 
-{{/* Where traces go: of all who make some. */}}
+{{/* Collector of traces, for every service that makes traces. */}}
 {{- define "tidings.tracingEnv" -}}
 {{- with .Values.tracing.endpoint }}
 - {name: TIDINGS_TRACING_ENDPOINT, value: {{ . | quote }}}

@@ -1,6 +1,6 @@
 {{/*
-Into how many shards the log is divided: what the values say, or else what the gateways have that are there already, since another number is
-another log. An upgrade that cannot look at them stops: whoever renders without a cluster knows what is installed, the chart does not.
+Number of shards of the log: from the values, or else from the running gateways, because another number starts another log. An upgrade fails if
+Helm cannot see the gateways. Then set `shards` to the installed number.
 */}}
 {{- define "tidings.shards" -}}
 {{- $name := printf "%s-gateway" (include "tidings.fullname" .) -}}
@@ -15,7 +15,7 @@ another log. An upgrade that cannot look at them stops: whoever renders without 
 {{- end -}}
 {{- end -}}
 {{- if and (kindIs "invalid" $shards) .Release.IsUpgrade -}}
-{{- fail (printf "shards: the Deployment %s, which says how many shards this installation has, cannot be seen from here (helm --dry-run=server looks at the cluster). Set shards to that number, 64 where an earlier chart chose it: another number is another log, see \"Change the number of shards\" in docs/operate/roll.md" $name) -}}
+{{- fail (printf "shards: Helm cannot see the Deployment %s, which has the number of shards of this installation (helm --dry-run=server can see the cluster). Set shards to that number. It is 64 if an earlier version of this chart chose it. Another number starts another log: see \"Change the number of shards\" in docs/operate/roll.md" $name) -}}
 {{- end -}}
 {{- default 16 $shards -}}
 {{- end -}}

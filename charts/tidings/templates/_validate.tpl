@@ -1,6 +1,6 @@
-{{/* Combinations that a schema cannot refuse and that cannot work. Each says which values contradict each other. */}}
+{{/* Checks of combinations that cannot work and that the schema does not catch. Each message names the values that contradict each other. */}}
 
-{{/* Seconds from leaving the Service to the last client: before SIGTERM, and the gateway's own drain, whose defaults these are. */}}
+{{/* Seconds until a stopping pod has sent its last client elsewhere: the pause before SIGTERM and the gateway's drain, with the gateway's defaults. */}}
 {{- define "tidings.gateway.drainSeconds" -}}
 {{- $settings := .Values.gateway.settings -}}
 {{- $delay := ternary 2 $settings.drainDelaySeconds (kindIs "invalid" $settings.drainDelaySeconds) -}}
@@ -8,31 +8,31 @@
 {{- addf .Values.gateway.preStopSeconds $delay $drain | ceil | int64 -}}
 {{- end -}}
 
-{{/* Seconds to the end of the process: 15 to close and stop. */}}
+{{/* Seconds until the process has ended: the drain, and 15 s to close and stop. */}}
 {{- define "tidings.gateway.stopSeconds" -}}
 {{- add (include "tidings.gateway.drainSeconds" . | int64) 15 -}}
 {{- end -}}
 
 {{/*
-Refuses a secret that can be guessed, or that ends with a newline: that comes from a file or from `echo`, and whoever has the secret without it
-would never be let in. Arguments: the variable that it becomes, where it is, its value.
+Refuses a secret that can be guessed, or that ends with a newline. Files and `echo` add a newline, and a client whose secret has no newline would
+be refused. Arguments: the variable for the secret, the place of the secret, its value.
 */}}
 {{- define "tidings.validateSecret" -}}
 {{- $variable := index . 0 -}}
 {{- $place := index . 1 -}}
 {{- $value := index . 2 -}}
 {{- if hasSuffix "\n" $value -}}
-{{- fail (printf "%s ends with a newline: make it without one (printf %%s, echo -n)" $place) -}}
+{{- fail (printf "%s ends with a newline: write it without one (printf %%s, echo -n)" $place) -}}
 {{- end -}}
 {{- $least := ternary 32 16 (eq $variable "TIDINGS_JWT_SECRET") -}}
 {{- range ternary (splitList "," $value) (list $value) (eq $variable "TIDINGS_INGEST_TOKENS") -}}
 {{- if lt (len (trim .)) $least -}}
-{{- fail (printf "%s: %d bytes can be guessed, %d are needed at least (openssl rand -hex 32)" $place (len (trim .)) $least) -}}
+{{- fail (printf "%s: %d bytes can be guessed, use at least %d (openssl rand -hex 32)" $place (len (trim .)) $least) -}}
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The secrets that there are: in the values, and in Secrets, where there is a cluster to ask. */}}
+{{/* Checks the secrets in the values, and in the cluster's Secrets if Helm can see the cluster. */}}
 {{- define "tidings.validateSecrets" -}}
 {{- $own := include "tidings.fullname" . -}}
 {{- $kept := list (list "TIDINGS_INGEST_TOKENS" (default $own .Values.ingest.existingSecret) .Values.ingest.tokensKey) -}}
@@ -60,61 +60,61 @@ would never be let in. Arguments: the variable that it becomes, where it is, its
 {{- $needed := include "tidings.gateway.stopSeconds" . | int -}}
 {{- with $gateway.terminationGracePeriodSeconds -}}
 {{- if lt (int .) $needed -}}
-{{- fail (printf "gateway.terminationGracePeriodSeconds %d is shorter than preStopSeconds, settings.drainDelaySeconds, settings.drainSeconds and 15, which are %d: clients would be cut off all at once" (int .) $needed) -}}
+{{- fail (printf "gateway.terminationGracePeriodSeconds %d is too short: the sum of preStopSeconds, settings.drainDelaySeconds, settings.drainSeconds and 15 is %d. A shorter time cuts all clients off at once" (int .) $needed) -}}
 {{- end -}}
 {{- end -}}
 {{- if regexMatch "^[0-9]" (include "tidings.fullname" .) -}}
-{{- fail (printf "Services would be named %s-..., but their names begin with a letter: set fullnameOverride, and rabbitmq.fullnameOverride with a bundled broker" (include "tidings.fullname" .)) -}}
+{{- fail (printf "Services would be named %s-..., but names of Services must begin with a letter: set fullnameOverride, and with a bundled broker also rabbitmq.fullnameOverride" (include "tidings.fullname" .)) -}}
 {{- end -}}
 {{- if le (int .Values.publisher.terminationGracePeriodSeconds) (int .Values.publisher.preStopSeconds) -}}
 {{- fail "publisher.terminationGracePeriodSeconds must be longer than publisher.preStopSeconds" -}}
 {{- end -}}
 {{- if and .Values.admin.scrape (not .Values.admin.existingSecret) -}}
-{{- fail "admin.scrape needs admin.existingSecret: without a token no scraper reaches the admin pages, which are on the pods' loopback" -}}
+{{- fail "admin.scrape needs admin.existingSecret: without a token, the admin pages are on the pods' loopback, and a scraper cannot reach them" -}}
 {{- end -}}
 {{- include "tidings.validateRoutes" (list "" .Values.ingress .Values.httpRoute) -}}
 {{- include "tidings.validateRoutes" (list "publisher." .Values.publisher.ingress .Values.publisher.httpRoute) -}}
 {{- if eq .Values.auth.mode "none" -}}
 {{- if or .Values.ingress.enabled .Values.httpRoute.enabled -}}
-{{- fail "auth.mode none lets everybody name any account: use auth.mode jwt with an Ingress or HTTPRoute" -}}
+{{- fail "auth.mode none lets everybody read every account: use auth.mode jwt with an Ingress or HTTPRoute" -}}
 {{- end -}}
 {{- if ne $gateway.service.type "ClusterIP" -}}
-{{- fail (printf "auth.mode none lets everybody name any account: use auth.mode jwt with gateway.service.type %s" $gateway.service.type) -}}
+{{- fail (printf "auth.mode none lets everybody read every account: use auth.mode jwt with gateway.service.type %s" $gateway.service.type) -}}
 {{- end -}}
 {{- end -}}
 {{- if and .Values.tests.tokenSecret (ne .Values.auth.mode "jwt") -}}
-{{- fail "tests.tokenSecret is for auth.mode jwt" -}}
+{{- fail "tests.tokenSecret needs auth.mode jwt" -}}
 {{- end -}}
 {{- if .Values.auth.jwksUrl -}}
 {{- if ne .Values.auth.mode "jwt" -}}
-{{- fail "auth.jwksUrl is for auth.mode jwt" -}}
+{{- fail "auth.jwksUrl needs auth.mode jwt" -}}
 {{- end -}}
 {{- if .Values.auth.existingSecret -}}
-{{- fail "auth.jwksUrl and auth.existingSecret: tokens are verified with one or the other" -}}
+{{- fail "auth.jwksUrl and auth.existingSecret exclude each other: the gateway verifies tokens with one of them" -}}
 {{- end -}}
 {{- end -}}
 {{- if gt (int $gateway.groups) 1 -}}
 {{- if gt (int $gateway.groups) (include "tidings.shards" . | int) -}}
-{{- fail (printf "gateway.groups %d are more than shards %d: some would have nothing to read" (int $gateway.groups) (include "tidings.shards" . | int)) -}}
+{{- fail (printf "gateway.groups %d is greater than shards %d: each group needs a shard to read" (int $gateway.groups) (include "tidings.shards" . | int)) -}}
 {{- end -}}
 {{- if not $gateway.settings.publicUrl -}}
-{{- fail "gateway.groups needs gateway.settings.publicUrl: sessions lead clients to the groups below it" -}}
+{{- fail "gateway.groups needs gateway.settings.publicUrl: the JMAP session tells clients the URL of their group, which is below it" -}}
 {{- end -}}
 {{- end -}}
 {{- $upstream := $gateway.jmapUpstream -}}
 {{- if $upstream.url -}}
 {{- if or (ne .Values.auth.mode "jwt") .Values.auth.jwksUrl -}}
-{{- fail "gateway.jmapUpstream.url needs auth.mode jwt without auth.jwksUrl: the tokens in push URLs are made with the secret" -}}
+{{- fail "gateway.jmapUpstream.url needs auth.mode jwt without auth.jwksUrl: the gateway makes the tokens in push URLs with the JWT secret" -}}
 {{- end -}}
 {{- if and $upstream.caSecret (not (hasPrefix "https:" $upstream.url)) -}}
-{{- fail "gateway.jmapUpstream.caSecret is for an https URL" -}}
+{{- fail "gateway.jmapUpstream.caSecret needs an https URL in gateway.jmapUpstream.url" -}}
 {{- end -}}
 {{- else if or $upstream.proxyRequests $upstream.caSecret -}}
 {{- fail "gateway.jmapUpstream.proxyRequests and caSecret need gateway.jmapUpstream.url" -}}
 {{- end -}}
 {{- if $gateway.autoscaling.enabled -}}
 {{- if not (kindIs "invalid" $gateway.replicas) -}}
-{{- fail "gateway.autoscaling.enabled decides on the number of pods: leave gateway.replicas empty" -}}
+{{- fail "gateway.autoscaling.enabled sets the number of pods: leave gateway.replicas empty" -}}
 {{- end -}}
 {{- if gt (int $gateway.autoscaling.minReplicas) (int $gateway.autoscaling.maxReplicas) -}}
 {{- fail "gateway.autoscaling.minReplicas is greater than maxReplicas" -}}
@@ -123,7 +123,7 @@ would never be let in. Arguments: the variable that it becomes, where it is, its
 {{- fail "gateway.autoscaling.enabled needs connectionsPerPod or cpuPercent" -}}
 {{- end -}}
 {{- if and $gateway.autoscaling.cpuPercent (not (dig "requests" "cpu" "" $gateway.resources)) -}}
-{{- fail "gateway.autoscaling.cpuPercent is a part of gateway.resources.requests.cpu, which is not set" -}}
+{{- fail "gateway.autoscaling.cpuPercent is a percentage of gateway.resources.requests.cpu: set that too" -}}
 {{- end -}}
 {{- end -}}
 {{- if eq .Values.rabbitmq.mode "external" -}}
@@ -131,31 +131,31 @@ would never be let in. Arguments: the variable that it becomes, where it is, its
 {{- fail "rabbitmq.mode external needs externalRabbitmq.existingSecret" -}}
 {{- end -}}
 {{- if and .Values.externalRabbitmq.urlKey (or .Values.externalRabbitmq.tls .Values.externalRabbitmq.caSecret) -}}
-{{- fail "externalRabbitmq.urlKey names a whole URL: say amqps:// and ?cafile= there, without tls and caSecret" -}}
+{{- fail "externalRabbitmq.urlKey names a whole URL: leave tls and caSecret empty, and use amqps:// and ?cafile= in the URL" -}}
 {{- end -}}
 {{- if and .Values.externalRabbitmq.caSecret (not .Values.externalRabbitmq.tls) -}}
-{{- fail "externalRabbitmq.caSecret is for externalRabbitmq.tls" -}}
+{{- fail "externalRabbitmq.caSecret needs externalRabbitmq.tls" -}}
 {{- end -}}
 {{- else if .Values.externalRabbitmq.existingSecret -}}
-{{- fail "externalRabbitmq.existingSecret is for rabbitmq.mode external" -}}
+{{- fail "externalRabbitmq.existingSecret needs rabbitmq.mode external" -}}
 {{- end -}}
 {{- if and .Values.publisher.settings.spoolBytes (not .Values.publisher.persistence.enabled) -}}
-{{- fail "publisher.settings.spoolBytes needs publisher.persistence.enabled: what is accepted has to outlive the pod" -}}
+{{- fail "publisher.settings.spoolBytes needs publisher.persistence.enabled: the spool must survive the pod" -}}
 {{- end -}}
 {{- if and .Values.publisher.maildir.enabled (gt (int .Values.publisher.replicas) 1) -}}
-{{- fail "publisher.maildir.enabled needs publisher.replicas 1: only one may watch a Maildir" -}}
+{{- fail "publisher.maildir.enabled needs publisher.replicas 1: only one publisher may watch a Maildir" -}}
 {{- end -}}
 {{- $imap := .Values.publisher.imap -}}
 {{- if ne (empty $imap.url) (empty $imap.existingSecret) -}}
-{{- fail "publisher.imap.url and publisher.imap.existingSecret need each other: the server, and the accounts to listen to" -}}
+{{- fail "publisher.imap.url and publisher.imap.existingSecret need each other: set the server and the accounts to listen to" -}}
 {{- end -}}
 {{- if and $imap.url (gt (int .Values.publisher.replicas) 1) -}}
-{{- fail "publisher.imap.url needs publisher.replicas 1: a second one would tell everything twice" -}}
+{{- fail "publisher.imap.url needs publisher.replicas 1: a second publisher would announce every change twice" -}}
 {{- end -}}
 {{- if and .Values.publisher.journal.existingClaim (gt (int .Values.publisher.replicas) 1) -}}
-{{- fail "publisher.journal.existingClaim needs publisher.replicas 1: only one may read a journal" -}}
+{{- fail "publisher.journal.existingClaim needs publisher.replicas 1: only one publisher may read a journal" -}}
 {{- end -}}
 {{- if and .Values.webmail.enabled (not .Values.publisher.maildir.enabled) -}}
-{{- fail "webmail.enabled needs publisher.maildir.enabled, whose volume it shows" -}}
+{{- fail "webmail.enabled needs publisher.maildir.enabled: the webmail shows the mail on that volume" -}}
 {{- end -}}
 {{- end -}}

@@ -1,9 +1,9 @@
-{{/* Arguments: root context, its group, empty where there are none. */}}
+{{/* Arguments: root context, group of the gateway (empty without groups). */}}
 {{- define "tidings.gateway.env" -}}
 {{- $root := index . 0 -}}
 {{- $group := index . 1 -}}
 {{- $settings := $root.Values.gateway.settings -}}
-{{- /* A webmail that is reached by port-forward has this origin. */}}
+{{- /* A webmail behind `kubectl port-forward` has this origin. */}}
 {{- if and $root.Values.webmail.enabled (not $settings.allowOrigin) -}}
 {{- $settings = merge (dict "allowOrigin" (list "http://127.0.0.1:8082" "http://localhost:8082")) $settings -}}
 {{- end -}}

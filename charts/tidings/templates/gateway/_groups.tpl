@@ -1,6 +1,6 @@
 {{/*
-The groups of gateways, as JSON: for each a list of what its names and labels have beyond `gateway`. One group has nothing, and is what all
-gateways are.
+The groups of gateways, as JSON. Each group is a list of what follows `gateway` in its names and labels. A single group is an empty list: all
+gateways belong to it.
 */}}
 {{- define "tidings.gateway.groups" -}}
 {{- $groups := list -}}
@@ -10,14 +10,14 @@ gateways are.
 {{- ternary (list list) $groups (eq (len $groups) 1) | toJson -}}
 {{- end -}}
 
-{{/* Arguments: root context, then what a group has. */}}
+{{/* Arguments: root context, then the list of the group. */}}
 {{- define "tidings.gateway.name" -}}
 {{- concat (list (include "tidings.fullname" (first .)) "gateway") (rest .) | join "-" -}}
 {{- end -}}
 
 {{/*
-Which paths lead where, as JSON: to all gateways what has no group, and what was a group before there were fewer; to each group its own.
-The longest path that fits counts.
+Routes from paths to Services, as JSON. Paths of a group lead to the group. All other paths lead to all gateways, also paths of a group that was
+removed. The longest matching path wins.
 */}}
 {{- define "tidings.gateway.routes" -}}
 {{- $all := include "tidings.gateway.paths" . | fromJsonArray -}}

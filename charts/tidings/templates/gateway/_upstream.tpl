@@ -1,4 +1,4 @@
-{{/* The JMAP server that the gateway pushes for: variables, mount and volume of its CA, and the paths of the origin that are the gateway's. */}}
+{{/* The JMAP server that the gateway pushes for: variables, mount and volume of the server's CA, and the paths that the gateway serves. */}}
 {{- define "tidings.gateway.upstreamEnv" -}}
 {{- with .Values.gateway.jmapUpstream -}}
 {{- if .url }}
@@ -24,7 +24,7 @@
 {{- end }}
 {{- end -}}
 
-{{/* Path prefixes, as JSON: the API, uploads and downloads of a JMAP server may be below /jmap, too. */}}
+{{/* Path prefixes, as JSON. The JMAP server may serve its API, uploads and downloads below /jmap too. */}}
 {{- define "tidings.gateway.paths" -}}
 {{- $push := list "/jmap/changes" "/jmap/eventsource" "/jmap/ws" -}}
 {{- append (ternary $push (list "/jmap") (not (empty .Values.gateway.jmapUpstream.url))) "/.well-known/jmap" | toJson -}}

@@ -1,4 +1,4 @@
-{{/* What the publisher is fed by: variables, mounts and volumes of each source that the values name. */}}
+{{/* Sources of the publisher: variables, mounts and volumes of each source in the values. */}}
 {{- define "tidings.publisher.sourcesEnv" -}}
 {{- $publisher := .Values.publisher -}}
 {{- if $publisher.maildir.enabled }}
@@ -29,7 +29,7 @@
 {{- if $publisher.maildir.enabled }}
 - {name: mail, mountPath: /data/mail}
 {{- end }}
-{{- /* Whole directories: a single key that is mounted by itself never changes. */}}
+{{- /* Mount whole directories: Kubernetes does not update a single key that is mounted with subPath. */}}
 {{- if $publisher.imap.url }}
 - {name: imap, mountPath: /etc/tidings/imap, readOnly: true}
 {{- end }}

@@ -1,6 +1,6 @@
 {{/*
-No spool without a volume, since what is accepted has to outlive the pod. And none unasked where there are several publishers behind
-one Service: one that drains its spool later overtakes nobody, but others have overtaken it, and an account's changes lose their order.
+Size of the spool. Without a volume, it is 0: accepted changes must survive the pod. With several publishers, it is 0 by default. They share one
+Service, so while one publisher holds changes of an account in its spool, others append later changes, and the account's changes lose their order.
 */}}
 {{- define "tidings.publisher.spool" -}}
 {{- $publisher := .Values.publisher -}}

@@ -1,6 +1,6 @@
 {{/*
-The webmail, beside the publisher: inotify tells of changes on the same machine only, and a volume of most kinds can be mounted on
-one machine only.
+The webmail runs in the publisher's pod. inotify reports only changes made on the same machine, and most volumes can be mounted on one machine
+only.
 */}}
 {{- define "tidings.webmail.container" -}}
 - name: webmail
