@@ -37,6 +37,7 @@ def release(version: str, registry: Registry, signer: Signer, base: str | None, 
     wheel = packages.wheel(tree, files)
     packages.requirements(tree, wheel, files / "requirements.txt")
     packages.client(tree, ROOT, files)
+    packages.debian(tree, files)
     packages.bill_of_materials(tree, files)
     image = Image.built(tree, version, base, scratch / "images")
     repository = f"{registry.name}/tidings"

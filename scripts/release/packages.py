@@ -1,4 +1,4 @@
-"""The wheel, the npm package and the bill of materials, from a tree."""
+"""The wheels, the npm package, the Debian packages and the bill of materials, from a tree."""
 
 from __future__ import annotations
 
@@ -6,17 +6,22 @@ import hashlib
 import os
 import sys
 from pathlib import Path
+from typing import Final
 
 from scripts.release.running import run
 from scripts.release.tree import Tree
 
+PROFILER: Final = "services/asyncio_pprof"
+"""The project of asyncio-pprof, which has a version of its own."""
+
 
 def wheel(tree: Tree, into: Path) -> Path:
-    """Build the wheel with the build tools of this environment, which are locked."""
+    """Build the wheels with the build tools of this environment, which are locked; that of Tidings."""
     pip = (sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
-    where = ("--wheel-dir", str(into), str(tree.path))
-    run(*pip, "wheel", "--no-index", "--no-deps", "--no-build-isolation", *where, env=tree.env)
-    (built,) = into.glob("*.whl")
+    projects = (str(tree.path), str(tree.path / PROFILER))
+    offline = ("--no-index", "--no-deps", "--no-build-isolation")
+    run(*pip, "wheel", *offline, "--wheel-dir", str(into), *projects, env=tree.env)
+    (built,) = into.glob("tidings-*.whl")
     return built
 
 
@@ -34,6 +39,16 @@ def client(tree: Tree, repository: Path, into: Path) -> None:
     source = tree.path / "clients" / "js"
     path = f"{programs}{os.pathsep}{os.environ['PATH']}"
     run("npm", "pack", "--silent", "--pack-destination", str(into), str(source), env={**tree.env, "PATH": path})
+
+
+def debian(tree: Tree, into: Path) -> None:
+    """Build the Debian packages (of the services for machines like this one), and Roundcube's plugin for composer."""
+    scripts = tree.path / "scripts"
+    run(str(scripts / "package"), sys.executable, env=tree.env)
+    run(str(scripts / "dovecot-package"), env=tree.env)
+    run(str(scripts / "roundcube-package"), env=tree.env)
+    for built in sorted((tree.path / "build").iterdir()):
+        built.rename(into / built.name)
 
 
 def bill_of_materials(tree: Tree, into: Path) -> None:

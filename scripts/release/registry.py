@@ -38,7 +38,8 @@ class Registry:
                     return
                 there = client.resolve(f"oci://{reference}")["digest"]
             except helm.HelmError as error:
-                if "name unknown" in str(error).lower() or "not found" in str(error).lower():
+                # A registry that knows nothing of the name; without a login it says "credential not found".
+                if "status code 404" in str(error):
                     return
                 raise ReleaseError(f"the registry {self.name} cannot be asked for {reference}: {error}") from None
         if there != digest:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from subprocess import CompletedProcess
 
 from tests.image.engine import BUILD_SECONDS
 
@@ -19,11 +21,32 @@ THERE = (".venv", PROGRAMS)
 """What a contributor has installed."""
 PREPARED = (".venv/run.stamp", ".venv/package.stamp", ".venv/dev.stamp", f"{PROGRAMS}/.package-lock.json")
 LEFT_OUT = (".git", ".venv", "node_modules", "build", "dist", "var", "__pycache__", ".*_cache", ".hypothesis")
+PUBLISHED = ("tidings", "charts/rabbitmq", "charts/tidings", "charts/tidings-suite")
+"""The image and the charts."""
+NO_LOG = "--insecure-ignore-tlog"
+"""The keys are ours: no transparency log knows them."""
 AUTHOR = ("-c", "user.name=Tidings", "-c", "user.email=tidings@example.test")
 
 
 class NoReleaseError(Exception):
     """`make release` has failed; the text is what it said."""
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where a release is made: `enter` is put in front of commands, `env` differs from the environment of the tests."""
+
+    enter: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+
+    def run(self, *command: str, cwd: Path | None = None, seconds: float | None = None) -> CompletedProcess[str]:
+        env = {**os.environ, "COSIGN_PASSWORD": "", **self.env}
+        return subprocess.run(
+            [*self.enter, *command], cwd=cwd, env=env, capture_output=True, text=True, timeout=seconds, check=False
+        )
+
+
+HERE = Machine(env={"TZ": "UTC"})
 
 
 @dataclass(frozen=True)
@@ -58,10 +81,16 @@ class Release:
         return f"{self.registry}/{name}@{self.digests[f'{self.registry}/{name}']}"
 
 
-def cosign(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def cosign(*arguments: str, cwd: Path | None = None, machine: Machine = HERE) -> CompletedProcess[str]:
     """Run cosign as docs/contribute/release.md does."""
-    env = {**os.environ, "COSIGN_PASSWORD": ""}
-    return subprocess.run([COSIGN, *arguments], cwd=cwd, env=env, capture_output=True, text=True, check=False)
+    return machine.run(str(COSIGN), *arguments, cwd=cwd)
+
+
+def verifies(keys: Keys, command: str, *arguments: str, machine: Machine = HERE) -> bool:
+    """Whether cosign is content; it says so when it is not, and fails for nothing else."""
+    done = cosign(command, "--key", str(keys.public), NO_LOG, *arguments, machine=machine)
+    assert done.returncode == 0 or "error" in done.stderr.lower()
+    return done.returncode == 0
 
 
 def copied(into: Path) -> Path:
@@ -78,21 +107,15 @@ def cloned(repository: Path, into: Path) -> Path:
     return _furnished(into)
 
 
-def make(repository: Path, registry: str, base: str, keys: Keys, zone: str = "UTC") -> Release:
-    """Make a release, on a machine in this time zone. Raises NoReleaseError."""
+def make(repository: Path, registry: str, base: str, keys: Keys, machine: Machine = HERE) -> Release:
+    """Make a release. Raises NoReleaseError."""
     settings = {"VERSION": VERSION, "REGISTRY": registry, "BASE": base, "KEY": str(keys.private)}
-    done = subprocess.run(
-        [
-            *("make", "--silent", "release"),
-            *(part for file in PREPARED for part in ("--old-file", file)),
-            *("=".join(each) for each in settings.items()),
-        ],
+    done = machine.run(
+        *("make", "--silent", "release"),
+        *(part for file in PREPARED for part in ("--old-file", file)),
+        *("=".join(each) for each in settings.items()),
         cwd=repository,
-        env={**os.environ, "COSIGN_PASSWORD": "", "TZ": zone},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=BUILD_SECONDS * 2,
+        seconds=BUILD_SECONDS * 2,
     )
     if done.returncode:
         raise NoReleaseError(f"{done.stdout}{done.stderr}")

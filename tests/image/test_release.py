@@ -9,31 +9,39 @@ import shlex
 import subprocess
 import sys
 from base64 import b64decode
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import helm_python as helm
 import pytest
 
+from asyncio_pprof import __version__ as profiler_version
 from scripts.release.registry import Registry
 from scripts.release.running import ReleaseError
-from tests.image.releases import ROOT, VERSION, Keys, NoReleaseError, Release, cloned, cosign, make
+from tests.image.engine import PYTHON_PACKAGES
+from tests.image.releases import (
+    NO_LOG,
+    PUBLISHED,
+    ROOT,
+    VERSION,
+    Keys,
+    Machine,
+    NoReleaseError,
+    Release,
+    cloned,
+    cosign,
+    make,
+    verifies,
+)
 from tests.support.chart import files
 from tests.support.node import node
 from tests.support.rendered import Rendered
+from tests.support.roots import root
 
-PUBLISHED = ("tidings", "charts/rabbitmq", "charts/tidings", "charts/tidings-suite")
 SIGNATURES = ".sigstore.json"
 INSTALL = re.compile(r"^helm install \S+ oci://.*$", re.MULTILINE)
-NO_LOG = "--insecure-ignore-tlog"
-"""Its keys are ours: no transparency log knows them."""
-
-
-def verifies(keys: Keys, command: str, *arguments: str) -> bool:
-    """Whether cosign is content; it says so when it is not, and fails for nothing else."""
-    done = cosign(command, "--key", str(keys.public), NO_LOG, *arguments)
-    assert done.returncode == 0 or "error" in done.stderr.lower()
-    return done.returncode == 0
 
 
 def attested(keys: Keys, kind: str, reference: str) -> dict[str, Any]:
@@ -78,8 +86,36 @@ def test_pip_installs_the_wheel_by_its_hash(released: Release, tmp_path: Path) -
     assert said == f"tidings {VERSION}\n"
 
 
+def test_pip_installs_the_profiler_alone(released: Release, tmp_path: Path) -> None:
+    (wheel,) = released.files.glob("asyncio_pprof-*.whl")
+    done = pip(
+        "install", "--no-compile", "--no-index", "--no-deps", "--target", str(tmp_path / "installed"), str(wheel)
+    )
+    assert done.returncode == 0, done.stderr
+    (installed,) = distributions(path=[str(tmp_path / "installed")])
+    assert (installed.name, installed.version) == ("asyncio-pprof", profiler_version)
+
+
+def test_dpkg_installs_the_services_on_debian(released: Release, tmp_path: Path) -> None:
+    (package,) = released.files.glob("tidings_*.deb")
+    with root("bookworm", *PYTHON_PACKAGES).copied(tmp_path / "root") as debian:
+        (debian.path / "var/tmp/tidings.deb").write_bytes(package.read_bytes())
+        debian.run("dpkg", "--install", "/var/tmp/tidings.deb")
+        assert debian.run("tidings", "--version") == f"tidings {VERSION}\n"
+
+
+def test_the_packages_for_mail_servers_and_webmails_have_the_version(released: Release) -> None:
+    shown = ("dpkg-deb", "--show", "--showformat=${Package} ${Version} ${Architecture}")
+    packages = released.files.glob("tidings-*.deb")
+    assert {subprocess.check_output([*shown, package], text=True) for package in packages} == {
+        f"tidings-{name} {VERSION} all" for name in ("dovecot", "roundcube")
+    }
+    with ZipFile(released.files / f"tidings-roundcube-{VERSION}.zip") as plugin:
+        assert json.loads(plugin.read("composer.json"))["version"] == VERSION
+
+
 def test_pip_takes_no_wheel_with_another_byte(released: Release, tmp_path: Path) -> None:
-    (wheel,) = released.files.glob("*.whl")
+    (wheel,) = released.files.glob("tidings-*.whl")
     changed(wheel, tmp_path / wheel.name)
     # The last of the file is the wheel; where the others come from makes no difference here.
     entry = (released.files / "requirements.txt").read_text().rpartition("\ntidings==")[2]
@@ -139,7 +175,7 @@ def test_every_file_is_in_the_sums_and_they_are_signed(released: Release, keys: 
 
 
 def test_the_files_say_how_they_were_made(released: Release, keys: Keys, tmp_path: Path) -> None:
-    (wheel,) = released.files.glob("*.whl")
+    (wheel,) = released.files.glob("tidings-*.whl")
     proof = ("--bundle", str(released.files / f"provenance.json{SIGNATURES}"), "--type", "slsaprovenance1")
     assert verifies(keys, "verify-blob-attestation", *proof, str(wheel))
     other = changed(wheel, tmp_path / wheel.name)
@@ -148,7 +184,7 @@ def test_the_files_say_how_they_were_made(released: Release, keys: Keys, tmp_pat
 
 def test_a_second_release_is_the_same_bytes(released: Release, base: str, keys: Keys, tmp_path: Path) -> None:
     repository = cloned(released.repository, tmp_path / "elsewhere")
-    again = make(repository, released.registry, base, keys, zone="Asia/Tokyo")
+    again = make(repository, released.registry, base, keys, Machine(env={"TZ": "Asia/Tokyo"}))
     assert again.digests == released.digests
     assert sums_of(again.files) == sums_of(released.files)
 
