@@ -15,6 +15,8 @@ SERVICES = "10.96.0.0/16"
 API = "10.96.0.1"
 DNS = "10.96.0.10"
 PAUSE = "localhost/pause:1"
+HOSTS = ("push.mail.example", "ingest.mail.example")
+"""Names that lead to the node, for those who come from outside."""
 
 
 def kubeconfig(pki: Path, user: str) -> dict[str, Any]:
@@ -133,3 +135,4 @@ def write(home: Path, pki: Path) -> None:
         (home / name).write_text(json.dumps(document, indent=1))
     (home / "containerd.toml").write_text(containerd(home))
     (home / "Corefile").write_text(names(home))
+    (home / "hosts").write_text(f"127.0.0.1 localhost\n{ADDRESS} {' '.join(HOSTS)}\n")

@@ -20,6 +20,8 @@ READY_SECONDS = 60.0
 COMMAND_SECONDS = 60.0
 VOLUMES = {"": 100, "fast": 6}
 """How many there are of each class of storage. Nobody clears one that was used."""
+# A program of this machine looks names up in this machine's /etc/hosts.
+_NAMED = 'mount --bind "$0" /etc/hosts; exec "$@"'
 Object = dict[str, Any]
 
 
@@ -140,7 +142,8 @@ class Kube(Started):
 
     def command(self, *command: str) -> list[str]:
         """What runs a program of this machine, or of the cluster, where the cluster is reached."""
-        return [*self.node.network(), *command]
+        named = ["unshare", "--mount", "sh", "-ec", _NAMED, str(self.home / "hosts")]
+        return [*self.node.network(), *named, *command]
 
     def environment(self) -> dict[str, str]:
         """The variables that such a program needs."""

@@ -28,7 +28,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 PREFIX = "tidings-kube-"
 PACKAGES = (
     *("conntrack", "containerd", "containernetworking-plugins", "etcd-server", "iproute2", "ipset", "iptables"),
-    "runc",
+    *("prometheus", "runc"),
 )
 ADDRESS = "10.99.0.1"
 """Of the node, in its own network."""

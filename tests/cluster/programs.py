@@ -21,6 +21,7 @@ BUILD_SECONDS = 3_600
 VERSION = "1.34.4"
 """Of Kubernetes."""
 HELM = "3.19.5"
+TRAEFIK = "3.6.12"
 _KUBERNETES = "k8s.io/component-base/version"
 
 
@@ -58,7 +59,7 @@ class Module:
         """Build all of it. Raises ProgramError."""
         go = shutil.which("go")
         if go is None:
-            raise ProgramError("Go is needed: install version 1.24.4 or newer")
+            raise ProgramError("Go is needed: install version 1.25 or newer")
         flags = " ".join(f"-X {name}={value}" for name, value in self.variables.items())
         to.mkdir()
         for name, package in self.packages.items():
@@ -100,12 +101,28 @@ MODULES = (
         },
         {"helm.sh/helm/v3/internal/version.version": f"v{HELM}"},
     ),
+    # Modules of their own: their libraries do not agree with those of the others.
+    Module("adapter", {"prometheus-adapter": "sigs.k8s.io/prometheus-adapter/cmd/adapter"}),
+    Module(
+        "traefik",
+        {"traefik": "github.com/traefik/traefik/v3/cmd/traefik"},
+        {"github.com/traefik/traefik/v3/pkg/version.Version": TRAEFIK},
+    ),
 )
 
 
 def programs() -> list[Path]:
     """The directories with all programs, built where they are not there yet. Raises ProgramError."""
-    return [made(module.place(), module.build) for module in MODULES]
+    return [_built(module) for module in MODULES]
+
+
+def program(name: str) -> Path:
+    """One of the programs, built where it is not there yet. Raises ProgramError."""
+    return next(_built(module) for module in MODULES if name in module.packages) / name
+
+
+def _built(module: Module) -> Path:
+    return made(module.place(), module.build)
 
 
 if __name__ == "__main__":

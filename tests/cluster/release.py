@@ -124,15 +124,21 @@ class Release:
         return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
     @contextmanager
-    def counting(self, rate: int = 20) -> Iterator[Counted]:
-        """Changes are told, `rate` a second, and clients wander meanwhile; in the end nothing may be lost."""
-        urls = [f"--ingest-url={self.address('tidings-publisher')}", f"--gateway-url={self.address('tidings-gateway')}"]
+    def counting(self, rate: int = 20, ingest: str = "", gateway: str = "") -> Iterator[Counted]:
+        """Changes are told, `rate` a second, and clients wander meanwhile; in the end nothing may be lost.
+
+        `ingest` and `gateway` are where from outside: the Services' own addresses unless they are given.
+        """
+        urls = [
+            f"--ingest-url={ingest or self.address('tidings-publisher')}",
+            f"--gateway-url={gateway or self.address('tidings-gateway')}",
+        ]
         load = ["--accounts=20", "--clients=30", f"--rate={rate}", f"--timeout-seconds={patient(COUNT_SECONDS):.0f}"]
         counted = Counted()
         with subprocess.Popen(
             self.kube.command(sys.executable, "-m", "tests.cluster.counting", *urls, *load),
             cwd=ROOT,
-            env={**self.environment(), **self._tokens(), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'services'}"},
+            env={**self.environment(), **self.tokens(), "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'services'}"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -150,7 +156,8 @@ class Release:
         # More than what is told in the time that a process takes to start.
         assert counted.found["acknowledged"] > 20, counted.found["table"]
 
-    def _tokens(self) -> Mapping[str, str]:
+    def tokens(self) -> Mapping[str, str]:
+        """What `tidings check` shows a publisher and a gateway, as variables."""
         found = {"TIDINGS_INGEST_TOKEN": self.secret(RELEASE, "ingest-tokens")}
         secrets = self.get("secret", RELEASE)["data"]
         return (

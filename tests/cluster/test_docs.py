@@ -66,7 +66,7 @@ def test_secrets_of_an_installation_that_counts_are_used(mail: Release) -> None:
 def test_a_broker_of_three_takes_the_place_of_one(mail: Release) -> None:
     mail.helm("install", UMBRELLA, "--set", QUICK)
     mail.rolled_out()
-    with pytest.raises(CommandError, match="to change their number is an outage"):
+    with pytest.raises(CommandError, match="cannot change its number of nodes without an outage"):
         mail.helm("upgrade", UMBRELLA, "--set", "tidings.rabbitmq.replicas=3")
     section = ("broker", "### The bundled broker")
     (values,) = blocks(*section, "yaml")
