@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from secrets import token_bytes
 
 import uvloop
@@ -50,7 +50,8 @@ class Nobody:
         raise AssertionError("nothing is missed")
 
 
-async def _opened(url: str) -> RabbitMQLog:
+async def opened(url: str) -> RabbitMQLog:
+    """A log of one shard that can be used."""
     log = RabbitMQLog(url, 1)
     await log.open()
     while not (log.can_append and log.can_read):
@@ -58,33 +59,41 @@ async def _opened(url: str) -> RabbitMQLog:
     return log
 
 
-async def _fill(url: str, changes: int) -> None:
-    """Append the entries, each of so many changes."""
-    log = await _opened(url)
+def entry(number: int, changes: int) -> bytes:
+    """An entry of so many changes, of accounts that no other has."""
+    told = tuple(
+        Change(f"user{number * changes + at}@mail.example", {"Email": f"{number:016x}"}, "FlagsSet", "1", "bench")
+        for at in range(changes)
+    )
+    return batch.encode(token_bytes(batch.ID_BYTES), time.time(), told)
+
+
+async def fill(url: str, changes: int, entries: int = ENTRIES) -> None:
+    """Append so many entries, each of so many changes."""
+    log = await opened(url)
 
     async def append(first: int) -> None:
-        for number in range(first, ENTRIES, IN_FLIGHT):
-            told = tuple(
-                Change(
-                    f"user{number * changes + at}@mail.example", {"Email": f"{number:016x}"}, "FlagsSet", "1", "bench"
-                )
-                for at in range(changes)
-            )
-            await log.append(0, batch.encode(token_bytes(batch.ID_BYTES), time.time(), told))
+        for number in range(first, entries, IN_FLIGHT):
+            await log.append(0, entry(number, changes))
 
     await asyncio.gather(*map(append, range(IN_FLIGHT)))
     await log.close()
 
 
-async def _read(url: str, changes: int) -> float:
+def nothing() -> None:
+    """What is to be done once a reader is attached to a log that is full already."""
+
+
+async def read(url: str, changes: int, entries: int = ENTRIES, attached: Callable[[], object] = nothing) -> float:
     """CPU seconds of a feed, and of what brings the entries to it, until it has taken all of them."""
-    log, counters = await _opened(url), FeedCounters()
+    log, counters = await opened(url), FeedCounters()
     windows = Windows(Budget().account("windows"))
     feed = Feed(log, 0, Nobody(), counters, lambda *_: None, windows, LogClock(), Rounds())
     gc.collect()
     start = time.thread_time()
     feed.start()
-    while counters.changes < ENTRIES * changes:
+    attached()
+    while counters.changes < entries * changes:
         await asyncio.sleep(0.02)
     spent = time.thread_time() - start
     await feed.stop()
@@ -92,26 +101,30 @@ async def _read(url: str, changes: int) -> float:
     return spent
 
 
-def _bare(url: str) -> float:
-    """CPU seconds of the bare reader for the same."""
-    command = (sys.executable, "-m", "bench.bare_reader", url, "1", "first", str(ENTRIES))
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as reader:
+def bare(program: Sequence[str], attached: Callable[[], object] = nothing) -> tuple[float, int]:
+    """CPU seconds of a bare reader, which is a module and its arguments; the chunks that came, where it counts them."""
+    with subprocess.Popen((sys.executable, "-m", *program), stdout=subprocess.PIPE, text=True) as reader:
         assert reader.stdout is not None
-        attached, done = (float(reader.stdout.readline()) for _ in range(2))
-        reader.kill()
-    return done - attached
+        try:
+            before, *_ = reader.stdout.readline().split()
+            attached()
+            after, *chunks = reader.stdout.readline().split()
+        finally:
+            reader.kill()
+    return float(after) - float(before), sum(map(int, chunks))
 
 
 def _row(url: str, changes: int) -> Row:
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_fill(url, changes))
-        pairs = [(runner.run(_read(url, changes)), _bare(url)) for _ in range(ROUNDS)]
-    ours, bare = (statistics.median(column) / ENTRIES * 1e6 for column in zip(*pairs, strict=True))
+        runner.run(fill(url, changes))
+        reader = ("bench.bare_reader", url, "1", "first", str(ENTRIES))
+        pairs = [(runner.run(read(url, changes)), bare(reader)[0]) for _ in range(ROUNDS)]
+    ours, theirs = (statistics.median(column) / ENTRIES * 1e6 for column in zip(*pairs, strict=True))
     return Row(
         f"CPU of a feed for each entry from RabbitMQ, acks included, {changes} changes of nobody here",
         f"{ours:.1f} us, {ours / changes:.2f} us a change",
         TARGETS[changes],
-        f"a bare socket that decodes and acknowledges: {bare:.1f} us ({ours / bare:.1f} x)",
+        f"a bare socket that decodes and acknowledges: {theirs:.1f} us ({ours / theirs:.1f} x)",
     )
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 RESULTS = Path(__file__).parent / "results"
 README = Path(__file__).parent.parent / "README.md"
-_BEGIN, _END = "<!-- comparison: written by make bench ARGS=--save -->\n", "<!-- end of comparison -->\n"
+_BEGIN, _END = "<!-- comparison: written by make bench-peers ARGS=--save -->\n", "<!-- end of comparison -->\n"
 
 
 class Row(NamedTuple):

@@ -101,7 +101,7 @@ def _row(per_entry: int, states: bool) -> Row:
     return Row(
         f"a change in a window, {per_entry} an entry, {'with' if states else 'without'} states of the storage's",
         f"{cost.kept:.0f} B, counted as {cost.counted:.0f} ({cost.kept / encoded:.2f} x)",
-        "" if states else "at most 64 B",
+        "at most 64 B",
         f"log entry: {encoded:.0f} B. CPU to decode and keep it {cost.seconds * 1e6:.1f} us, to answer that nothing "
         f"was missed in five minutes {cost.answer * 1e6:.1f} us",
     )

@@ -44,6 +44,11 @@ class Crowds:
             self.said.append({})
             self._unfinished.append(b"")
 
+    @property
+    def pids(self) -> list[int]:
+        """Of the processes that have not ended."""
+        return [process.pid for process in self._processes if process.poll() is None]
+
     def sum(self, what: str) -> int:
         """What all of them said of this last, together."""
         return sum(said.get(what, 0) for said in self.said)
