@@ -1,4 +1,4 @@
-/** A plain page that shows what is new without polling. All tabs share one connection. */
+/** A plain page that shows changes without polling. All tabs share one connection. */
 
 import { SharedClient } from "tidings-client";
 
@@ -11,27 +11,27 @@ const client = new SharedClient({
   onChange: (changed) => refetch(JSON.stringify(changed)),
   onStatus: (now) => {
     status.textContent = now.state === "stopped" ? `stopped: ${now.error ?? "logged out"}` : now.state;
-    // Before this nobody listened: whatever is shown may be old.
+    // Changes before this status are unknown, so the page may show old data.
     if (now.state === "connected" && !now.resumed) refetch("everything");
   },
 });
 
 /**
- * A token for the gateway, from the mail server, which knows the user by the session's cookie. It is asked for before each
- * attempt to connect. When a token expires, the gateway closes the connection (code 1008): the client comes back within a
- * second with the next token, and misses nothing.
+ * A token for the gateway, from the mail server. The mail server knows the user from the session's cookie. The client calls
+ * this function before each attempt to connect. When a token expires, the gateway closes the connection (code 1008). The
+ * client is back within a second with the next token, and misses nothing.
  */
 async function token() {
   const response = await fetch("/token", { method: "POST" });
   if (response.status === 401) {
-    // The session is over, and no attempt will change that.
+    // The session has ended. Another attempt would fail too.
     client.stop();
   }
   if (!response.ok) throw new Error(`no token: HTTP status ${response.status}`);
   return (await response.json()).token;
 }
 
-/** @param {string} what Here a webmail asks its server for what it shows. */
+/** A webmail fetches its list from its server here. @param {string} what */
 function refetch(what) {
   fetched.append(Object.assign(document.createElement("li"), { textContent: what }));
 }

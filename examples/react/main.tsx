@@ -1,10 +1,10 @@
-/** A component that fetches again when it is told to. */
+/** A component that fetches again after each change. */
 
 import { StrictMode, useState } from "react";
 import { createRoot } from "react-dom/client";
 import { useTidings } from "./use-tidings.js";
 
-/** A token for the gateway, from the mail server, which knows the user by the session's cookie. */
+/** A token for the gateway, from the mail server. The mail server knows the user from the session's cookie. */
 async function token(): Promise<string> {
   const response = await fetch("/token", { method: "POST" });
   if (!response.ok) throw new Error(`no token: HTTP status ${response.status}`);
@@ -15,10 +15,10 @@ function Inbox() {
   const [fetched, setFetched] = useState<string[]>([]);
   const status = useTidings({
     name: "inbox",
-    // Asked for before each attempt to connect: the gateway closes the connection of a token that has expired.
+    // Called before each attempt to connect, because the gateway closes the connection when its token expires.
     url: async () => `/jmap/ws?${new URLSearchParams({ access_token: await token() })}`,
     types: ["Email", "Mailbox"],
-    // Here a webmail asks its server for what it shows.
+    // A webmail fetches its list from its server here.
     refetch: (changed) => setFetched((before) => [...before, changed ? JSON.stringify(changed) : "everything"]),
   });
   return (

@@ -1,19 +1,19 @@
-/** Changes as a React hook. Copy this file; it needs `tidings-client` and React 18 or newer. */
+/** A React hook for changes. Copy this file. It needs `tidings-client` and React 18 or newer. */
 
 import { useEffect, useRef, useState } from "react";
 import { SharedClient, type Changed, type SharedOptions, type Status } from "tidings-client";
 
 export interface Wanted extends Pick<SharedOptions, "url" | "types" | "accounts"> {
-  /** Whose mail it is: components and tabs with the same name share one connection. */
+  /** The user. Components and tabs with the same name share one connection. */
   name: string;
-  /** Fetch what changed; everything, when that is null. */
+  /** Fetches what changed. null: fetches everything. */
   refetch: (changed: Changed | null) => void;
 }
 
-/** Listens for as long as the component is there, and says where the connection stands. */
+/** Listens while the component is mounted. Gives the status of the connection. */
 export function useTidings({ name, url, types = null, accounts = null, refetch }: Wanted): Status {
   const [status, setStatus] = useState<Status>({ state: "connecting", transport: "websocket" });
-  // Functions that are new with each render are no reason to connect again.
+  // Each render makes new functions. They must not cause a new connection.
   const latest = useRef({ url, refetch });
   useEffect(() => {
     latest.current = { url, refetch };

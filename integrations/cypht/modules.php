@@ -4,7 +4,7 @@ if (!defined('DEBUG_MODE')) { die(); }
 
 require_once APP_PATH . 'modules/tidings/webmail.php';
 
-/** Answers who may listen now, if somebody may. */
+/** Sets the token's cookie and gives the user's account, if a user is logged in. */
 class Hm_Handler_tidings_token extends Hm_Handler_Module
 {
     public function process()

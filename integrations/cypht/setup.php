@@ -1,6 +1,6 @@
 <?php
 
-/** Has the page refresh when a Tidings gateway says that mail has changed. See docs/integrate/cypht.md. */
+/** Refreshes the page when a Tidings gateway says that mail has changed. See docs/integrate/cypht.md. */
 
 if (!defined('DEBUG_MODE')) { die(); }
 

@@ -251,7 +251,7 @@ local function failed(user, state, status, reason)
   local opens = failures >= FAILURES
   write_breaker(user, failures, opens and os.time() + PROBE_SECONDS or 0)
   if failures <= FAILURES then
-    dovecot.i_warning(string.format("tidings: the publisher does not take changes, which go to the journal%s: %s %s",
+    dovecot.i_warning(string.format("tidings: the publisher does not take changes, so changes go to the journal%s: %s %s",
       opens and " at once from now on" or "", tostring(status), tostring(reason)))
   end
 end
@@ -299,6 +299,6 @@ function dovecot_lua_notify_end_txn(transaction, success)
   local user = transaction.user
   local done, why = pcall(hand_over, transaction)
   if done and why == nil then return end
-  local all = say_lost(user) and "everybody will be told to look" or "nobody will be told"
+  local all = say_lost(user) and "all clients will be asked to resynchronise" or "no client will be asked to resynchronise"
   dovecot.i_error(string.format("tidings: changes of %s are lost, %s: %s", user.username, all, tostring(why)))
 end

@@ -3,11 +3,11 @@
 require_once __DIR__ . '/tidings_signer.php';
 
 /**
- * Shows changes at once: the page listens to a Tidings gateway, refreshes itself when something changed, and polls only
- * rarely while it listens.
+ * Shows changes at once. The page listens to a Tidings gateway and refreshes itself when something changed. While it
+ * listens, it rarely polls.
  *
- * The page needs a token to listen. The plugin signs one and hands it over as a cookie that scripts cannot read and that
- * goes to the gateway's path only: neither the key nor the token is ever in a page or in a URL.
+ * The page needs a token to listen. The plugin signs the token and sets it as a cookie. Scripts cannot read the cookie, and
+ * browsers send it only to the gateway's path. So no page and no URL contains the key or the token.
  */
 class tidings extends rcube_plugin
 {

@@ -20,7 +20,7 @@ final class tidings_signer
         // Files end with a line break, which is no part of a secret.
         $key = rtrim($key);
         if (str_starts_with($key, '-----BEGIN ')) {
-            $this->key = openssl_pkey_get_private($key) ?: throw new RuntimeException('the key is no private key in PEM');
+            $this->key = openssl_pkey_get_private($key) ?: throw new RuntimeException('the key is not a private key in PEM');
             $this->algorithm = self::algorithm(openssl_pkey_get_details($this->key));
         } elseif (strlen($key) >= self::SECRET_BYTES) {
             $this->key = $key;

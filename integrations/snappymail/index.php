@@ -2,7 +2,7 @@
 
 require __DIR__ . '/webmail.php';
 
-/** Has the page refresh when a Tidings gateway says that mail has changed. See docs/integrate/snappymail.md. */
+/** Refreshes the page when a Tidings gateway says that mail has changed. See docs/integrate/snappymail.md. */
 class TidingsPlugin extends \RainLoop\Plugins\AbstractPlugin
 {
     const

@@ -3,15 +3,15 @@
 declare(strict_types=1);
 
 /**
- * Lets the browser of whoever is logged in to SOGo listen. The web server runs it for `/SOGo/tidings-token`.
+ * Gives browsers of logged-in users of SOGo a token. The web server runs this page for `/SOGo/tidings-token`.
  *
- * SOGo alone can say whose session a cookie is of. It sends those who are logged in from its first page to a page of
- * their own, and the path of that page ends with their login.
+ * Only SOGo knows which user a session cookie belongs to. SOGo redirects a logged-in user from its first page to the user's
+ * page, whose path ends with the login. So this page requests SOGo's first page with the cookie.
  */
 
 require __DIR__ . '/webmail.php';
 
-/** The login of the session that the request has a cookie of, null where SOGo knows none. Ends with 502 without SOGo. */
+/** The login of the request's session, or null if SOGo knows no such session. Ends with 502 if SOGo does not answer. */
 function login(string $sogo): ?string
 {
     if (!preg_match('~(?:^|; )(0xHIGHFLYxSOGo=[^;]+)~', $_SERVER['HTTP_COOKIE'] ?? '', $session)) {

@@ -1,16 +1,17 @@
-/** What the drop-ins for SOGo, SnappyMail and Cypht have in common: when to ask for a token, and when to refresh. */
+/** The common part of the drop-ins for SOGo, SnappyMail and Cypht: when to ask for a token, and when to refresh. */
 
 import { Refresher } from "./refresher.js";
 import { SharedClient } from "./tidings.js";
 
 /**
- * Listens for the mail of whoever is logged in, at `/jmap/ws` of this origin. All tabs of a user share the connection.
+ * Listens for changes of the logged-in user's mail, at `/jmap/ws` of this origin. All tabs of a user share the connection.
  *
  * @param {object} webmail
- * @param {string} webmail.user - whose mail it is
- * @param {() => Promise<unknown>} webmail.token - has the webmail's server set the cookie that the gateway reads.
- *   When it rejects, it is asked again later. A user without a token is not let in, and the client stops.
- * @param {() => unknown} webmail.refresh - fetches what is shown; a promise is waited for
+ * @param {string} webmail.user - the user
+ * @param {() => Promise<unknown>} webmail.token - asks the webmail's server to set the cookie that the gateway reads.
+ *   If the promise is rejected, the function is called again later. The gateway refuses a user without a token, and the
+ *   client then stops.
+ * @param {() => unknown} webmail.refresh - fetches the shown data. The listener waits for a returned promise.
  * @returns {SharedClient}
  */
 export function listen({ user, token, refresh }) {

@@ -3,20 +3,20 @@
 declare(strict_types=1);
 
 /**
- * Lets the browser of whoever is logged in to a webmail listen to a Tidings gateway.
+ * Gives the browser of a webmail's logged-in user a token for a Tidings gateway.
  *
- * The token goes into a cookie that is sent to the gateway alone and that no script can read. What it is signed with stays
- * in a file on the server. See docs/integrate/sogo.md, snappymail.md and cypht.md.
+ * The token is in a cookie. Browsers send the cookie only to the gateway, and no script can read it. The key that signs the
+ * token stays in a file on the server. See docs/integrate/sogo.md, snappymail.md and cypht.md.
  */
 
 namespace Tidings;
 
 require_once __DIR__ . '/tidings_signer.php';
 
-/** Browsers ask for the next token when this one has expired, which costs one request. */
+/** A browser asks for the next token when this one has expired. Each token costs one request. */
 const LIFETIME_SECONDS = 900;
 
-/** What the operator has set. */
+/** The operator's settings. */
 function settings(): array
 {
     $file = getenv('WEBMAIL_INI') ?: '/etc/tidings/webmail.ini';
@@ -24,10 +24,11 @@ function settings(): array
 }
 
 /**
- * Sets the cookie. `$login` is the name that the mail server or the webmail has verified, null where nobody is logged in.
+ * Sets the cookie. `$login` is the name that the mail server or the webmail has verified, or null if nobody is logged in.
  *
- * Returns the HTTP status to answer with: 204; 401 where nobody is logged in; 403 where the login is of another domain
- * than the one that is set, and so might be of another mail server. Who is refused loses the cookie of who was here before.
+ * Returns the HTTP status of the answer: 204, or 401 if nobody is logged in, or 403 if the login has another domain than the
+ * configured one, because such a login may belong to another mail server. With 401 and 403, the cookie of an earlier user
+ * is removed.
  */
 function let_listen(?string $login, array $settings): int
 {
@@ -59,7 +60,7 @@ function set_cookie(string $token, int $expires): void
     ]);
 }
 
-/** The account of a login: all of it, or the part before the domain that is set. Null for another domain. */
+/** The account of a login: the whole login, or the part before the configured domain. Null for another domain. */
 function account(string $login, string $domain): ?string
 {
     if ($domain === '') {

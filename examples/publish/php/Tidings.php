@@ -2,24 +2,25 @@
 
 declare(strict_types=1);
 
-/** The publisher will not take a change, however often it is told. The message has its status and its reasons. */
+/** The publisher refused a change for good. The message has its status and its reasons. */
 final class Refused extends RuntimeException
 {
 }
 
 /**
- * Tells a Tidings publisher what changed in the mail of an account. Copy this file: it needs nothing but PHP 8.1, with
- * the openssl extension for https.
+ * Tells a Tidings publisher what changed in the mail of an account. Copy this file. It needs only PHP 8.1, and the
+ * openssl extension for https.
  *
  *     $tidings = new Tidings(getenv('TIDINGS_INGEST_URL') ?: '', getenv('TIDINGS_INGEST_TOKEN') ?: '');
  *     $tidings->tell('alice', 'MessageNew', ['Email' => 's1042', 'Mailbox' => null]);
  *
- * tell() returns when the publisher answers for the change. It throws Refused when the publisher will never take the
- * change. Until one of both it repeats the same event, also while the publisher is away: that suits a worker, not the
- * answer to a web request. A web page writes its change to the outbox table of docs/integrate/postgres.md, or to a
- * queue that a worker reads.
+ * tell() returns when the publisher has accepted the change, and throws Refused when the publisher refuses it for good.
+ * Until then, tell() repeats the same event, also while the publisher is away. So call tell() in a worker, not while a web
+ * page waits. A web page writes its change to the outbox table of docs/integrate/postgres.md, or to a queue that a worker
+ * reads.
  *
- * Changes of one account keep their order when one process tells them. What has not returned yet is lost with the process.
+ * Changes of one account keep their order if one process sends them. If the process ends, changes whose tell() has not
+ * returned are lost.
  */
 final class Tidings
 {
@@ -27,12 +28,12 @@ final class Tidings
     private const TIMEOUT_SECONDS = 10;
     private const LONGEST_PAUSE_MS = 5_000;
     private const LONGEST_WAIT_SECONDS = 60;
-    /** Of the publisher, or of a proxy in front of it. 0: no answer. */
+    /** From the publisher, or from a proxy in front of it. 0: no answer. */
     private const TRY_AGAIN = [0, 408, 429, 502, 503, 504];
 
     private readonly string $url;
 
-    /** An empty URL is http://127.0.0.1:8081, an empty token is none. */
+    /** An empty URL means http://127.0.0.1:8081. An empty token means no token. */
     public function __construct(string $url, #[SensitiveParameter] private readonly string $token)
     {
         $this->url = rtrim($url ?: 'http://127.0.0.1:8081', '/') . '/v1/changes';
@@ -40,12 +41,12 @@ final class Tidings
             throw new InvalidArgumentException("$url is not the http or https URL of a publisher");
         }
         if (preg_match('~[^!-\~]~', $token)) {
-            throw new InvalidArgumentException('the token has a character that no token has');
+            throw new InvalidArgumentException('the token has a character that tokens may not have');
         }
     }
 
     /**
-     * Tells of an RFC 5423 event, and of the new states by JMAP data type where there are states.
+     * Sends an RFC 5423 event, with the new states by JMAP data type if there are states.
      *
      * @param ?array<string, ?string> $changed
      * @throws Refused
@@ -66,7 +67,7 @@ final class Tidings
         $this->repeat(json_encode($told, JSON_THROW_ON_ERROR | JSON_UNESCAPED_SLASHES));
     }
 
-    /** Sends until it is answered for: always the same bytes, so the event has the same id each time. */
+    /** Sends the same bytes until the publisher answers for them, so the event keeps its id. */
     private function repeat(string $body): void
     {
         for ($bound = 250;; $bound = min(2 * $bound, self::LONGEST_PAUSE_MS)) {
@@ -77,7 +78,7 @@ final class Tidings
             if (!in_array($status, self::TRY_AGAIN, true)) {
                 throw new Refused("$status $reason");
             }
-            // A random pause: publishers that come back are not met by everybody at once.
+            // The pause is random, so that not all senders come at once when a publisher is back.
             $pause = $wait * 1000 + random_int(0, $bound);
             error_log(sprintf('not taken, told again in %.1f s: %d %s', $pause / 1000, $status, $reason));
             usleep($pause * 1000);

@@ -1,8 +1,8 @@
-"""Tells of the changes that standard input lists: `python3 example.py <changes`. A line is
+"""Sends the changes on standard input to a publisher: `python3 example.py <changes`. Each line is
 
     ACCOUNT EVENT [STATES]        alice MessageNew {"Email": "s1042", "Mailbox": "s77"}
 
-A change that is refused is said, and the next one is told. The exit code is then 1.
+If the publisher refuses a change, the program reports it and goes on. The exit code is then 1.
 """
 
 import json

@@ -1,14 +1,14 @@
-"""Tells a Tidings publisher what changed in the mail of an account. Copy this module: it needs nothing but Python 3.11.
+"""Tells a Tidings publisher what changed in the mail of an account. Copy this module. It needs only Python 3.11.
 
     from tidings_tell import tell
     tell("alice", "MessageNew", {"Email": "s1042", "Mailbox": "s77"})
 
-`TIDINGS_INGEST_URL` is the publisher, http://127.0.0.1:8081 unless set. `TIDINGS_INGEST_TOKEN` is one of its tokens.
+`TIDINGS_INGEST_URL` is the publisher, by default http://127.0.0.1:8081. `TIDINGS_INGEST_TOKEN` is one of its tokens.
 
-`tell` returns when the publisher answers for the change. It raises `Refused` when the publisher will never take the
-change. Until one of both, `tell` repeats the same event, also while the publisher is away. Changes are told one after
-another, in the order of the calls from whatever thread, so those of one account keep their order. What has not returned
-yet is lost with the process. Several processes have no order among each other.
+`tell` returns when the publisher has accepted the change, and raises `Refused` when the publisher refuses it for good.
+Until then, `tell` repeats the same event, also while the publisher is away. Changes are sent one after another, in the
+order of the calls from all threads, so the changes of an account keep their order. If the process ends, changes whose
+`tell` has not returned are lost. Several processes have no order among each other.
 """
 
 import json
@@ -25,16 +25,16 @@ from itertools import count
 from urllib.parse import SplitResult, urlsplit
 
 KINDS = {"http": HTTPConnection, "https": HTTPSConnection}
-TRY_AGAIN = {408, 429, 502, 503, 504}  # of the publisher, or of a proxy in front of it
-_line = ThreadPoolExecutor(1, "tidings-tell")  # first come, first served, which a Lock does not promise
+TRY_AGAIN = {408, 429, 502, 503, 504}  # from the publisher, or from a proxy in front of it
+_line = ThreadPoolExecutor(1, "tidings-tell")  # keeps the order of the calls. A Lock does not
 
 
 class Refused(Exception):
-    """The publisher will not take a change, however often it is told. The message has its status and its reasons."""
+    """The publisher refused a change for good. The message has its status and its reasons."""
 
 
 def tell(account: str, event: str, changed: dict[str, str | None] | None = None) -> None:
-    """Tell of an RFC 5423 event, and of the new states by JMAP data type where there are states. Raises Refused."""
+    """Send an RFC 5423 event, with the new states by JMAP data type if there are states. Raises Refused."""
     told: dict[str, object] = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/tidings-tell"}
     told |= {"type": f"mail.{event}", "subject": account, "time": datetime.now(UTC).isoformat()}
     told |= {"data": {"changed": changed}} if changed is not None else {}
@@ -47,7 +47,7 @@ def _publisher() -> tuple[SplitResult, dict[str, str]]:
     if url.scheme not in KINDS or not url.netloc:
         raise ValueError("TIDINGS_INGEST_URL is not the http or https URL of a publisher")
     if not (token.isascii() and token.isprintable()):
-        raise ValueError("TIDINGS_INGEST_TOKEN has a character that no token has")
+        raise ValueError("TIDINGS_INGEST_TOKEN has a character that tokens may not have")
     return url, {
         "Content-Type": "application/cloudevents+json",
         **({"Authorization": f"Bearer {token}"} if token else {}),
@@ -55,7 +55,7 @@ def _publisher() -> tuple[SplitResult, dict[str, str]]:
 
 
 def _repeat(url: SplitResult, headers: dict[str, str], body: bytes) -> None:
-    """Send until it is answered for: always the same bytes, so the event has the same id each time."""
+    """Send the same bytes until the publisher answers for them, so the event keeps its id."""
     for attempt in count():
         try:
             with closing(KINDS[url.scheme](url.netloc, timeout=10)) as connection:
@@ -69,7 +69,7 @@ def _repeat(url: SplitResult, headers: dict[str, str], body: bytes) -> None:
                 raise Refused(reason)
         except (OSError, HTTPException) as error:
             reason, wait = f"no answer: {error!r}", ""
-        # As long as is asked for, and at random: publishers that come back are not met by everybody at once.
+        # Wait as long as the publisher asks, and a random time, so that not all senders come at once when it is back.
         pause = (min(int(wait), 60) if wait.isdecimal() else 0) + random.uniform(0, min(5, 0.25 * 2 ** min(attempt, 8)))
         logging.warning("not taken, told again in %.1f s: %s", pause, reason)
         time.sleep(pause)

@@ -1,14 +1,15 @@
 #!/bin/sh
-# Tells a Tidings publisher of the changes that standard input lists: sh tell.sh <changes. It needs curl. A line is
+# Sends the changes on standard input to a Tidings publisher: sh tell.sh <changes. The script needs curl. Each line is
 #
 #     ACCOUNT EVENT [STATES]        alice MessageNew {"Email": "s1042", "Mailbox": "s77"}
 #
-# TIDINGS_INGEST_URL is the publisher, http://127.0.0.1:8081 unless set. TIDINGS_INGEST_TOKEN is one of its tokens: it
-# goes to curl through a pipe, since every user of the machine can read the arguments of a program.
+# TIDINGS_INGEST_URL is the publisher, by default http://127.0.0.1:8081. TIDINGS_INGEST_TOKEN is one of its tokens. The
+# script gives the token to curl through a pipe, because every user of the machine can read the arguments of a program.
 #
-# Each line is told until the publisher answers for it, also while the publisher is away, and before the next one: the
-# changes of an account keep their order. A change that is refused is said, and the next one is told. The exit code is
-# then 1. An event goes in CloudEvents' binary mode: its attributes are headers, so that no JSON has to be made here.
+# The script repeats each change until the publisher answers for it, also while the publisher is away. Then the script
+# sends the next change, so the changes of an account keep their order. If the publisher refuses a change, the script
+# reports it and goes on, and the exit code is 1. Events go in CloudEvents' binary mode: their attributes are headers, so
+# the script makes no JSON.
 set -eu
 export LC_ALL=C
 
@@ -22,7 +23,7 @@ case $url in
     *) echo "TIDINGS_INGEST_URL is not the http or https URL of a publisher: $url" >&2 && exit 2 ;;
 esac
 case ${TIDINGS_INGEST_TOKEN:-} in
-    *[!!-~]*) echo "TIDINGS_INGEST_TOKEN has a character that no token has" >&2 && exit 2 ;;
+    *[!!-~]*) echo "TIDINGS_INGEST_TOKEN has a character that tokens may not have" >&2 && exit 2 ;;
 esac
 
 answer=$(mktemp -d)
@@ -42,7 +43,7 @@ headers() {
     fi
 }
 
-# The status; 000 without an answer. What was said is in files.
+# The status, or 000 without an answer. The answer is in files.
 post() {
     : >"$answer/head"
     : >"$answer/body"
@@ -58,7 +59,7 @@ retry_after() {
     echo "$seconds"
 }
 
-# Sends until it is answered for: the id is made once, so the event has the same one each time.
+# Sends until the publisher answers for the event. The id is made once, so the event keeps its id.
 tell() {
     id=$(random)
     bound=1
@@ -71,7 +72,7 @@ tell() {
                 return 1
                 ;;
         esac
-        # A random pause: publishers that come back are not met by everybody at once.
+        # The pause is random, so that not all senders come at once when a publisher is back.
         pause=$(($(retry_after) + 0x$(random | cut -c 1-4) % (bound + 1)))
         echo "not taken, told again in $pause s: $status $(cat "$answer/error" "$answer/body")" >&2
         sleep "$pause"

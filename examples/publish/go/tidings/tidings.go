@@ -1,15 +1,15 @@
-// Package tidings tells a Tidings publisher what changed in the mail of an account. Copy this file: it needs nothing but
-// Go's standard library.
+// Package tidings tells a Tidings publisher what changed in the mail of an account. Copy this file. It needs only Go's
+// standard library.
 //
 //	publisher, err := tidings.New(os.Getenv("TIDINGS_INGEST_URL"), os.Getenv("TIDINGS_INGEST_TOKEN"))
 //	err = publisher.Tell(ctx, "alice", "MessageNew", map[string]*string{"Email": &state, "Mailbox": nil})
 //
-// Tell returns nil when the publisher answers for the change, and a *Refused when the publisher will never take it. Until
-// one of both, Tell repeats the same event, also while the publisher is away. Only the context ends that earlier: whether
-// the publisher has the change is then not known, and it has to be told again before a newer change of its account.
+// Tell returns nil when the publisher has accepted the change, and a *Refused when the publisher refuses it for good.
+// Until then, Tell repeats the same event, also while the publisher is away. The context can end Tell earlier. You then
+// do not know whether the publisher has the change: send the change again before a newer change of its account.
 //
-// A Publisher tells one change at a time. Changes of one account keep their order when one goroutine tells them. What
-// has not returned yet is lost with the process. Several processes have no order among each other.
+// A Publisher sends one change at a time. Changes of one account keep their order if one goroutine sends them. If the
+// process ends, changes whose Tell has not returned are lost. Several processes have no order among each other.
 package tidings
 
 import (
@@ -37,7 +37,7 @@ const (
 	longestWait  = 60 * time.Second
 )
 
-// Refused says that the publisher will not take a change, however often it is told.
+// Refused says that the publisher refused a change for good.
 type Refused struct {
 	Status int
 	Reason string
@@ -45,7 +45,7 @@ type Refused struct {
 
 func (refused *Refused) Error() string { return fmt.Sprintf("%d %s", refused.Status, refused.Reason) }
 
-// Publisher tells one change at a time, whichever goroutine asks.
+// Publisher sends one change at a time, from all goroutines.
 type Publisher struct {
 	url    string
 	token  string
@@ -53,7 +53,7 @@ type Publisher struct {
 	turn   chan struct{}
 }
 
-// New returns a Publisher. An empty address is http://127.0.0.1:8081; an empty token is none.
+// New returns a Publisher. An empty address means http://127.0.0.1:8081. An empty token means no token.
 func New(address, token string) (*Publisher, error) {
 	if address == "" {
 		address = "http://127.0.0.1:8081"
@@ -63,10 +63,10 @@ func New(address, token string) (*Publisher, error) {
 		return nil, fmt.Errorf("%q is not the http or https URL of a publisher", address)
 	}
 	if strings.IndexFunc(token, func(r rune) bool { return r <= ' ' || r > '~' }) >= 0 {
-		return nil, errors.New("the token has a character that no token has")
+		return nil, errors.New("the token has a character that tokens may not have")
 	}
 	transport := http.DefaultTransport.(*http.Transport).Clone()
-	// Shorter than the 75 s of the publisher: a request that meets the closing of its connection is lost on its way.
+	// This is shorter than the publisher's 75 s: a request on a connection that the publisher is closing would be lost.
 	transport.IdleConnTimeout = 30 * time.Second
 	return &Publisher{
 		url:   strings.TrimRight(address, "/") + "/v1/changes",
@@ -74,7 +74,7 @@ func New(address, token string) (*Publisher, error) {
 		client: http.Client{
 			Transport: transport,
 			Timeout:   timeout,
-			// A redirection is refused. Followed, it would make a GET of the POST.
+			// Do not follow redirections: they would turn the POST into a GET.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		turn: make(chan struct{}, 1),
@@ -95,7 +95,7 @@ type data struct {
 	Changed map[string]*string `json:"changed"`
 }
 
-// Tell tells of an RFC 5423 event, and of the new states by JMAP data type where there are states.
+// Tell sends an RFC 5423 event, with the new states by JMAP data type if there are states.
 func (publisher *Publisher) Tell(ctx context.Context, account, name string, changed map[string]*string) error {
 	id := make([]byte, 16)
 	if _, err := rand.Read(id); err != nil {
@@ -118,7 +118,7 @@ func (publisher *Publisher) Tell(ctx context.Context, account, name string, chan
 	return publisher.repeat(ctx, body)
 }
 
-// repeat sends until it is answered for: always the same bytes, so the event has the same id each time.
+// repeat sends the same bytes until the publisher answers for them, so the event keeps its id.
 func (publisher *Publisher) repeat(ctx context.Context, body []byte) error {
 	bound := 250 * time.Millisecond
 	for {
@@ -131,7 +131,7 @@ func (publisher *Publisher) repeat(ctx context.Context, body []byte) error {
 		default:
 			return &Refused{status, reason}
 		}
-		// A random pause: publishers that come back are not met by everybody at once.
+		// The pause is random, so that not all senders come at once when a publisher is back.
 		pause := wait + time.Duration(mathrand.Int63n(int64(bound)))
 		log.Printf("not taken, told again in %.1f s: %d %s", pause.Seconds(), status, reason)
 		select {
@@ -145,7 +145,7 @@ func (publisher *Publisher) repeat(ctx context.Context, body []byte) error {
 	}
 }
 
-// post gives the status, or 0 without an answer; how long the publisher asks to wait; and what it says.
+// post gives the status (0 without an answer), the time that the publisher asks to wait, and the text of the answer.
 func (publisher *Publisher) post(ctx context.Context, body []byte) (int, time.Duration, string) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, publisher.url, bytes.NewReader(body))
 	if err != nil {
@@ -160,7 +160,7 @@ func (publisher *Publisher) post(ctx context.Context, body []byte) (int, time.Du
 		return 0, 0, err.Error()
 	}
 	defer answer.Body.Close()
-	said, _ := io.ReadAll(io.LimitReader(answer.Body, 4096)) // the status says what counts
+	said, _ := io.ReadAll(io.LimitReader(answer.Body, 4096)) // the status alone decides
 	seconds, err := strconv.ParseUint(answer.Header.Get("Retry-After"), 10, 31)
 	wait := time.Duration(seconds) * time.Second
 	if err != nil {
