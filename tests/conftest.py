@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from httpx2._config import DEFAULT_TIMEOUT_CONFIG
 from hypothesis import settings
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
@@ -12,6 +13,9 @@ from xdist.scheduler import LoadScopeScheduling
 # How long an example takes says nothing on a machine that is shared; hangs are ended by the tests' own timeout.
 settings.register_profile("tidings", deadline=None)
 settings.load_profile("tidings")
+
+# What a page takes on a busy machine. Services set timeouts of their own.
+DEFAULT_TIMEOUT_CONFIG.read = 120.0
 
 # A shell lets what it starts in the background ignore SIGINT, and so would all that tests start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -172,7 +172,9 @@ async def test_an_outage_is_said_at_the_top_for_as_long_as_it_lasts(
                 await expect(troubles).to_contain_text("RabbitMQ is away", timeout=promised(SAID_SECONDS) * 1000)
                 await expect(troubles).to_contain_text(f":{broker.port}: ")
                 await expect(state).to_have_attribute("data-state", "bad")
-                await expect(troubles).to_contain_text(re.compile(r"changes wait in the spool.*the oldest for \d+ s"))
+                await expect(troubles).to_contain_text(
+                    re.compile(r"changes wait in the spool.*the oldest has waited \d+ s")
+                )
                 await expect(troubles).to_contain_text(re.compile(r"The spool is (5\d|[6-9]\d)% full"))
                 await expect(troubles).to_contain_text(
                     "Ingest is refused (503) the log takes no changes, and the spool is"
@@ -226,7 +228,7 @@ async def test_a_frozen_broker_is_said_to_deliver_nothing(page: Page, broker: Br
 
 async def test_its_links_lead_to_pages_that_explain(page: Page, program: Tidings) -> None:
     await page.goto(program.url("admin", "/"))
-    await page.get_by_role("link", name="Why do they differ?").click()
+    await page.get_by_role("link", name="Why do the layers differ?").click()
     await expect(page.get_by_role("heading", name="Memory")).to_be_visible()
     await expect(page.locator("body")).to_contain_text("free blocks between them")
     await page.get_by_role("link", name="Garbage collector").click()
@@ -252,7 +254,7 @@ async def test_an_account_is_found_its_story_read_and_its_clients_disconnected(
         await expect(page.locator("main table").last).to_contain_text("in the log, offset")
         # Whoever watches the page dismisses what it asks.
         await page.get_by_role("button", name="Disconnect").click()
-        await expect(page.locator("#answer")).to_contain_text("Clients then need a new token")
+        await expect(page.locator("#answer")).to_contain_text("The clients then need a new token")
         assert seen.dialogs == [f"Close all connections of {account}?"]
         await page.evaluate("window.confirm = () => true")
         await page.get_by_role("button", name="Disconnect").click()
@@ -283,7 +285,7 @@ async def test_a_publisher_a_webmail_and_workers_have_theirs(page: Page, tmp_pat
         await expect(panel(page, "Lag by shard")).to_have_count(0)
     with running("webmail", "--maildir", str(tmp_path)) as webmail:
         await page.goto(webmail.url("admin", "/"))
-        await value(page, "Refused by the full pool", r"^0 /s$")
+        await value(page, "Refused, thread pool full", r"^0 /s$")
         await value(page, "Main loop busy", r"%$")
     with running("gateway", *bus, "--workers", "2") as gateway:
         await page.goto(gateway.url("admin", "/"))

@@ -168,7 +168,7 @@ async def test_a_test_mail_is_delivered_as_a_real_message_and_shows_where_it_arr
     await page.get_by_label("Subject").fill("Grüße <b>an</b> dich")
     await page.get_by_label("Text").fill("Zeile eins\nZeile zwei")
     await page.get_by_role("button", name="Send").click()
-    await expect(page.locator("#draft-fault")).to_contain_text("no mailbox of this name")
+    await expect(page.locator("#draft-fault")).to_contain_text("no mailbox with this name")
     await page.get_by_label("To").fill(f"{recipient}@localhost")
     await page.get_by_role("button", name="Send").click()
     await expect(page.locator("#composer")).to_be_hidden()
@@ -253,7 +253,7 @@ async def test_an_open_page_says_when_changes_cannot_reach_it(page: Page, seen: 
             away = time.monotonic()
             await expect_connection(page, "stalled")
             assert time.monotonic() - away < 30
-            await expect(page.locator("#connection")).to_have_text(re.compile("do not get through"))
+            await expect(page.locator("#connection")).to_have_text(re.compile("do not arrive"))
             maildirs.deliver("alice", "While the broker was away")
             broker.start()
             await expect_connection(page, "connected")
@@ -417,7 +417,7 @@ async def test_entries_that_cannot_be_shown_are_said(
         await open_inbox(page, tidings, account)
         await expect(row(page, "A mail")).to_be_visible()
         await expect(page.locator("#left-out")).to_have_text(
-            "3 entries of this mailbox are no files: they are not shown."
+            "3 entries of this mailbox are not files and are not shown."
         )
         unreadable = page.locator(".row").filter(has_text="a file that cannot be read")
         await expect(unreadable).to_contain_text("Resource temporarily unavailable")
@@ -459,7 +459,7 @@ async def test_an_attached_mail_is_opened_by_itself_and_files_are_saved(
     await download.save_as(kept)
     assert kept.read_bytes() == bytes(range(4))
 
-    await page.get_by_role("button", name="The mail that this is attached to").click()
+    await page.get_by_role("button", name="Back to the mail with this attachment").click()
     await expect(page.locator("#subject")).to_have_text("Look at this")
     await expect(page.locator("#body")).to_have_text("OUTER words")
 
@@ -502,7 +502,7 @@ async def test_an_account_without_a_mailbox_is_said_to_have_none(
 ) -> None:
     await page.goto(tidings.url("gateway", f"/?account={quote(name, safe='')}"))
     await expect(page.locator("#notice")).to_be_visible()
-    await expect(page.locator("#notice")).to_have_text(re.compile("no mailbox of this name|must not contain"))
+    await expect(page.locator("#notice")).to_have_text(re.compile("no mailbox with this name|must not contain"))
     assert seen.dialogs == []
 
 
@@ -544,7 +544,7 @@ async def test_with_tokens_the_cookie_decides(page: Page, seen: Seen, context: B
     secret = {"TIDINGS_JWT_SECRET": SECRET}
     with running("up", *storage(maildirs, tmp_path / "state"), "--auth", "jwt", env=secret) as program:
         await page.goto(program.url("gateway"))
-        await expect(page.locator("#notice")).to_have_text("No mail: a token is required.")
+        await expect(page.locator("#notice")).to_have_text("The mail cannot be loaded: a token is required.")
 
         token = jwt.encode({"sub": "carol", "accounts": ["team"], "exp": time.time() + 600}, SECRET, "HS256")
         await context.add_cookies([{"name": "tidings_token", "value": token, "url": program.url("gateway")}])
@@ -561,7 +561,9 @@ async def test_with_tokens_the_cookie_decides(page: Page, seen: Seen, context: B
         await page.locator("#accounts").select_option("team")
         await expect(page).to_have_title(re.compile("team"))
         await page.goto(program.url("gateway", "/?account=dave"))
-        await expect(page.locator("#notice")).to_have_text("No mail: the token does not name this account.")
+        await expect(page.locator("#notice")).to_have_text(
+            "The mail cannot be loaded: the token does not name this account."
+        )
 
 
 async def test_a_webmail_on_its_own_announces_its_changes_and_is_pushed_to_across_origins(

@@ -167,7 +167,7 @@ async def test_a_browser_that_refuses_is_said_to(
     await open_inbox(page, tidings, account)
     button = page.get_by_role("button", name="Notify")
     await button.click()
-    await expect(page.locator("#notice")).to_contain_text("lets this page show no notifications")
+    await expect(page.locator("#notice")).to_contain_text("do not allow notifications")
     await expect(button).to_have_attribute("aria-pressed", "false")
 
 
@@ -181,5 +181,5 @@ async def test_a_browser_whose_pages_cannot_notify_is_found_out(
     await open_inbox(page, tidings, account)
     await notify(page)
     maildirs.deliver(account, "Hello")
-    await expect(page.locator("#notice")).to_contain_text("shows no notifications of pages")
+    await expect(page.locator("#notice")).to_contain_text("cannot show notifications")
     await expect(page.get_by_role("button", name="Notify")).to_have_attribute("aria-pressed", "false")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts import messages
 from tests.support.node import node
 
 TOOLS = Path(__file__).parents[2] / "scripts" / "docs"
@@ -23,11 +24,24 @@ CASES = [
     ("double-negative", "There is no change that nobody hears of.", "There is no reload and no polling."),
     ("riddle", "A timeout of 90 s is no matter.", "Idle timeouts of 60 s or more are fine."),
     ("riddle", "Three workers keep this rule by three.", "Three rules ensure this order."),
+    ("riddle", "A file that is no journal stays.", "There is no journal. A file that is not a journal stays."),
+    ("riddle", "Clients are told to look.", "Clients are asked to resynchronise."),
+    ("riddle", "Only HTTP/1.1 is spoken.", "Only HTTP/1.1 is supported. HTTP/1.0 is no longer needed."),
     ("undefined-word", "The QXV answers.", "The queue of values (QXV) answers. The QXV ends."),
     ("undefined-word", "A QXV is sent.", "An APPEND is sent after SIGTERM."),
 ]
 """Of each rule: a hard sentence, and a plain one."""
 CODE = f"```sh\n{LONG}\n```\n\nWrite `it is no matter QXV`."
+MODULE = '''"""They are no text of the service."""
+LIMIT = 5
+"""It is no text, either."""
+log.warning("it is no journal", reason=f"no {entry} came in time")
+raise ValueError(
+    "the account "
+    "must not be empty"
+)
+db.execute("SELECT account FROM entry WHERE it is no matter")
+'''
 GENERATED = f"<!-- table: written by make bench -->\n\n{LONG}.\n\n<!-- end of table -->"
 
 
@@ -79,3 +93,20 @@ def test_places_and_counts_are_reported(tmp_path: Path) -> None:
         [("4:13", "vague-start")],
     ]
     assert re.fullmatch(r" +2  .*page\.md: vague-start 2", count)
+
+
+def test_texts_of_a_module_are_pages_with_each_text_at_its_line(tmp_path: Path) -> None:
+    texts = messages.page(MODULE)
+    assert list(enumerate(texts.splitlines(), 1))[3:] == [
+        (4, "- It is no journal."),
+        (5, "- No `_` came in time."),
+        (6, "- The account must not be empty."),
+    ]
+    assert not texts[:3].strip()
+    written = tmp_path / "module.py.md"
+    written.write_text(texts)
+    *places, _ = report(written)
+    assert [re.findall(r"module\.py\.md:(\d+):\d+: .* \(([a-z-]+)\)$", place) for place in places] == [
+        [("4", "vague-start")],
+        [("4", "riddle")],
+    ]

@@ -71,7 +71,8 @@ def bus(run_directory: Path) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def gateway(bus: str) -> Iterator[Tidings]:
     """A gateway that stays while publishers come and go."""
-    with tidings("gateway", "--bus", bus, "--coalesce-ms", "0") as gateway:
+    # Tests that wait for a process answer no ping meanwhile.
+    with tidings("gateway", "--bus", bus, "--coalesce-ms", "0", "--ping-seconds", "600") as gateway:
         yield gateway
 
 

@@ -41,9 +41,10 @@ def test_a_gateway_that_forgets_loses_and_is_found_out(tmp_path: Path) -> None:
     flags = ("--maildir", str(tmp_path / "mail"), "--state-dir", str(tmp_path / "state"))
     with tidings("up", *flags, module="tests.faults.forgetful") as up:
         urls = ("--ingest-url", up.url("ingest"), "--gateway-url", up.url("gateway"))
-        load = ("--seconds", "6", "--accounts", "20", "--clients", "40", "--rate", "30", "--timeout-seconds", "5")
+        load = ("--seconds", "6", "--accounts", "20", "--clients", "40", "--rate", "30")
+        patience = ("--timeout-seconds", str(patient(5)))
         done = subprocess.run(
-            [sys.executable, "-m", "tidings", "check", *urls, *load],
+            [sys.executable, "-m", "tidings", "check", *urls, *load, *patience],
             capture_output=True,
             text=True,
             check=False,

@@ -94,13 +94,13 @@ def ingest(body: bytes, content_type: str = cloudevents.STRUCTURED, **headers: s
 
 
 def framed(said: bytes) -> None:
-    Framer().feed(said)
+    list(Framer().feed(said))
 
 
 def framed_by_the_byte(said: bytes) -> None:
     framer = Framer()
     for byte in said:
-        framer.feed(bytes([byte]))
+        list(framer.feed(bytes([byte])))
 
 
 def verify(payload: str) -> None:

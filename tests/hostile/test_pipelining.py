@@ -17,7 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from tests.support.growth import growth
 from tests.support.listeners import SECONDS, ask, everything, post, statuses
-from tests.support.waiting import eventually, patient, within
+from tests.support.waiting import eventually, patient, promised, within
 from tidings.gateway.entrance.handover import HandOver
 from tidings.ops.budget import Account, Budget
 from tidings.ops.http.counted import CONNECTION_BYTES
@@ -197,7 +197,8 @@ async def test_a_full_account_is_taken_from_whoever_holds_most() -> None:
 
 
 async def test_answers_that_nobody_reads_are_counted_and_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.ops.http.counted.STALL_SECONDS", 0.5)
+    stall_seconds = promised(0.5)
+    monkeypatch.setattr("tidings.ops.http.counted.STALL_SECONDS", stall_seconds)
     size = 20_000_000
 
     async def large(scope: Scope, receive: Receive, send: Send) -> None:
@@ -211,10 +212,10 @@ async def test_answers_that_nobody_reads_are_counted_and_end(monkeypatch: pytest
             await eventually(lambda: account.held > size / 2)
             await eventually(lambda: account.held == 0)
         # Whoever reads, however slowly, is not cut off.
-        assert await asyncio.to_thread(_read_slowly, port, size) >= size
+        assert await asyncio.to_thread(_read_slowly, port, size, stall_seconds / 10) >= size
 
 
-def _read_slowly(port: int, size: int) -> int:
+def _read_slowly(port: int, size: int, pause_seconds: float) -> int:
     with socket.create_connection(("127.0.0.1", port), patient(SECONDS)) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 256 * 1024)
         sock.sendall(TINY)
@@ -225,5 +226,5 @@ def _read_slowly(port: int, size: int) -> int:
             read += len(received)
             if read < size // 2:
                 # All of it takes longer than the deadline.
-                pause.wait(0.05)
+                pause.wait(pause_seconds)
         return read

@@ -20,7 +20,7 @@ from tests.support.gateway import SECRET, RunningGateway, running_gateway
 from tests.support.node import DEADLINE, Receiver, running, script
 from tests.support.ports import free_ports
 from tests.support.tls import CERTIFICATE, make_certificate, terminated
-from tests.support.waiting import eventually, patient, within
+from tests.support.waiting import eventually, patient, promised, within
 from tidings.bus.memory import MemoryLog
 from tidings.wire import batch
 from tidings.wire.change import Change
@@ -71,7 +71,7 @@ async def test_jmap_jam_is_told_of_every_change() -> None:
 async def test_jmap_jam_is_told_of_the_types_it_asks_for_and_pinged(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.gateway.codecs.eventsource.MIN_PING_SECONDS", 1)
     options = {"types": ["Email", "Mailbox"], "ping": 1}
-    async with opened(head_seconds=0.5) as gateway, jam(gateway, token("alice"), **options) as client:
+    async with opened(head_seconds=promised(0.5)) as gateway, jam(gateway, token("alice"), **options) as client:
         await listened_to(gateway)
         await gateway.publish("alice", {"Thread": "t1"})
         await gateway.publish("alice", {"Email": "s1", "Thread": "t2"})

@@ -142,7 +142,7 @@ async def test_a_killed_publisher_announces_what_was_delivered_meanwhile(suite: 
         await client.changed()
         suite.publisher.kill()
         deliver(suite.root, "alice", "while it was down")
-        suite.start_publisher()
+        await asyncio.to_thread(suite.start_publisher)
         assert "EmailDelivery" in (await client.changed())["alice"]
 
 

@@ -21,7 +21,7 @@ from tests.support.clients import event_stream, eventually, jmap_client
 from tests.support.freezing import freeze
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.processes import tidings
-from tests.support.waiting import patient
+from tests.support.waiting import patient, promised
 from tidings.bus.memory import MemoryLog
 from tidings.bus.rabbitmq import RabbitMQLog
 from tidings.gateway.watching import account_log
@@ -146,7 +146,7 @@ async def test_it_shows_who_never_subscribed_who_waits_and_what_is_merged(monkey
             document = await operator.document()
             (waiting,) = [one for one in document["connections"] if one["format"] == "eventsource"]
             assert waiting["waiting"] == {"alice": {"Email": "s2"}}
-            assert happened(document) == ["fresh", "merged into what waits for 1"]
+            assert happened(document) == ["fresh", "merged into a waiting push for 1"]
         await silent.send(**{"@type": "WebSocketPushDisable"})
 
 
@@ -200,7 +200,8 @@ async def test_a_log_that_is_away_leaves_everything_else() -> None:
 
 
 async def test_a_log_is_read_for_one_at_a_time_and_for_a_limited_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(account_log, "READ_SECONDS", 0.5)
+    seconds = promised(0.5)
+    monkeypatch.setattr(account_log, "READ_SECONDS", seconds)
 
     class Endless(MemoryLog):
         async def append(self, shard: int, payload: bytes) -> None:
@@ -211,8 +212,8 @@ async def test_a_log_is_read_for_one_at_a_time_and_for_a_limited_time(monkeypatc
     async with watched(log=log) as (_, operator):
         both = await asyncio.gather(operator.document(), operator.document())
     assert {document["log"]["fault"] for document in both} == {
-        "0 s were not enough: ask for fewer seconds",
-        "the log is being read for somebody else: ask again",
+        f"reading the log takes more than {seconds:.0f} s: ask for fewer seconds",
+        "another request reads the log: try again",
     }
 
 

@@ -74,7 +74,9 @@ async def answer(sock: socket.socket) -> bytes:
     [b"", PARTIAL, upgrade()[:-1], b"nonsense\r\n\r\n", upgrade("/jmap/ws")],
     ids=["silent", "partial", "all but a byte", "rejected", "no account"],
 )
-async def test_an_address_has_so_many_sockets_whatever_they_say(said: bytes) -> None:
+async def test_an_address_has_so_many_sockets_whatever_they_say(said: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Nobody goes by themselves, however long this takes.
+    monkeypatch.setattr("tidings.gateway.net.closing.LINGER_SECONDS", 600.0)
     async with crowded(max_connections_per_address=CAP) as (gateway, crowd):
         for number in range(10 * CAP):
             await crowd.connect(said)

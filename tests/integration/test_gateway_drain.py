@@ -89,8 +89,10 @@ async def test_a_connection_of_the_maximum_age_is_sent_elsewhere_whatever_its_wi
         url = gateway.http_url("/jmap/changes")
         cursor = (await http.get(url)).json()["pushState"]
         waiting = asyncio.create_task(http.get(url, params={"account": "alice", "since": cursor, "wait": "300"}))
-        async with jmap_client(gateway.url()) as client, event_stream(gateway.http_url("/jmap/eventsource")) as stream:
+        async with AsyncExitStack() as stack:
+            client = await stack.enter_async_context(jmap_client(gateway.url()))
             await client.subscribe()
+            stream = await stack.enter_async_context(event_stream(gateway.http_url("/jmap/eventsource")))
             assert (await client.closed())[0] == 1012
             assert await stream.event() is not None
             last = await stream.event()

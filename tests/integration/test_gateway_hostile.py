@@ -188,6 +188,14 @@ async def test_who_answers_no_ping_is_closed(monkeypatch: pytest.MonkeyPatch) ->
         assert gateway.value("tidings_connections_closed_total", format="websocket", reason="pong_deadline") == 1
 
 
+async def test_who_may_take_long_for_a_head_is_pinged_as_soon_as_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.formats.websocket.PONG_SECONDS", 0.5)
+    monkeypatch.setattr("tidings.gateway.entrance.front.VISIT_SECONDS", 0.3)
+    async with running_gateway(ping_seconds=1.0, head_seconds=300.0) as gateway, raw_client(gateway.port) as client:
+        await upgraded(client)
+        assert await client.frame() == (PING, b"")
+
+
 async def test_an_idle_subscriber_gets_a_fresh_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.gateway.formats.websocket.PONG_SECONDS", 0.5)
     monkeypatch.setattr("tidings.gateway.formats.websocket.REFRESH_SECONDS", 0.1)
@@ -195,6 +203,30 @@ async def test_an_idle_subscriber_gets_a_fresh_cursor(monkeypatch: pytest.Monkey
         await client.subscribe()
         assert await client.changed() == {}
         assert client.cursor
+
+
+async def test_a_subscriber_that_never_stops_talking_gets_a_fresh_cursor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidings.gateway.formats.websocket.REFRESH_SECONDS", 0.1)
+
+    async def talk(client: RawClient) -> None:
+        while True:
+            await client.send(masked(PONG))
+            await asyncio.sleep(0.01)
+
+    # It is visited twice within a second, and heard of in between.
+    async with (
+        running_gateway(ping_seconds=1.0, head_seconds=0.3, max_messages_per_second=0) as gateway,
+        raw_client(gateway.port) as client,
+        asyncio.TaskGroup() as tasks,
+    ):
+        await upgraded(client)
+        await client.send(masked(TEXT, b'{"@type":"WebSocketPushEnable","dataTypes":null}'))
+        talking = tasks.create_task(talk(client))
+        for _ in range(3):
+            opcode, payload = await client.frame()
+            assert opcode == TEXT
+            assert json.loads(payload)["changed"] == {}
+        talking.cancel()
 
 
 async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_the_end(
@@ -214,7 +246,8 @@ async def test_who_asks_and_never_reads_the_answers_is_not_read_and_closed_in_th
         async with raw_client(gateway.port) as client:
             await upgraded(client)
             with pytest.raises(ConnectionError):
-                await asyncio.wait_for(ask_for_ever(client), DEADLINE)
+                async with within(DEADLINE):
+                    await ask_for_ever(client)
         assert gateway.value("tidings_connections_closed_total", format="websocket", reason="write_deadline") == 1
         assert gateway.value("tidings_sent_bytes_total") < 10_000_000
         await healthy(gateway)
@@ -244,15 +277,39 @@ async def test_who_reads_slower_than_the_kernel_reports_is_not_dropped(monkeypat
         assert gateway.value("tidings_connections_closed_total", format="websocket", reason="write_deadline") == 1
 
 
+async def test_who_reads_an_answer_slowly_gets_all_of_it() -> None:
+    loop = asyncio.get_running_loop()
+    async with running_gateway() as gateway:
+        async with jmap_client(gateway.url()) as client:
+            await client.subscribe()
+        # Far more than a small send buffer takes, and not more types than are told by name.
+        for first in range(0, 120, 30):
+            await gateway.publish("alice", {f"T{number:x<63}": "s" * 250 for number in range(first, first + 30)})
+        with socket.socket() as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+            sock.connect(("127.0.0.1", gateway.port))
+            sock.setblocking(False)
+            path = f"/jmap/changes?account=alice&since={client.cursor}"
+            await loop.sock_sendall(sock, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+            answer = b""
+            async with within(60):
+                while received := await loop.sock_recv(sock, 1024):
+                    answer += received
+                    # Longer as a whole than anybody lingers who reads nothing.
+                    await asyncio.sleep(0.15)
+        assert len(json.loads(answer.partition(b"\r\n\r\n")[2])["changed"]["alice"]) == 120
+
+
 async def test_who_stops_reading_gets_the_newest_state_when_it_reads_again() -> None:
     async with running_gateway() as gateway, raw_client(gateway.port) as client:
         await upgraded(client)
         await client.send(masked(TEXT, b'{"@type":"WebSocketPushEnable","dataTypes":null}'))
         assert json.loads((await client.frame())[1])["changed"] == {}
         client.writer.transport.pause_reading()  # type: ignore[attr-defined]
-        last = 20_000
+        last = 3_000
         for number in range(last + 1):
-            await gateway.publish("alice", {"Email": f"{number:0250}"})
+            # More than the kernel takes, well before the time that a client has to read.
+            await gateway.publish("alice", dict.fromkeys(("Email", *map(str, range(31))), f"{number:0250}"))
             await asyncio.sleep(0)
         assert gateway.value("tidings_changes_coalesced_total") > last / 4
         client.writer.transport.resume_reading()  # type: ignore[attr-defined]

@@ -50,9 +50,9 @@ async def gateway(server: KeyServer) -> AsyncIterator[RunningGateway]:
 
 
 @pytest.fixture
-async def held(server: KeyServer) -> AsyncIterator[RunningGateway]:
+async def held(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[RunningGateway]:
     """A gateway whose token checks wait until the key server answers."""
-    server.answering.clear()
+    server.hold_back(monkeypatch)
     async with running_gateway(auth="jwt", jwks_url=server.url) as gateway:
         await eventually(lambda: server.requests)
         yield gateway
@@ -106,7 +106,7 @@ async def test_a_new_key_is_waited_for_and_never_refused(gateway: RunningGateway
             answer = await ask(path)
             assert (answer.status_code, answer.json()["detail"]) == (
                 503,
-                "the key that the token is signed with is not known yet",
+                "the key that signed the token is not known yet",
             )
             assert int(answer.headers["retry-after"]) > 0
         server.status = b"200 OK"
@@ -209,7 +209,7 @@ async def test_checks_that_wait_are_bounded_in_bytes_and_the_newest_stay(
 ) -> None:
     most = 512 * 1024
     monkeypatch.setattr("tidings.gateway.limits.lobby.MAX_BYTES", most)
-    server.answering.clear()
+    server.hold_back(monkeypatch)
     async with running_gateway(auth="jwt", jwks_url=server.url) as gateway, AsyncExitStack() as open_ones:
         heads = gateway.budget.account("heads")
         for number in range(1, 51):
@@ -241,8 +241,8 @@ async def test_without_room_a_check_is_answered_at_once(held: RunningGateway) ->
 
 
 async def test_a_check_that_takes_too_long_is_given_up(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.hold_back(monkeypatch)
     monkeypatch.setattr("tidings.gateway.entrance.checking.CHECK_SECONDS", 0.2)
-    server.answering.clear()
     async with running_gateway(auth="jwt", jwks_url=server.url, head_seconds=0.2) as gateway:
         async with raw_client(gateway.port) as client:
             await client.send(upgrade(f"/jmap/ws?access_token={signed('one')}"))
@@ -251,8 +251,8 @@ async def test_a_check_that_takes_too_long_is_given_up(server: KeyServer, monkey
         assert gateway.value("tidings_token_checks") == 0
 
 
-async def test_a_gateway_stops_while_tokens_are_checked(server: KeyServer) -> None:
-    server.answering.clear()
+async def test_a_gateway_stops_while_tokens_are_checked(server: KeyServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    server.hold_back(monkeypatch)
     async with running_gateway(auth="jwt", jwks_url=server.url) as gateway:
         reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
         writer.write(upgrade(f"/jmap/ws?access_token={signed('one')}"))

@@ -11,6 +11,7 @@ import pytest
 from tests.support.clients import JmapClient, event_stream, jmap_client
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.unreliable import UnreliableLog
+from tests.support.waiting import patient
 from tidings.gateway import driver
 from tidings.gateway.formats import poll as parked_poll
 from tidings.gateway.hub import outages
@@ -38,7 +39,7 @@ async def subscribe(client: JmapClient) -> None:
 
 
 async def poll(gateway: RunningGateway, **query: str) -> httpx2.Response:
-    async with httpx2.AsyncClient(timeout=SOON) as http:
+    async with httpx2.AsyncClient(timeout=patient(SOON)) as http:
         return await http.get(gateway.http_url("/jmap/changes"), params={"account": "alice", **query})
 
 
@@ -71,6 +72,7 @@ async def test_who_asked_is_told_of_an_outage_and_of_its_end() -> None:
         # Who comes meanwhile is told at once.
         await subscribe(late)
         assert STALLED in (await late.receive(SOON), await late.receive(SOON))
+        assert (await poll(gateway, since=cursor, wait="300")).status_code == 503
 
         log.accepts = True
         assert await asking.receive(SOON) == OVER

@@ -111,7 +111,7 @@ async def test_a_batch_that_nobody_waits_for_and_one_that_is_not_followed() -> N
         await publish_followed(gateway, other, time.time())
         await eventually(lambda: done(gateway, BATCHES))
         (trace,) = done(gateway, BATCHES)
-        assert stages(trace)[-1] == "nobody here was written to at once"
+        assert stages(trace)[-1] == "no client here was written to at once"
         change = Change("alice", {"Email": "s"}, "MessageNew", "1", "test")
         payload = batch.encode(batch.marked(token_bytes(16), traced=False), time.time(), (change,))
         await gateway.log.append(shard_of("alice", shards), payload)

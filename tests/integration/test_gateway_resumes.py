@@ -166,7 +166,7 @@ async def test_a_poll_whose_account_has_to_wait_is_told_so_and_a_page_may_read_t
         ]
         assert answers[0].json()["changed"] == {"alice": {"Email": f"alice-{MISSED - 1}"}}
         late = next(answer for answer in answers if answer.status_code == 503)
-        assert "not your turn" in late.json()["detail"]
+        assert "used up its lookups" in late.json()["detail"]
         assert late.headers["retry-after"] == "5"
         assert late.headers["access-control-allow-origin"] == origin
 

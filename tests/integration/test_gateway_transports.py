@@ -12,8 +12,9 @@ import pytest
 
 from tests.support.clients import DEADLINE, event_stream, eventually, jmap_client, raw_client
 from tests.support.gateway import SECRET, RunningGateway, running_gateway
-from tests.support.waiting import patient
+from tests.support.waiting import patient, promised
 from tidings.bus.memory import MemoryLog
+from tidings.gateway.formats.parked import Parked
 
 STREAM = "/jmap/eventsource"
 CHANGES = "/jmap/changes"
@@ -36,6 +37,14 @@ async def first_cursor(gateway: RunningGateway) -> str:
     assert answer.status_code == 200
     assert answer.json()["changed"] == {}
     return str(answer.json()["pushState"])
+
+
+async def test_connections_of_each_format_are_counted_before_the_first_client_comes() -> None:
+    """An autoscaler takes a gateway without a number for one that is not there."""
+    async with running_gateway() as gateway:
+        for metric in ("tidings_connections_open", "tidings_connections_opened_total"):
+            each = [gateway.value(metric, format=handler.wire_format) for handler in Parked.__subclasses__()]
+            assert each == [0, 0, 0]
 
 
 async def test_an_event_stream_begins_with_its_cursor_and_tells_every_change() -> None:
@@ -215,7 +224,7 @@ async def test_a_poll_whose_turn_to_resynchronise_does_not_come_says_so(monkeypa
         assert (await poll(gateway, since="none-of-ours")).status_code == 200
         answer = await poll(gateway, since="none-of-ours")
         assert answer.status_code == 503
-        assert "not your turn" in answer.json()["detail"]
+        assert "too many clients resynchronise now" in answer.json()["detail"]
         assert int(answer.headers["retry-after"]) > 0
         assert gateway.value("tidings_connections_closed_total", format="poll", reason="resync_waits") == 1
 
@@ -223,7 +232,7 @@ async def test_a_poll_whose_turn_to_resynchronise_does_not_come_says_so(monkeypa
 async def test_streams_and_polls_end_with_their_token(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.auth.claims.LEEWAY_SECONDS", 0)
     async with running_gateway(auth="jwt", jwt_secret=SECRET) as gateway, httpx2.AsyncClient() as client:
-        bearer = jwt.encode({"sub": "alice", "exp": time.time() + 2}, SECRET, "HS256")
+        bearer = jwt.encode({"sub": "alice", "exp": time.time() + promised(2)}, SECRET, "HS256")
         session = await client.get(gateway.http_url("/.well-known/jmap"), headers={"Authorization": f"Bearer {bearer}"})
         template = session.json()["eventSourceUrl"]
         url = template.replace("{types}", "*").replace("{closeafter}", "no").replace("{ping}", "0")

@@ -219,7 +219,7 @@ async def test_so_many_sessions_are_fetched_at_once_and_others_wait(monkeypatch:
         PlainTextResponse("x" * (upstream_server.MAX_SESSION_BYTES + 1)),
         RedirectResponse("/jmap/"),
     ],
-    ids=["text", "other JSON", "too long", "redirects for ever"],
+    ids=["text", "other JSON", "too long", "redirects too many times"],
 )
 async def test_what_is_no_session_is_the_servers_fault(answer: Response) -> None:
     async with jmap_server() as server, fronted(server) as gateway:

@@ -28,7 +28,8 @@ def blocks(language: str) -> list[str]:
 
 
 async def test_stalwart_tells_a_client(tmp_path: Path) -> None:
-    assert blocks("sh") == ["TIDINGS_STALWART_SECRET=$(openssl rand -hex 16) tidings up\n"]
+    start = 'export TIDINGS_STALWART_SECRET=$(openssl rand -hex 16)\necho "$TIDINGS_STALWART_SECRET"\ntidings up\n'
+    assert blocks("sh") == [start]
     secret, body = "0123456789abcdef0123456789abcdef", (RECORDED / "stalwart.json").read_bytes()
     signature = b64encode(hmac.digest(secret.encode(), body, "sha256")).decode()
     flags = ("--maildir", str(tmp_path / "mail"), "--state-dir", str(tmp_path / "state"))

@@ -9,7 +9,7 @@ from contextlib import aclosing
 
 import pytest
 
-from tests.support.changelog import Reader, opened, reading, ready
+from tests.support.changelog import Reader, append_all, opened, reading, ready
 from tests.support.waiting import eventually
 from tidings.bus.log import ChangeLog, FromOffset, FromTime
 from tidings.bus.memory import MemoryLog
@@ -58,7 +58,7 @@ async def test_payloads_come_back_to_the_byte(log: ChangeLog, payload: bytes) ->
 async def test_concurrent_appends_are_all_there_in_ascending_order(log: ChangeLog) -> None:
     """More of them in one shard than a broker delivers without acks."""
     payloads = [b"%d" % number for number in range(1000)]
-    await asyncio.gather(*(log.append(1, payload) for payload in payloads))
+    await append_all(log, 1, payloads)
     async with reading(log, 1, FromOffset(0)) as reader:
         await reader.until(len(payloads))
         assert sorted(reader.payloads) == sorted(payloads)
@@ -79,7 +79,7 @@ async def test_appends_that_follow_one_another_stay_in_order_under_load(log: Cha
 
 async def test_from_an_offset_is_inclusive_and_exact(log: ChangeLog) -> None:
     """Also in the middle of what a broker stores as one chunk."""
-    await asyncio.gather(*(log.append(0, b"%d" % number) for number in range(40)))
+    await append_all(log, 0, [b"%d" % number for number in range(40)])
     async with reading(log, 0, FromOffset(0)) as reader:
         await reader.until(40)
         everything = reader.entries

@@ -79,7 +79,7 @@ async def test_status_of_what_runs_and_of_what_does_not(up: Tidings, terminal: T
 
 async def test_a_port_that_is_none_of_ours(up: Tidings, terminal: Terminal) -> None:
     assert await terminal.run("status", "--admin-url", up.url("gateway")) == 1
-    assert re.search(r"answers (400|404|401)|as no process of Tidings does", terminal.out)
+    assert re.search(r"answers (400|404|401)|does not answer as a process of Tidings", terminal.out)
 
 
 async def test_an_accounts_connections_and_their_end(up: Tidings, terminal: Terminal) -> None:
@@ -213,9 +213,9 @@ async def test_why_a_token_is_refused(terminal: Terminal, monkeypatch: pytest.Mo
 
     assert (await checked()).startswith("taken: accounts alice, shared; it ends ")
     assert "signature was made with another secret" in await checked(TIDINGS_JWT_SECRET=SECRET[::-1])
-    assert "no JSON Web Token" in await checked(TIDINGS_CLIENT_TOKEN="x" * 40)
-    assert "asked for here" in await checked(TIDINGS_JWT_AUDIENCE="tidings")
-    assert "not of the issuer" in await checked(TIDINGS_JWT_ISSUER="https://issuer.example")
+    assert "not a JSON Web Token" in await checked(TIDINGS_CLIENT_TOKEN="x" * 40)
+    assert "this gateway requires one" in await checked(TIDINGS_JWT_AUDIENCE="tidings")
+    assert "is not the trusted one" in await checked(TIDINGS_JWT_ISSUER="https://issuer.example")
 
 
 async def test_a_token_of_another_kind(terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -91,7 +91,11 @@ class TestIngest:
         assert answer.status_code == 422
         assert problem(answer)["problems"] == [
             {"event": 1, "field": "subject", "detail": "must not contain '/'"},
-            {"event": 2, "field": "data.changed", "detail": "is required: what Unheard changes is not known"},
+            {
+                "event": 2,
+                "field": "data.changed",
+                "detail": "is required: the data types that Unheard changes are not known",
+            },
         ]
         await http.post("/v1/changes", json=NEW, headers=STRUCTURED)
         await log.until(("alice", "MessageNew"))

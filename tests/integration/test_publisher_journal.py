@@ -15,7 +15,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.support.changelog import opened, reading, ready
-from tests.support.disk import filled_up, small_disk
+from tests.support.disk import filled_up, read_only, small_disk
 from tests.support.processes import Tidings, tidings
 from tests.support.publisher import Log, Running, Start, eventually
 from tidings.bus.log import FromOffset
@@ -188,7 +188,9 @@ async def test_what_is_not_the_journals_is_left_alone(journal: Path, tmp_path: P
         await start(journal_dir=journal)
         JournalWriter(journal, part="97").append([event()])
         await log.until(NEW)
-        await eventually(lambda: len([entry for entry in logs if entry["event"] == "left in the journal"]) == 4)
+        await eventually(
+            lambda: len([entry for entry in logs if entry["event"] == "a file was left in the journal"]) == 4
+        )
     await eventually(lambda: len(names(journal)) == 5)
     assert log.everything == [NEW]
 
@@ -232,6 +234,24 @@ async def test_a_full_disk_hinders_no_telling(tmp_path: Path, log: Log, start: S
             await log.until(NEW)
             await eventually(lambda: log.resets)
             await eventually(lambda: names(disk) == ["ballast"])
+
+
+async def test_a_journal_that_cannot_be_written_to_is_away_until_it_can(
+    tmp_path: Path, log: Log, start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidings.publisher.sources.journal.source.LOOK_SECONDS", 0.02)
+    with small_disk(tmp_path / "journal", 256 * 1024) as disk, capture_logs() as logs:
+        assert JournalWriter(disk).append([event()])
+        with read_only(disk):
+            running = await start(journal_dir=disk)
+            await eventually(lambda: [entry for entry in logs if entry["event"] == "the journal cannot be read"])
+            # Many looks later it is the same outage.
+            await asyncio.sleep(0.5)
+            assert not connected(running)
+        await log.until(NEW)
+        assert connected(running)
+    told = [entry["event"] for entry in logs if "journal" in entry["event"]]
+    assert told == ["the journal cannot be read", "the journal can be read again"]
 
 
 class Writing:

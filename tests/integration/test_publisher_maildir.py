@@ -9,8 +9,10 @@ import errno
 import mailbox
 import os
 import shutil
+import sqlite3
 import sys
-from collections.abc import AsyncIterator, Sequence
+import threading
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -25,7 +27,8 @@ from tidings.ops.process.runtime import Runtime, new_runtime
 from tidings.publisher.accounts import AccountMap
 from tidings.publisher.batcher import Batcher
 from tidings.publisher.metrics import PublisherMetrics
-from tidings.publisher.sources.maildir.diff import Directory
+from tidings.publisher.sources.maildir.diff import Directory, Finding
+from tidings.publisher.sources.maildir.snapshot import Snapshot
 from tidings.publisher.sources.maildir.source import ROUND_SCOPES, MaildirSource
 from tidings.publisher.sources.maildir.watches import NoWatchLeftError, Watches
 from tidings.publisher.sources.metrics import SourceMetrics
@@ -417,6 +420,51 @@ async def test_a_fault_of_ours_is_logged_and_counted_and_loses_nothing(root: Pat
             await running.stop()
     assert [line["event"] for line in logs if line["log_level"] == "error"] == ["maildir announcing failed"]
     assert running.value("tidings_publisher_failures_total", part="maildir") == 1
+
+
+async def test_a_state_that_cannot_be_written_keeps_no_delivery_waiting(
+    root: Path, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = [True]
+    advance = Snapshot.advance
+
+    def advanced(snapshot: Snapshot, findings: Iterable[Finding]) -> None:
+        if full:
+            raise sqlite3.OperationalError("database or disk is full")
+        advance(snapshot, findings)
+
+    maildir = inbox(root)
+    with capture_logs() as logs:
+        async with polling(root, log, tmp_path) as running:
+            monkeypatch.setattr(Snapshot, "advance", advanced)
+            for _ in range(3):
+                maildir.add(MAIL)
+                await log.until(("alice", "MessageNew"))
+            full.clear()
+            # What the state does not have is announced once more.
+            await log.until(("alice", "MessageNew"))
+    assert {line["event"] for line in logs if line["log_level"] == "error"} == {"state file cannot be written"}
+    assert not running.value("tidings_publisher_maildir_retries_total")
+
+
+async def test_a_root_that_is_away_while_the_state_cannot_be_written(
+    start: Start, root: Path, log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = threading.Event()
+
+    def finish(_: Snapshot) -> None:
+        asked.set()
+        raise sqlite3.OperationalError("disk I/O error")
+
+    await started(start, root)
+    monkeypatch.setattr(Snapshot, "finish", finish)
+    root.rmdir()
+    await eventually(asked.is_set)
+    staged = root.with_name("staged")
+    staged.mkdir()
+    inbox(staged).add(MAIL)
+    staged.rename(root)
+    await log.until(("alice", "MessageNew"))
 
 
 class RootOnly(Watches):

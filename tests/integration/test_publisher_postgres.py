@@ -17,7 +17,7 @@ from structlog.testing import capture_logs
 
 from tests.support.postgres import SCHEMA, Postgres
 from tests.support.publisher import Log, Running, Start, eventually
-from tests.support.waiting import within
+from tests.support.waiting import promised, within
 from tidings.cli import main
 from tidings.errors import SourceAway
 from tidings.publisher.sources.postgres import outbox as outbox_module
@@ -123,14 +123,34 @@ async def test_a_row_that_means_nothing_stays_and_says_why(
     with capture_logs() as logs:
         await start(postgres_url=url)
         await until_left(mail, 5)
-    assert sum(line["event"] == "a row of the outbox means nothing and stays there" for line in logs) == 1
+    assert sum(line["event"] == "a row of the outbox is not valid and stays in the outbox" for line in logs) == 1
     assert await rows(mail) == [
         ("a/b", "account must not contain '/'"),
-        ("alice", "changed is required: what Unheard changes is not known"),
+        ("alice", "changed is required: the data types that Unheard changes are not known"),
         ("bob", "changed must be an object of data types and states"),
         ("dave", "changed must be an object of data types and states"),
         ("e" * 100_000, "account must be at most 255 bytes of UTF-8"),
     ]
+
+
+async def test_no_row_keeps_others_of_its_lane(start: Start, url: str, mail: AsyncConnection, log: Log) -> None:
+    states = "INSERT INTO tidings_outbox (account, type, changed) VALUES ('alice', 'X', %s)"
+    for deep in ("1" * 5_000, "[" * 3_000 + "]" * 3_000):
+        await mail.execute(states, (f'{{"Email": {deep}}}',))
+    for time_that_is_none in ("infinity", "-infinity", "200000-01-01"):
+        await mail.execute(
+            "INSERT INTO tidings_outbox (account, type, at) VALUES ('alice', 'FlagsSet', %s)", (time_that_is_none,)
+        )
+    await mail.execute(INSERT, ("alice", "MessageNew"))
+    running = await start(postgres_url=url)
+    before = time.time()
+    await log.until(("alice", "MessageNew"))
+    await until_left(mail, 2)
+    assert await rows(mail) == [("alice", "changed must be an object of data types and states")] * 2
+    changes = await _changes(log)
+    assert [change.event for change in changes] == ["FlagsSet"] * 3 + ["MessageNew"]
+    assert all(abs((change.time or 0) - before) < 60 for change in changes)
+    assert running.value("tidings_source_connected", source="postgres") == 1
 
 
 async def test_the_database_refuses_a_row_of_nobody(mail: AsyncConnection) -> None:
@@ -223,7 +243,10 @@ class TestWhatIsWrong:
 
     async def test_no_database(self, heard: Heard, server: Postgres) -> None:
         await heard.start(server.url("nowhere"))
-        assert "(--postgres-url (TIDINGS_POSTGRES_URL) names what there is not)" in await heard.reason()
+        assert (
+            "(--postgres-url (TIDINGS_POSTGRES_URL) names a user or database that does not exist)"
+            in await heard.reason()
+        )
 
     async def test_no_server(self, heard: Heard) -> None:
         await heard.start("postgresql://postgres@127.0.0.1:1/mail")
@@ -232,7 +255,7 @@ class TestWhatIsWrong:
     async def test_lanes_are_missing(self, heard: Heard, url: str, mail: AsyncConnection) -> None:
         await mail.execute("TRUNCATE tidings_outbox_lane")
         await heard.start(url)
-        assert "has to have 16 rows" in await heard.reason()
+        assert "must have 16 rows" in await heard.reason()
 
 
 class Heard:
@@ -291,7 +314,7 @@ class TestAServerThatFails:
 async def test_of_a_publisher_that_hangs_the_rows_go_to_others(
     start: Start, url: str, mail: AsyncConnection, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(outbox_module, "ANSWER_SECONDS", promised(0.5))
     await mail.execute(INSERT, ("alice", "MessageNew"))
     hanging = await outbox_module.Outbox.connect(url)
 

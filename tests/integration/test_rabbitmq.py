@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from yarl import URL
 
-from tests.support.changelog import append_at_last, opened, reading, ready, somebody_else
+from tests.support.changelog import append_all, append_at_last, opened, reading, ready, somebody_else
 from tests.support.ports import free_ports
 from tests.support.proxy import Proxy, proxied
 from tests.support.rabbitmq import Node
@@ -97,7 +97,7 @@ async def test_streams_that_are_there_keep_their_retention(bus_url: str, broker:
     listed = await asyncio.to_thread(broker.ctl, "list_queues", "--vhost", vhost, "name", "arguments")
     kept = {line.split("\t")[0]: '"24h"' in line and "134217728" in line for line in listed.splitlines()}
     assert [kept[NAMES.stream(shard)] for shard in range(SHARDS)] == [False, False, True, False]
-    assert [line["event"] for line in lines] == ["streams keep another retention", "bus connected"]
+    assert [line["event"] for line in lines] == ["streams keep their earlier retention", "bus connected"]
     assert "but current is '67108864'" in lines[0]["reason"]
 
 
@@ -218,7 +218,7 @@ async def test_an_entry_that_is_too_long_is_passed_over(bus_url: str) -> None:
 async def test_leaving_in_the_middle_of_deliveries_harms_no_other_reader(bus_url: str) -> None:
     async with opened(RabbitMQLog(bus_url, SHARDS)) as log:
         await ready(log)
-        await asyncio.gather(*(log.append(0, bytes(1000)) for _ in range(1000)))
+        await append_all(log, 0, [bytes(1000)] * 1000)
         with capture_logs() as lines:
             async with reading(log, 0, FromOffset(0)) as staying:
                 for _ in range(5):

@@ -40,7 +40,7 @@ async def test_everybody_and_another_publisher_where_one_is_away(
     url: str, log: Log, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert await resync("--ingest-url", f"http://127.0.0.1:{free_ports(1)[0]},{url}", "--everybody") == 0
-    assert capsys.readouterr().out == "told: their clients are going to look\n"
+    assert capsys.readouterr().out == "accepted: the clients are asked to resynchronise\n"
     assert any(decode(payload).is_reset for _, payload in log.log._shards[0].entries)
 
 
@@ -57,7 +57,7 @@ async def test_a_publisher_that_does_not_answer_in_time(capsys: pytest.CaptureFi
         (("--everybody", "--account", "a"), "give either --everybody, or accounts"),
         (("--accounts-file", "/nonexistent"), "--accounts-file /nonexistent: "),
         (("--accounts-file", "/dev/null"), "--accounts-file /dev/null: names no account"),
-        (("--everybody", "--ingest-url", ","), "names no URL"),
+        (("--everybody", "--ingest-url", ","), "must be a URL"),
     ],
 )
 async def test_what_is_wrong_with_the_flags(

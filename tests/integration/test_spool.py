@@ -381,7 +381,7 @@ async def test_a_damaged_spool_is_put_aside(start: Start, log: Log, tmp_path: Pa
         publisher = await start(bus=BUS)
     assert [line["event"] for line in lines if line["log_level"] == "error"] == [
         "state file is damaged, put aside",
-        "what the damaged spool holds is not delivered",
+        "changes in the damaged spool are not delivered",
     ]
     (aside,) = (tmp_path / "state").glob("spool.damaged-*")
     assert aside.read_bytes() == b"no database" * 1000

@@ -21,7 +21,7 @@ from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.otlp import Told, collector, receiver
 from tests.support.processes import tidings
 from tests.support.spans import KeptSpans
-from tests.support.waiting import patient
+from tests.support.waiting import patient, promised
 from tidings.wire import batch
 from tidings.wire.batch import Traced
 from tidings.wire.change import Change
@@ -72,7 +72,10 @@ async def test_the_feed_and_the_first_write_of_a_traced_change() -> None:
 
 async def test_the_first_write_to_a_client_that_was_just_told_of_something_else() -> None:
     tracer = KeptSpans()
-    async with running_gateway(tracer=tracer, coalesce_ms=300) as gateway, jmap_client(gateway.url()) as client:
+    async with (
+        running_gateway(tracer=tracer, coalesce_ms=round(1000 * promised(0.3))) as gateway,
+        jmap_client(gateway.url()) as client,
+    ):
         await client.subscribe()
         await gateway.publish("alice", {"Email": "s1"})
         await client.changed()

@@ -18,6 +18,7 @@ from tests.support.ports import free_ports
 from tests.support.rabbitmq import Node
 from tests.support.roots import REPOSITORY, RootError, root, run_program
 from tests.support.waiting import comes_true, patient, within
+from tidings.publisher.sources.journal.writer import JournalWriter
 
 PACKAGE_SECONDS = 600.0
 LEAST_EXPOSED = 2.0
@@ -44,9 +45,13 @@ class Installed:
             override.parent.mkdir(parents=True)
             override.write_text(f"[Socket]\nListenStream=\nListenStream=127.0.0.1:{self.ports[service]}\n")
         self.admin = dict(zip(SERVICES, ports[3::2], strict=True))
-        with (booted.path / "etc/tidings/publisher.env").open("a") as file:
-            file.write(f"TIDINGS_INGEST_TOKENS={TOKEN}\n")
+        self.add("publisher", f"TIDINGS_INGEST_TOKENS={TOKEN}")
         booted.run("systemctl", "daemon-reload")
+
+    def add(self, service: str, setting: str) -> None:
+        """One setting more, which the service has after its next start."""
+        with (self.machine.path / "etc/tidings" / f"{service}.env").open("a") as file:
+            file.write(f"{setting}\n")
 
     def url(self, service: str, path: str = "", scheme: str = "http") -> str:
         return f"{scheme}://127.0.0.1:{self.ports[service]}{path}"
@@ -73,8 +78,8 @@ def installed(package: Path, broker: Node, tmp_path_factory: pytest.TempPathFact
             yield Installed(booted, broker.fresh_url())
 
 
-async def publish(url: str, account: str, state: str) -> None:
-    event = {
+def event_of(account: str, state: str) -> dict[str, object]:
+    return {
         "specversion": "1.0",
         "id": state,
         "source": "/test",
@@ -82,10 +87,13 @@ async def publish(url: str, account: str, state: str) -> None:
         "subject": account,
         "data": {"changed": {"Email": state}},
     }
+
+
+async def publish(url: str, account: str, state: str) -> None:
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {TOKEN}"}) as http:
         answer = await http.post(
             f"{url}/v1/changes",
-            json=event,
+            json=event_of(account, state),
             headers={"Content-Type": "application/cloudevents+json"},
             timeout=patient(30),
         )
@@ -134,16 +142,32 @@ async def test_a_change_goes_through_and_a_restart_refuses_nobody(installed: Ins
         assert await client.changed() == {"alice": {"Email": "s2"}}
 
 
+async def test_a_journal_beside_the_publisher_is_told_and_emptied(installed: Installed) -> None:
+    journal = installed.machine.path / "var/lib/tidings/journal"
+    # As the package for Dovecot makes it.
+    installed.machine.run("install", "-d", "-o", "tidings", "-g", "tidings", "-m", "1733", "/var/lib/tidings/journal")
+    installed.add("publisher", "TIDINGS_JOURNAL_DIR=/var/lib/tidings/journal")
+    await asyncio.to_thread(installed.start, "gateway")
+    await asyncio.to_thread(installed.machine.run, "systemctl", "restart", "tidings-publisher")
+    async with jmap_client(installed.url("gateway", "/jmap/ws?account=carol", "ws")) as client:
+        await client.subscribe()
+        assert JournalWriter(journal).append([event_of("carol", "j1")])
+        installed.machine.run("sh", "-c", "chmod 644 /var/lib/tidings/journal/*")
+        assert await client.changed() == {"carol": {"Email": "j1"}}
+    async with within(30):
+        while list(journal.iterdir()):
+            await asyncio.sleep(0.05)
+
+
 async def test_several_workers_accept_from_the_socket_of_systemd(installed: Installed) -> None:
-    with (installed.machine.path / "etc/tidings/gateway.env").open("a") as file:
-        file.write("TIDINGS_WORKERS=2\n")
+    installed.add("gateway", "TIDINGS_WORKERS=2")
     await asyncio.to_thread(installed.start, "publisher")
     await asyncio.to_thread(installed.machine.run, "systemctl", "restart", "tidings-gateway")
     async with jmap_client(installed.url("gateway", "/jmap/ws?account=carol", "ws")) as client:
         await client.subscribe()
         await publish(installed.url("publisher"), "carol", "w1")
         assert await client.changed() == {"carol": {"Email": "w1"}}
-    assert "opened sockets for addresses that no setting names" not in installed.machine.journal("tidings-gateway")
+    assert "systemd opened sockets that no setting uses" not in installed.machine.journal("tidings-gateway")
 
 
 async def test_a_service_that_hangs_is_started_again(installed: Installed) -> None:
@@ -180,7 +204,7 @@ def test_a_unix_socket_of_systemd_is_taken(installed: Installed) -> None:
     owned = installed.machine.run("stat", "--format=%G %a", "/run/tidings/webmail.sock")
     assert owned == "www-data 660\n"
     said = installed.machine.journal("tidings-webmail")
-    assert "opened sockets for addresses that no setting names" not in said
+    assert "systemd opened sockets that no setting uses" not in said
     assert "socket=/run/tidings/webmail.sock" in said or '"socket": "/run/tidings/webmail.sock"' in said
 
 

@@ -98,7 +98,7 @@ async def test_a_publisher_killed_during_deliveries_loses_none(suite: Suite) -> 
     assert not suite.journal_is_empty()
     async with jmap_client(suite.gateway.url("gateway", "/jmap/ws?account=alice", "ws")) as client:
         await client.subscribe()
-        suite.start_publisher()
+        await asyncio.to_thread(suite.start_publisher)
         assert "EmailDelivery" in (await client.changed(SECONDS))["alice"]
     await suite.until_told(DELIVERIES)
     assert comes_true(suite.journal_is_empty, SECONDS)
@@ -139,12 +139,12 @@ async def test_a_journal_that_is_full_has_everybody_look(bus_url: str, tmp_path:
         assert max(took) < patient(BOUND_SECONDS)
         said = suite.dovecot.said()
         assert "it is full" in said
-        assert "everybody will be told to look" in said
+        assert "all clients will be asked to resynchronise" in said
         kept = [size for name, size in sizes(suite.journal) if name.endswith(".jsonl")]
         assert 0 < sum(kept) <= 1_000
         async with jmap_client(suite.gateway.url("gateway", "/jmap/ws?account=carol", "ws")) as client:
             await client.subscribe()
-            suite.start_publisher()
+            await asyncio.to_thread(suite.start_publisher)
             assert set((await client.changed(SECONDS))["carol"]) >= {"Email", "Mailbox", "Thread"}
         assert comes_true(suite.journal_is_empty, SECONDS)
 
@@ -157,10 +157,10 @@ async def test_a_disk_that_is_full_has_everybody_look(version: str, bus_url: str
         suite.publisher.kill()
         with filled_up(disk):
             suite.deliver(FAILURES)
-        assert "are lost, everybody will be told to look" in suite.dovecot.said()
+        assert "are lost, all clients will be asked to resynchronise" in suite.dovecot.said()
         async with jmap_client(suite.gateway.url("gateway", "/jmap/ws?account=carol", "ws")) as client:
             await client.subscribe()
-            suite.start_publisher()
+            await asyncio.to_thread(suite.start_publisher)
             assert set((await client.changed(SECONDS))["carol"]) >= {"Email", "Mailbox", "Thread"}
         assert comes_true(suite.journal_is_empty, SECONDS)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import ssl
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,12 @@ from structlog.testing import capture_logs
 
 from tests.support.imap_fake import GREETING, Peer, fake_imap
 from tests.support.publisher import Log, Start
-from tests.support.waiting import eventually, within
+from tests.support.waiting import eventually, promised, within
 from tidings.errors import ImapError
 from tidings.publisher.sources.imap import connection as connections
 from tidings.publisher.sources.imap.address import Address, Protection
 from tidings.publisher.sources.imap.connection import Connection
+from tidings.publisher.sources.imap.pacing import Allowance
 from tidings.publisher.sources.imap.view import View
 
 SECONDS = 20.0
@@ -86,7 +89,9 @@ async def test_what_is_no_imap_is_said(start: Start, accounts: Path) -> None:
         await peer.say(b"220 mail.example ESMTP\r\n")
         await peer.ended()
 
-    assert "no response of IMAP: '220 mail.example ESMTP'" in await complaint(start, accounts, script)
+    assert "the server sent a line that is not an IMAP response: '220 mail.example ESMTP'" in await complaint(
+        start, accounts, script
+    )
 
 
 @pytest.mark.parametrize("end", [b"BAD I do not know %b", b"NO [ALERT %b] really", b"WHAT %b", b"OK ok\r\n* STATUS %b"])
@@ -160,6 +165,31 @@ async def test_flags_of_a_server_without_modseqs_are_told(start: Start, log: Log
         await running.stop()
 
 
+async def test_a_server_with_many_mailboxes_and_much_to_tell_is_no_flood(
+    start: Start, log: Log, accounts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mailboxes, looks = 10, 6
+    # More than a look has, and fewer than all of them.
+    monkeypatch.setattr("tidings.publisher.sources.imap.connection.Allowance", lambda: Allowance(6 * mailboxes, 0.001))
+    other = b'* LIST () "/" M%d\r\n* STATUS M%d (MESSAGES 0 UIDNEXT 1 UIDVALIDITY 7 UNSEEN 0)\r\n'
+    others = b"".join(other % (number, number) for number in range(1, mailboxes))
+
+    async def script(peer: Peer) -> None:
+        await peer.say(b"* OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] ready\r\n")
+        await peer.command(b"AUTHENTICATE PLAIN", end=b"OK [CAPABILITY IMAP4rev1 IDLE LIST-EXTENDED LIST-STATUS] in")
+        await peer.command(b"EXAMINE INBOX", b"* 1 EXISTS\r\n")
+        for number in range(1, looks + 1):
+            inbox = INBOX % (b"MESSAGES %d UIDNEXT %d UIDVALIDITY 7 UNSEEN 1" % (number, number + 1))
+            await peer.command(b"LIST", inbox + others)
+            await peer.idle(b"* %d EXISTS\r\n" % (number + 1))
+
+    async with fake_imap(script) as port:
+        running = await start(imap_url=f"imap://127.0.0.1:{port}", imap_accounts=accounts)
+        await eventually(lambda: log.everything.count(("alice", "MessageNew")) >= looks - 1, SECONDS)
+        assert not running.value("tidings_publisher_imap_failures_total", reason="protocol")
+        await running.stop()
+
+
 async def test_nothing_between_starttls_and_tls_is_believed() -> None:
     async def script(peer: Peer) -> None:
         await peer.say(b"* OK [CAPABILITY IMAP4rev1 STARTTLS] ready\r\n")
@@ -172,6 +202,37 @@ async def test_nothing_between_starttls_and_tls_is_believed() -> None:
         with pytest.raises(ImapError, match="between STARTTLS and TLS"):
             await connection.open()
         await connection.close()
+
+
+async def test_who_is_listened_to_does_not_depend_on_the_state(
+    start: Start, log: Log, accounts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only(user: str) -> None:
+        accounts.write_text(f"{user} password=x\n")
+
+    def refused(*_: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr("tidings.publisher.sources.imap.source.LOOK_SECONDS", 0.1)
+    monkeypatch.setattr("tidings.publisher.sources.imap.state.State.keep", refused)
+    monkeypatch.setattr("tidings.publisher.sources.imap.state.State.save", refused)
+
+    async def script(peer: Peer) -> None:
+        await peer.log_in()
+        await peer.command(b"ENABLE CONDSTORE")
+        await peer.command(b"NOTIFY SET")
+        await peer.command(b"LIST", INBOX % FIRST)
+        await peer.say(b"* STATUS INBOX (%b)\r\n" % SECOND)
+        await peer.ended()
+
+    async with fake_imap(script) as port:
+        running = await start(imap_url=f"imap://127.0.0.1:{port}", imap_accounts=accounts)
+        await log.until(("alice", "MessageNew"))
+        only("bob")
+        await log.until(("bob", "MessageNew"))
+        only("carol")
+        await log.until(("carol", "MessageNew"))
+        await running.stop()
 
 
 async def test_a_server_without_starttls_is_refused() -> None:
@@ -214,20 +275,50 @@ async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.
         await connection.close()
 
 
+async def test_an_answer_may_take_long_while_it_goes_on_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = promised(1.0)
+    monkeypatch.setattr(connections, "COMMAND_SECONDS", silence)
+
+    async def script(peer: Peer) -> None:
+        await peer.say(GREETING)
+        for _ in range(8):
+            await peer.say(INBOX % FIRST)
+            await asyncio.sleep(silence / 4)
+        await peer.command(b"LIST")
+        while True:
+            await peer.say(INBOX % FIRST)
+            await asyncio.sleep(silence / 4)
+
+    async with fake_imap(script) as port, within(SECONDS):
+        connection = Connection(Address("127.0.0.1", port, Protection.NONE), ssl.create_default_context(), View().take)
+        await connection.open()
+        await connection.command(b"LIST")
+        monkeypatch.setattr(connections, "LONGEST_SECONDS", 2 * silence)
+        with pytest.raises(ImapError, match="LIST: no answer"):
+            await connection.command(b"LIST")
+        await connection.close()
+
+
+@pytest.mark.parametrize("connected_anew", [False, True], ids=["listening", "connected anew"])
 @pytest.mark.parametrize("names", [(), (b"Old", b"New")], ids=["neither name", "both names"])
 async def test_a_look_that_comes_while_a_mailbox_gets_another_name_is_no_news(
-    start: Start, log: Log, accounts: Path, names: Sequence[bytes]
+    start: Start, log: Log, accounts: Path, names: Sequence[bytes], connected_anew: bool
 ) -> None:
     """A server reads its names one after the other, so that an answer may have neither name of a mailbox, or both."""
     folder = b'* LIST () "/" %b\r\n* STATUS %b (MESSAGES 3 UIDNEXT 4 UIDVALIDITY 8 UNSEEN 0 HIGHESTMODSEQ 9)\r\n'
     inbox = INBOX % FIRST
+    connected = count(1)
 
     async def script(peer: Peer) -> None:
         await peer.log_in()
         await peer.command(b"ENABLE")
         await peer.command(b"NOTIFY")
-        await peer.command(b"LIST", inbox + folder % (b"Old", b"Old"))
-        await peer.say(b'* LIST (\\NonExistent) "/" Old\r\n')
+        if next(connected) == 1:
+            await peer.command(b"LIST", inbox + folder % (b"Old", b"Old"))
+            await peer.say(b'* LIST (\\NonExistent) "/" Old\r\n')
+            if connected_anew:
+                await peer.command(b"LIST", end=b"NO later")
+                return
         await peer.command(b"LIST", inbox + b"".join(folder % (name, name) for name in names))
         await peer.command(b"LIST", inbox + folder % (b"New", b"New"))
         await peer.ended()

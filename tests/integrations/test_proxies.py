@@ -1,4 +1,4 @@
-"""The configurations of docs/operate/proxies.md, run by the programs they are for."""
+"""The configurations of docs/operate/proxies.md, run by the programs they are for; Traefik: tests/cluster."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.clients import DEADLINE, EventStream, jmap_client
 from tests.support.gateway import RunningGateway, running_gateway
-from tests.support.reverse_proxy import CONFIGURATIONS, KINDS, ReverseProxy
+from tests.support.reverse_proxy import CONFIGURATIONS, DEBIAN, ReverseProxy
 from tests.support.roots import REPOSITORY
 from tests.support.waiting import eventually, patient, within
 
@@ -25,10 +25,10 @@ IDLE_SECONDS = 65
 @pytest.fixture(scope="module")
 def proxies() -> Iterator[dict[str, ReverseProxy]]:
     with ExitStack() as stack:
-        yield {kind: stack.enter_context(ReverseProxy(kind)) for kind in KINDS}
+        yield {name: stack.enter_context(ReverseProxy(kind)) for name, kind in DEBIAN.items()}
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=DEBIAN)
 def proxy(request: pytest.FixtureRequest, proxies: dict[str, ReverseProxy]) -> ReverseProxy:
     return proxies[request.param]
 
@@ -36,7 +36,7 @@ def proxy(request: pytest.FixtureRequest, proxies: dict[str, ReverseProxy]) -> R
 @asynccontextmanager
 async def behind(proxy: ReverseProxy) -> AsyncIterator[RunningGateway]:
     """A gateway behind a proxy. It serves anybody, under whichever name."""
-    async with running_gateway(host=f"unix:{proxy.socket}", public_url=proxy.url, insecure=True) as gateway:
+    async with running_gateway(**proxy.gateway, public_url=proxy.url, insecure=True) as gateway:
         yield gateway
 
 
@@ -89,4 +89,4 @@ async def test_a_poll_may_wait_for_longer_than_proxies_do_by_themselves(proxies:
             return answer.status_code
 
     answers = await asyncio.gather(*map(waited, proxies.values()))
-    assert dict(zip(proxies, answers, strict=True)) == dict.fromkeys(KINDS, 304)
+    assert dict(zip(proxies, answers, strict=True)) == dict.fromkeys(proxies, 304)

@@ -265,7 +265,7 @@ async def test_tokens_are_as_they_are_configured(
     [
         ({"key_file": "'/nowhere'"}, "tidings_key_file cannot be read: /nowhere"),
         ({"secret": "'short'"}, "the secret has less than 32 bytes"),
-        ({"secret": "'-----BEGIN NOTHING-----'"}, "the key is no private key in PEM"),
+        ({"secret": "'-----BEGIN NOTHING-----'"}, "the key is not a private key in PEM"),
     ],
 )
 async def test_without_a_key_the_log_says_so_and_the_page_is_roundcubes_own(

@@ -23,6 +23,7 @@ from tidings.wire.shard import shard_of
 
 START_SECONDS = 30.0
 ANSWER_SECONDS = 60.0
+LONG_SECONDS = 600.0
 
 
 class Memory(NamedTuple):
@@ -108,7 +109,7 @@ class _Answers:
 
 async def _answer(pipe: Pipe) -> None:
     loop = asyncio.get_running_loop()
-    async with running_gateway() as gateway:
+    async with running_gateway(ping_seconds=LONG_SECONDS) as gateway:
         answers = _Answers(gateway)
         pipe.send(gateway.port)
         while True:
@@ -127,6 +128,8 @@ def _run(pipe: Pipe) -> None:
     memory.MAX_ENTRIES = 4
     window.PART_CHANGES = 0  # type: ignore[misc]
     window.MAX_PARTS = 4  # type: ignore[misc]
+    # Those who do not read stay until a test ends them, however long it takes before.
+    listener.WRITE_SECONDS = LONG_SECONDS  # type: ignore[misc]
     asyncio.run(_answer(pipe))
 
 

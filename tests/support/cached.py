@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -15,6 +16,18 @@ def kept(kind: str) -> Path:
     found = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "tidings" / kind
     found.mkdir(parents=True, exist_ok=True)
     return found
+
+
+def keyed(kind: str, name: str, *parts: bytes) -> Path:
+    """Where something is kept that is made of these parts: another path for other parts."""
+    digest = hashlib.sha256(b"\0".join(parts)).hexdigest()[:12]
+    return kept(kind) / f"{name}-{digest}"
+
+
+def contents(sources: Path) -> list[bytes]:
+    """What is in a file, or in all files of a directory."""
+    files = [sources] if sources.is_file() else sorted(path for path in sources.rglob("*") if path.is_file())
+    return [path.read_bytes() for path in files]
 
 
 def made(path: Path, make: Callable[[Path], None]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from tidings.errors import LogError, LogUnavailable, ReadLost
 
 CLOSE_SECONDS = 2.0
 """What `close` promises, whatever the broker does."""
+AT_ONCE = 100
 
 
 @asynccontextmanager
@@ -47,6 +48,12 @@ async def opened(log: ChangeLog) -> AsyncIterator[ChangeLog]:
 async def ready(log: ChangeLog) -> None:
     """Return once the log takes appends and reads."""
     await eventually(lambda: log.can_append and log.can_read)
+
+
+async def append_all(log: ChangeLog, shard: int, payloads: Sequence[bytes]) -> None:
+    """Append many at the same time, but no more than a busy broker confirms before the log gives up."""
+    for first in range(0, len(payloads), AT_ONCE):
+        await asyncio.gather(*(log.append(shard, payload) for payload in payloads[first : first + AT_ONCE]))
 
 
 async def append_at_last(log: ChangeLog, shard: int, payload: bytes, seconds: float = 15.0) -> None:

@@ -109,6 +109,12 @@ def definition_files(*groups: str) -> list[Path]:
     ]
 
 
+def definition_folder(group: str) -> Path:
+    """The folder with the definitions of all kinds of an API group."""
+    (module,) = {module for (version, _), (module, _) in SOURCES.items() if version.split("/")[0] == group}
+    return _fetched(module)
+
+
 @cache
 def _schema(api_version: str, kind: str) -> dict[str, Any]:
     module, file = SOURCES[api_version, kind]

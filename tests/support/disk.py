@@ -31,6 +31,14 @@ def mounted(what: Path, at: Path) -> Iterator[None]:
 
 
 @contextmanager
+def read_only(disk: Path) -> Iterator[None]:
+    """Nothing on the disk can be changed for a while."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    yield
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+
+
+@contextmanager
 def filled_up(disk: Path) -> Iterator[None]:
     """Nothing more can be written to the disk for a while."""
     ballast = disk / "ballast"

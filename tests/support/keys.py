@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import jwt
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ec import (
     SECP256R1,
     SECP384R1,
@@ -28,6 +29,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 from jwt.algorithms import get_default_algorithms
+
+LONG_SECONDS = 600.0
 
 PrivateKey = RSAPrivateKey | EllipticCurvePrivateKey | Ed25519PrivateKey
 
@@ -91,6 +94,12 @@ class KeyServer:
         self.answering = asyncio.Event()
         self.answering.set()
         self.url = ""
+
+    def hold_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Answer nothing until `answering` is set. Nobody gives up before: a busy machine takes its time."""
+        self.answering.clear()
+        monkeypatch.setattr("tidings.auth.jwks.FETCH_SECONDS", LONG_SECONDS)
+        monkeypatch.setattr("tidings.gateway.entrance.checking.CHECK_SECONDS", LONG_SECONDS)
 
     def offer(self, *keys: dict[str, Any]) -> None:
         self.body = json.dumps({"keys": keys}).encode()

@@ -17,14 +17,13 @@ from typing import Any, Final
 from google.protobuf.json_format import MessageToDict
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from tests.support.chart import ROOT
+from tests.support.cached import contents, keyed, made
 from tests.support.ports import free_ports
 from tests.support.waiting import comes_true, patient
 
 BUILD_SECONDS: Final = 240.0
 """How long Go takes for the collector, the first time."""
-COLLECTOR: Final = ROOT / "build" / "otelcol"
-SOURCES: Final = ROOT / "tests" / "support" / "otelcol"
+SOURCES: Final = Path(__file__).parent / "otelcol"
 
 
 @dataclass(frozen=True)
@@ -130,21 +129,21 @@ def receiver() -> Iterator[Receiver]:
         thread.join()
 
 
-def _built() -> Path:
+def _build(making: Path) -> None:
     go = shutil.which("go")
     assert go, "Go is needed: install it with `apt-get install golang-go`"
-    command = [go, "build", "-trimpath", "-o", str(COLLECTOR), "."]
+    command = [go, "build", "-trimpath", "-buildvcs=false", "-o", str(making), "."]
     done = subprocess.run(
         command, capture_output=True, text=True, timeout=patient(BUILD_SECONDS), cwd=SOURCES, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return COLLECTOR
 
 
 @contextmanager
 def collector(directory: Path, receiver: Receiver) -> Iterator[str]:
     """OpenTelemetry's collector, which takes spans at the URL that is given and sends them on as JSON."""
-    program, port = _built(), free_ports(1)[0]
+    program = made(keyed("otelcol", "otelcol", *contents(SOURCES)), _build)
+    (port,) = free_ports(1)
     configuration = {
         "receivers": {"otlp": {"protocols": {"http": {"endpoint": f"127.0.0.1:{port}"}}}},
         "exporters": {"otlphttp": {"endpoint": receiver.url, "encoding": "json", "compression": "none"}},

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from tests.support.ports import free_ports, serves
 from tests.support.waiting import comes_true
@@ -19,17 +21,26 @@ class RegistryError(Exception):
 
 
 @contextmanager
-def registry() -> Iterator[str]:
-    """Run one; its host and port."""
+def registry(certificate: Path | None = None, users: str = "") -> Iterator[str]:
+    """Run one; its host and port. With a certificate, which has its key in the same file, it speaks TLS.
+
+    `users`: the text of an htpasswd file with bcrypt, where it serves those users alone.
+    """
     (port,) = free_ports(1)
     with tempfile.TemporaryDirectory(prefix="tidings-registry-") as name:
         directory = Path(name)
+        settings: dict[str, Any] = {
+            "version": "0.1",
+            "storage": {"filesystem": {"rootdirectory": str(directory / "data")}},
+            "http": {"addr": f"127.0.0.1:{port}"},
+        }
+        if certificate is not None:
+            settings["http"]["tls"] = {"certificate": str(certificate), "key": str(certificate)}
+        if users:
+            (directory / "users").write_text(users)
+            settings["auth"] = {"htpasswd": {"realm": "tests", "path": str(directory / "users")}}
         configuration = directory / "config.yml"
-        configuration.write_text(
-            "version: 0.1\n"
-            f"storage: {{filesystem: {{rootdirectory: {directory / 'data'}}}}}\n"
-            f"http: {{addr: '127.0.0.1:{port}'}}\n"
-        )
+        configuration.write_text(json.dumps(settings))
         command = ["setpriv", "--pdeathsig", "KILL", "docker-registry", "serve", str(configuration)]
         with (directory / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=log)

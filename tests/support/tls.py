@@ -14,12 +14,13 @@ from tests.support.proxy import forward
 CERTIFICATE = "127.0.0.1.pem"
 
 
-def make_certificate(directory: Path) -> Path:
-    """A certificate for 127.0.0.1 that signs itself, and its key, in one file."""
-    path = directory / CERTIFICATE
+def make_certificate(directory: Path, name: str = "IP:127.0.0.1") -> Path:
+    """A certificate for an address or a name (`DNS:...`) that signs itself, and its key, in one file."""
+    host = name.partition(":")[2]
+    path = directory / f"{host}.pem"
     key = directory / "key.pem"
     asked = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-noenc", "-days", "1")
-    names = ("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1")
+    names = ("-subj", f"/CN={host}", "-addext", f"subjectAltName={name}")
     command = ["openssl", "req", "-x509", *asked, *names, "-keyout", str(key), "-out", str(path)]
     subprocess.run(command, check=True, capture_output=True)
     path.write_text(path.read_text() + key.read_text())
