@@ -26,12 +26,12 @@ NPM := npm --ignore-scripts --no-audit --no-fund --no-update-notifier --loglevel
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
 	@echo "  ARGS=... passes arguments on, PYTHON=... chooses the interpreter (3.11 or newer),"
-	@echo "  WORKERS=... is how many processes run tests (two for each processor unless said)."
+	@echo "  WORKERS=... is the number of processes that run tests (default: two for each processor)."
 
-run: .venv/package.stamp ## Run everything in one process, mail in var/mail; prints the URL to open
+run: .venv/package.stamp ## Run everything in one process, with mail in var/mail, and print the URL to open
 	@exec $(BIN)/tidings up --maildir var/mail --state-dir var/state $(ARGS)
 
-test: .venv/package.stamp .venv/dev.stamp $(NODE:=/node_modules/.package-lock.json) ## Install what the tests need, run all of them, check coverage
+test: .venv/package.stamp .venv/dev.stamp $(NODE:=/node_modules/.package-lock.json) ## Install what the tests need, run all tests, check coverage
 	@scripts/apt-install rabbitmq-server libfaketime chromium firefox-esr openssl maildrop prometheus iproute2 docker-registry postgresql php-cli
 	@command -v go >/dev/null || scripts/apt-install golang-go
 	@$(PYTEST) --ignore=tests/image --ignore=tests/cluster --ignore=tests/integrations $(if $(ARGS),,$(ALONE:%=--ignore=%) --cov --cov-report=) --durations=20 $(ARGS)
@@ -40,31 +40,36 @@ test: .venv/package.stamp .venv/dev.stamp $(NODE:=/node_modules/.package-lock.js
 	$(if $(ARGS),,@pure=$$($(BIN)/python scripts/pure_modules.py) && \
 		$(BIN)/python -m coverage report --include="$$pure" --skip-covered --show-missing --fail-under=100)
 
-test-fast: .venv/package.stamp .venv/dev.stamp ## Run the tests that need nothing installed: unit (both packages) and conformance
+test-fast: .venv/package.stamp .venv/dev.stamp ## Run the tests that need no other programs: unit tests of both packages, and conformance
 	@$(PYTEST) tests/unit tests/asyncio_pprof/memory tests/asyncio_pprof/pprof tests/asyncio_pprof/traces tests/conformance $(ARGS)
 
-test-pythons: ## Run the unit tests on the other Pythons that there are: VERSIONS="3.12 3.13"
+test-pythons: ## Run the unit tests on the other installed Pythons: VERSIONS="3.12 3.13"
 	@scripts/test-pythons --quiet --numprocesses $(WORKERS) $(ARGS)
 
-test-integrations: .venv/package.stamp .venv/dev.stamp $(NODE:=/node_modules/.package-lock.json) ## Run the tests on stock mail servers and webmails, and of the Debian package (root)
+test-integrations: .venv/package.stamp .venv/dev.stamp $(NODE:=/node_modules/.package-lock.json) ## Run the tests with stock mail servers and webmails, and of the Debian package (needs root)
 	@scripts/apt-install rabbitmq-server postgresql debootstrap chromium php-cli
+	@command -v go >/dev/null || scripts/apt-install golang-go
 	@$(PYTEST) --durations=20 $(or $(ARGS),tests/integrations)
 
-soak: .venv/package.stamp .venv/dev.stamp ## Count that nothing is lost under faults: make soak SECONDS=3600 [ARGS='--seed 7']
+soak: .venv/package.stamp .venv/dev.stamp ## Check under faults that no change is lost: make soak SECONDS=3600 [ARGS='--seed 7']
 	@scripts/apt-install rabbitmq-server postgresql
 	@$(BIN)/python -m tests.faults --seconds $(SECONDS) $(ARGS)
 
-fuzz: .venv/package.stamp .venv/dev.stamp .venv/fuzz.stamp ## Feed the parsers what nobody thought of, SECONDS for each: make fuzz SECONDS=600 [ARGS='frames mail']
+fuzz: .venv/package.stamp .venv/dev.stamp .venv/fuzz.stamp ## Feed random input to each parser, for SECONDS each: make fuzz SECONDS=600 [ARGS='frames mail']
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
-# Decisions are kept as they were written; the rules for prose are younger than the first 51.
-PROSE = README.md $(shell find docs -name '*.md' ! -path 'docs/decisions/00[0-4]?-*' ! -path 'docs/decisions/005[01]-*' | sort)
+# Log lines, error messages and help, as pages.
+MESSAGES = build/messages
+READMES = README.md CONTRIBUTING.md SECURITY.md examples/README.md deploy/helm/README.md services/asyncio_pprof/README.md \
+	$(wildcard clients/*/README.md integrations/*/README.md charts/*/README.md)
+PROSE = $(READMES) $(shell find docs -name '*.md' | sort)
 TEXTLINT = scripts/docs/node_modules/.bin/textlint --no-textlintrc --rulesdir scripts/docs/rules --format $(CURDIR)/scripts/docs/report.js
 
-prose: scripts/docs/node_modules/.package-lock.json ## Check that README.md and docs/ are in plain words, or ARGS=FILES; counts by page and rule
-	@$(TEXTLINT) $(or $(ARGS),$(PROSE))
+prose: scripts/docs/node_modules/.package-lock.json ## Check the prose of docs/, the READMEs and the texts of the services, or of ARGS=FILES; prints counts by page and rule
+	@$(PYTHON) scripts/messages.py $(MESSAGES)
+	@$(TEXTLINT) $(or $(ARGS),$(PROSE) $(MESSAGES))
 
-docs: .venv/package.stamp .venv/docs.stamp scripts/docs/node_modules/.package-lock.json ## Build the site of the documentation, build/site; a dead link or a page in no section fails
+docs: .venv/package.stamp .venv/docs.stamp scripts/docs/node_modules/.package-lock.json ## Build the documentation as a site in build/site; fails for dead links and for pages without a section
 	@$(BIN)/python scripts/docs_pages.py build/docs
 	@install -D --mode=644 scripts/docs/node_modules/@mermaid-js/tiny/dist/mermaid.tiny.js build/docs/pages/javascripts/mermaid.js
 	@NO_COLOR=1 $(BIN)/zensical build --strict --config-file build/docs/mkdocs.yml
@@ -79,11 +84,12 @@ check: .venv/package.stamp .venv/dev.stamp scripts/docs/node_modules/.package-lo
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python scripts/pure_modules.py --check
 	@$(BIN)/typos
-	@$(TEXTLINT) $(PROSE)
+	@$(BIN)/python scripts/messages.py $(MESSAGES)
+	@$(TEXTLINT) $(PROSE) $(MESSAGES)
 	@$(BIN)/hadolint docker/Dockerfile
 	@$(BIN)/python scripts/audit.py requirements/run.txt; case $$?$$AUDIT in \
 		0*) echo "All checks passed.";; \
-		3) echo "All checks passed but the audit of dependencies, which COULD NOT BE MADE.";; \
+		3) echo "All checks passed except the audit of dependencies, which COULD NOT RUN.";; \
 		*) exit 1;; esac
 
 image: ## Build the container image, tidings:VERSION (ARGS="--build-arg PYTHON=..." for another base)
@@ -91,13 +97,13 @@ image: ## Build the container image, tidings:VERSION (ARGS="--build-arg PYTHON=.
 	docker build --file docker/Dockerfile --tag tidings:$$version \
 		--build-arg VERSION=$$version --build-arg REVISION=$$(git rev-parse --short HEAD 2>/dev/null || echo unknown) $(ARGS) .
 
-image-test: .venv/package.stamp .venv/dev.stamp tests/client/npm/node_modules/.package-lock.json ## Make a release to a registry of its own, and run the pipeline from its image (root, 10 minutes)
+image-test: .venv/package.stamp .venv/dev.stamp tests/client/npm/node_modules/.package-lock.json ## Make a release in its own registry, and run the pipeline from its image (needs root, 10 minutes)
 	@scripts/apt-install rabbitmq-server docker.io debootstrap docker-registry buildah skopeo git
 	@command -v go >/dev/null || scripts/apt-install golang-go
 	@scripts/cosign version >/dev/null
 	@$(BIN)/python -m pytest tests/image $(ARGS)
 
-cluster-test: .venv/package.stamp .venv/dev.stamp ## Try the charts on a real Kubernetes of one node (root; 20 minutes, and as long to build it the first time)
+cluster-test: .venv/package.stamp .venv/dev.stamp ## Try the charts on a real Kubernetes of one node (needs root, 20 minutes; the first time also 10 to 20 for the build)
 	@scripts/apt-install docker.io debootstrap
 	@command -v go >/dev/null || scripts/apt-install golang-go
 	@$(BIN)/python -m pytest --durations=20 $(or $(ARGS),tests/cluster)
@@ -105,13 +111,13 @@ cluster-test: .venv/package.stamp .venv/dev.stamp ## Try the charts on a real Ku
 package: .venv/package.stamp .venv/dev.stamp ## Write build/tidings_VERSION_ARCHITECTURE.deb: the services with their systemd units
 	@scripts/package
 
-dovecot-package: ## Write build/tidings-dovecot_VERSION_all.deb: what mail servers with Dovecot install
+dovecot-package: ## Write build/tidings-dovecot_VERSION_all.deb: the package for mail servers with Dovecot
 	@scripts/dovecot-package
 
-roundcube-package: ## Write build/tidings-roundcube_VERSION_all.deb, and a zip for composer: Roundcube's plugin with clients/js in it
+roundcube-package: ## Write build/tidings-roundcube_VERSION_all.deb and a zip for composer: Roundcube's plugin, with clients/js
 	@scripts/roundcube-package
 
-sbom: .venv/package.stamp .venv/dev.stamp ## Write build/sbom.cdx.json (CycloneDX) and build/licenses.md: what ships, and under which licenses
+sbom: .venv/package.stamp .venv/dev.stamp ## Write build/sbom.cdx.json (CycloneDX) and build/licenses.md: all shipped parts and their licenses
 	@scripts/sbom
 
 # Helm writes times as they are called where it runs.
@@ -119,26 +125,26 @@ release: .venv/package.stamp .venv/dev.stamp tests/client/npm/node_modules/.pack
 	@scripts/apt-install buildah skopeo git
 	@TZ=UTC $(BIN)/python -m scripts.release "$(VERSION)" "$(REGISTRY)" "$(KEY)" $(BASE)
 
-dashboards: .venv/package.stamp .venv/dev.stamp ## Write the Grafana dashboards and Prometheus rules that the chart ships
+dashboards: .venv/package.stamp .venv/dev.stamp ## Write the Grafana dashboards and Prometheus rules of the chart
 	@$(BIN)/python -m monitoring
 	@$(BIN)/python scripts/chart_vendor.py
 
-bench: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its references; prints a table
+bench: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its references, and print a table
 	@scripts/apt-install rabbitmq-server postgresql chromium
 	@$(BIN)/python -m bench $(ARGS)
 
-bench-peers: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its peers (10 minutes, and what installing takes); prints tables
+bench-peers: .venv/package.stamp .venv/dev.stamp ## Measure Tidings beside its peers, and print tables (10 minutes after the installation)
 	@scripts/apt-install rabbitmq-server
 	@for package in gcc libnginx-mod-nchan $$(command -v go >/dev/null || echo golang-go); do \
-		scripts/apt-install $$package || echo "Going on: the comparison lists what needs $$package as missing." >&2; \
+		scripts/apt-install $$package || echo "Going on without $$package: the comparison lists what it cannot measure as missing." >&2; \
 	done
 	@$(BIN)/python -m bench --compare $(ARGS)
 
-bench-million: .venv/package.stamp .venv/dev.stamp ## Hold a million connections on this machine (24 GiB, 10 minutes)
+bench-million: .venv/package.stamp .venv/dev.stamp ## Hold a million connections on this machine (24 GiB, 20 minutes)
 	@scripts/apt-install rabbitmq-server
 	@$(BIN)/python -m bench.million $(ARGS)
 
-charts: .venv/package.stamp .venv/dev.stamp ## Write the schemas and tables of the charts' values, and pack charts into those that they are part of
+charts: .venv/package.stamp .venv/dev.stamp ## Write the schemas and tables of the charts' values, and pack each chart into its parent charts
 	@$(BIN)/python scripts/chart_values.py
 	@$(BIN)/python scripts/chart_vendor.py
 
@@ -169,10 +175,10 @@ lock: ## Resolve the dependencies of pyproject.toml into requirements/*.txt
 			--package-lock-only --omit-lockfile-registry-resolved >/dev/null; \
 	done
 
-clean: ## Remove .venv, caches and build results; the mail in var/ stays
+clean: ## Remove .venv, caches and build results, but keep the mail in var/
 	@rm -rf .venv build dist clients/js/types clients/js/LICENSE $(NODE:=/node_modules) .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
 	@find $(wildcard $(CODE) scripts) -name __pycache__ -type d -prune -exec rm -rf {} +
-	@if [ -e var ]; then echo "Kept var/ (mail and state of make run). To forget it: rm -r var"; fi
+	@if [ -e var ]; then echo "Kept var/ (mail and state of make run). To remove it: rm -r var"; fi
 
 # Changed lock files make the environment anew, so that nothing stays in it that they no longer name.
 .venv/run.stamp: $(LOCKS)

@@ -1,6 +1,9 @@
 // What textlint found: each place, and below how many each page has, by rule.
 import { relative } from "node:path";
 
+// A text of the services (scripts/messages.py) is named by its module.
+const name = (filePath) => relative(".", filePath).replace(/^build\/messages\/(.*)\.md$/, "$1");
+
 const counted = (messages) => {
   const counts = {};
   for (const { ruleId } of messages) counts[ruleId] = (counts[ruleId] ?? 0) + 1;
@@ -11,12 +14,12 @@ export default (results) => {
   const bad = results.filter(({ messages }) => messages.length);
   const places = bad.flatMap(({ filePath, messages }) =>
     messages.map(
-      ({ line, column, message, ruleId }) => `${relative(".", filePath)}:${line}:${column}: ${message} (${ruleId})`,
+      ({ line, column, message, ruleId }) => `${name(filePath)}:${line}:${column}: ${message} (${ruleId})`,
     ),
   );
   const counts = bad.map(
     ({ filePath, messages }) =>
-      `${String(messages.length).padStart(5)}  ${relative(".", filePath)}: ${counted(messages).join(", ")}`,
+      `${String(messages.length).padStart(5)}  ${name(filePath)}: ${counted(messages).join(", ")}`,
   );
   return [...places, ...counts].map((line) => `${line}\n`).join("");
 };
