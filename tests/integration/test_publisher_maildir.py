@@ -426,10 +426,12 @@ async def test_a_state_that_cannot_be_written_keeps_no_delivery_waiting(
     root: Path, log: Log, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     full = [True]
+    refused = threading.Event()
     advance = Snapshot.advance
 
     def advanced(snapshot: Snapshot, findings: Iterable[Finding]) -> None:
         if full:
+            refused.set()
             raise sqlite3.OperationalError("database or disk is full")
         advance(snapshot, findings)
 
@@ -438,8 +440,11 @@ async def test_a_state_that_cannot_be_written_keeps_no_delivery_waiting(
         async with polling(root, log, tmp_path) as running:
             monkeypatch.setattr(Snapshot, "advance", advanced)
             for _ in range(3):
+                refused.clear()
                 maildir.add(MAIL)
                 await log.until(("alice", "MessageNew"))
+                # The state is written after a change is told.
+                await eventually(refused.is_set)
             full.clear()
             # What the state does not have is announced once more.
             await log.until(("alice", "MessageNew"))
