@@ -33,8 +33,25 @@ STREAM = "/jmap/eventsource"
 POLL = "/jmap/changes"
 TRANSPORTS = {"websocket": WEBSOCKET, "eventsource": STREAM, "poll": POLL}
 OPEN_MS = 15_000
+PROBE_MS = 10_000
 BETTER_MS = 300_000
 TICK_MS = 10_000
+NO_CURSOR = "no cursor of this log"
+COUNTS_HEARD = """() => {
+    window.heard = 0;
+    const { read } = ReadableStreamDefaultReader.prototype;
+    ReadableStreamDefaultReader.prototype.read = function () {
+        const reading = read.call(this);
+        reading.then(() => heard++, () => {});
+        return reading;
+    };
+    window.WebSocket &&= class extends WebSocket {
+        constructor(...given) {
+            super(...given);
+            this.addEventListener("message", () => heard++);
+        }
+    };
+}"""
 
 
 @dataclass
@@ -48,6 +65,20 @@ class Site:
     async def start(self, address: str = f"{WEBSOCKET}?account=alice", **options: Any) -> None:
         await self.move(address)
         await start(self.page, jitter=0.01, **options)
+
+    async def start_waiting(self, transport: str, cursor: str | None = None) -> None:
+        """Start with the best transport that this page has; return once the client has waited for longer than usual."""
+        if transport == "eventsource":
+            await self.page.evaluate("delete window.WebSocket")
+        await self.page.evaluate(COUNTS_HEARD)
+        await self.start(cursor=cursor)
+        await self.parked(transport)
+        if transport == "eventsource":
+            await until(self.page, "heard === 1")
+        await self.page.clock.fast_forward(OPEN_MS)
+        await until(self.page, "heard === 1")
+        await self.page.clock.fast_forward(PROBE_MS)
+        assert await self.page.evaluate("client.status.state") == "connecting"
 
     async def move(self, address: str) -> None:
         """Give the client another URL for its next attempt."""
@@ -130,6 +161,17 @@ async def test_where_upgrades_hang_an_event_stream_does_after_one_attempt(site: 
     await site.start()
     await eventually(lambda: site.box.count(WEBSOCKET) == 1)
     await site.page.clock.fast_forward(OPEN_MS)
+    await site.connected("eventsource")
+    assert site.box.requests == [WEBSOCKET, POLL, STREAM]
+
+
+async def test_where_frames_are_held_back_an_event_stream_does_after_one_attempt(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.HOLD}
+    await site.start()
+    await site.counts(1, "tidings_messages_received_total")
+    await site.page.clock.fast_forward(OPEN_MS)
+    await site.counts(2, "tidings_messages_received_total")
+    await site.page.clock.fast_forward(PROBE_MS)
     await site.connected("eventsource")
     assert site.box.requests == [WEBSOCKET, POLL, STREAM]
 
@@ -320,19 +362,24 @@ async def test_a_poll_that_tells_nothing_moves_the_cursor(page: Page) -> None:
         assert await site.states() == []
 
 
-async def test_while_the_log_is_away_the_connection_is_kept(page: Page, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.formats.poll.LOG_SECONDS", 0.1)
+@pytest.mark.parametrize("transport", ["websocket", "eventsource"])
+async def test_while_the_log_is_away_the_connection_is_kept(page: Page, transport: str) -> None:
     log = MemoryLog(shards=8)
     async with opened(page, log=log) as site:
-        await site.start()
-        await site.parked("websocket")
-        await site.page.clock.fast_forward(OPEN_MS)
-        await site.counts(1, "tidings_polls_answered_total", status="503")
-        assert await page.evaluate("client.status.state") == "connecting"
+        await site.start_waiting(transport)
         await log.open()
-        await site.connected("websocket")
-        assert site.box.count(WEBSOCKET) == 1
+        await site.connected(transport)
+        assert site.box.requests == [TRANSPORTS[transport]]
     await log.close()
+
+
+@pytest.mark.parametrize("transport", ["websocket", "eventsource"])
+async def test_who_waits_for_a_turn_to_resynchronise_keeps_the_connection(page: Page, transport: str) -> None:
+    async with opened(page, resync_rate=0.001) as site:
+        async with jmap_client(site.gateway.url()) as before:
+            await before.subscribe(since=NO_CURSOR)
+        await site.start_waiting(transport, NO_CURSOR)
+        assert site.box.requests == [TRANSPORTS[transport]]
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)

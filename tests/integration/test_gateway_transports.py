@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.clients import DEADLINE, event_stream, eventually, jmap_client, raw_client
 from tests.support.gateway import SECRET, RunningGateway, running_gateway
-from tests.support.waiting import patient, promised
+from tests.support.waiting import patient, promised, within
 from tidings.bus.memory import MemoryLog
 from tidings.gateway.formats.parked import Parked
 
@@ -59,6 +59,16 @@ async def test_an_event_stream_begins_with_its_cursor_and_tells_every_change() -
         assert await stream.changed() == {"alice": {"Email": "s1", "Mailbox": "m1"}}
         assert stream.cursor != hello.id
         assert gateway.value("tidings_connections_open", format="eventsource") == 1
+
+
+async def test_an_event_stream_begins_while_its_first_event_has_to_wait() -> None:
+    async with running_gateway(log=MemoryLog(shards=1)) as gateway, raw_client(gateway.port) as client:
+        target = stream_url(gateway).removeprefix(f"http://127.0.0.1:{gateway.port}")
+        await client.send(f"GET {target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        assert await client.status() == 200
+        async with within(DEADLINE):
+            assert await client.reader.readline() == b":\n"
+            assert await client.reader.readline() == b"\n"
 
 
 async def test_types_not_asked_for_are_not_told() -> None:

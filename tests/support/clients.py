@@ -105,10 +105,11 @@ class EventStream:
         fields: dict[str, str] = {}
         async with within(deadline):
             async for line in self._lines:
-                if not line:
-                    break
                 name, _, value = line.partition(": ")
-                fields[name] = value
+                if name.removeprefix(":"):
+                    fields[name] = value
+                elif fields:
+                    break
         if not fields:
             return None
         self.cursor = fields.get("id", self.cursor)

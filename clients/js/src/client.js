@@ -4,7 +4,7 @@ import { call, report } from "./callbacks.js";
 import { BROKEN, probe, REFUSALS, RESTART } from "./http.js";
 import { Ladder } from "./ladder.js";
 import { followPage } from "./page.js";
-import { backoff, DOUBT_MS, OPEN_MS, SETTLED_MS, SILENT_MS, STABLE_MS } from "./timing.js";
+import { backoff, DOUBT_MS, OPEN_MS, PROBE_MS, SETTLED_MS, STABLE_MS } from "./timing.js";
 import { TRANSPORTS } from "./transports.js";
 import { Trial } from "./trial.js";
 import { Watchdog } from "./watchdog.js";
@@ -70,7 +70,7 @@ export class TidingsClient {
   async #connect() {
     this.#drop();
     const attempt = this.#attempt;
-    this.#timer = setTimeout(() => this.#suspect(true), OPEN_MS);
+    this.#timer = setTimeout(() => this.#late(), OPEN_MS);
     this.#report({ state: "connecting", transport: TRANSPORTS[this.#ladder.rung].name });
     try {
       const url = await this.#address();
@@ -193,6 +193,12 @@ export class TidingsClient {
     else this.#suspect(false);
   }
 
+  /** An attempt has told nothing in time. A server that can be asked over it has the time of an answer. */
+  #late() {
+    if (this.#link?.ask?.()) this.#timer = setTimeout(() => this.#suspect(true), PROBE_MS);
+    else this.#suspect(true);
+  }
+
   /**
    * An attempt has broken, or has told nothing in time. Browsers do not say why: a plain request finds out whether the
    * server refuses this client, or is not there either, or whether it is only this transport that something blocks.
@@ -200,13 +206,14 @@ export class TidingsClient {
    */
   async #suspect(late) {
     const link = this.#link;
+    // The server speaks over it, and lets this client wait: for its turn, or for a change log that is away.
+    if (late && link?.heard) return;
     if (!link || this.#ladder.isLast) {
       if (link) this.#ladder.failedLast();
       this.#lost(BROKEN);
       return;
     }
-    // One that was heard of may be well, and wait for a server whose change log is away.
-    if (!late || !link.heard) this.#drop();
+    this.#drop();
     const attempt = this.#attempt;
     const asking = this.#asking = new AbortController();
     this.#timer = setTimeout(() => asking.abort(), OPEN_MS);
@@ -219,8 +226,6 @@ export class TidingsClient {
       this.#failures = 0;
       this.#ladder.failed(late);
       this.#lost(BROKEN);
-    } else if (this.#link) {
-      this.#timer = setTimeout(() => this.#suspect(true), SILENT_MS);
     } else this.#lost(BROKEN, found.pauseMs);
   }
 

@@ -39,7 +39,6 @@ function openWebSocket(url, types, cursor, { heard, told, stalled, refused, lost
   found.protocol = found.protocol.replace(/^http/, "ws");
   const socket = new WebSocket(found, "jmap");
   socket.onopen = () => {
-    heard();
     socket.send(JSON.stringify({
       "@type": "WebSocketPushEnable",
       dataTypes: types,
@@ -63,7 +62,12 @@ function openWebSocket(url, types, cursor, { heard, told, stalled, refused, lost
     }
   };
   socket.onclose = ({ code }) => lost(code);
-  return { close: () => socket.close(), ask: () => socket.send(PROBE) };
+  const ask = () => {
+    if (socket.readyState !== WebSocket.OPEN) return false;
+    socket.send(PROBE);
+    return true;
+  };
+  return { close: () => socket.close(), ask };
 }
 
 /** @type {Open} */
@@ -74,7 +78,6 @@ function openEventStream(url, types, cursor, { heard, told, stalled, refused, lo
     const response = await get(beside(url, "eventsource", types, { ping: PING_S, status: "yes" }), closing.signal, headers);
     if (response.status !== 200) return reject(response, refused, lost);
     if (!response.body || !/^text\/event-stream\b/.test(response.headers.get("Content-Type") ?? "")) return lost(BROKEN);
-    heard();
     let pauseMs;
     for await (const { event, id, data, retry } of readEvents(response.body)) {
       heard();

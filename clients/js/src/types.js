@@ -64,7 +64,7 @@
  */
 
 /**
- * What a connection says of itself, until it is closed: that something was heard, a StateChange, that the server refused
+ * What a connection says of itself, until it is closed: that the server said something over it, a StateChange, that the server refused
  * it, or that it is gone, with a close code and how long the server asks to stay away.
  * @typedef {object} Events
  * @property {() => void} heard
@@ -75,8 +75,9 @@
  */
 
 /**
- * A connection of one of the transports. `ask` makes the server say something; without it, `quietMs` of silence tell.
- * @typedef {{close: () => void, ask?: () => void, quietMs?: number | undefined}} Connection
+ * A connection of one of the transports. `ask` makes the server say something, and returns false where it cannot be asked
+ * yet. Without `ask`, `quietMs` of silence tell.
+ * @typedef {{close: () => void, ask?: () => boolean, quietMs?: number | undefined}} Connection
  * @typedef {Connection & {rung: number, url: URL, heard: boolean, resuming: boolean, stalled: boolean}} Link
  */
 

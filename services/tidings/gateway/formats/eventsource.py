@@ -87,7 +87,9 @@ class EventSourceRoute:
         subscriptions = self._lot.subscriptions
         encode = eventsource.encode_with_status if asked.status else eventsource.encode
         form = subscriptions.form(asked.types, encode, Ends.WITH_CHANGE if asked.once else Ends.NEVER)
-        handler.park(connection, eventsource.opening(cors.response_fields(request.headers), http_date()))
+        opening = eventsource.opening(cors.response_fields(request.headers), http_date())
+        # The first event may have to wait. A client that has something of the body knows that nothing holds it back.
+        handler.park(connection, opening if request.method == "HEAD" else opening + eventsource.COMMENT)
         if connection.handler is not handler:
             return
         if request.method == "HEAD":
