@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
@@ -65,7 +64,7 @@ async def tell_outages(outages: Outages, reactor: Reactor) -> None:
     """Tell clients when changes cannot reach them, and when they can again; does not return."""
     while True:
         await asyncio.sleep(LOOK_SECONDS)
-        before = outages.look(time.monotonic())
+        before = outages.look()
         if before == outages.silent:
             continue
         for number, connection in enumerate(reactor.connections()):

@@ -41,7 +41,7 @@ class Reader:
         self.live = False
         self.window = Window(300.0)
         self.running = False
-        self.lag = self.heard_at = self.silence = 0.0
+        self.lag = self.silence = 0.0
         self.proof = asyncio.Event()
         self.proofs = 0
         self._owner = owner

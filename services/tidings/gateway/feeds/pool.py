@@ -37,12 +37,8 @@ class Feed(Protocol):
         """Seconds from handing its newest batch to the log to consuming it."""
 
     @property
-    def heard_at(self) -> float:
-        """When the log last delivered anything, on the monotonic clock."""
-
-    @property
     def silence(self) -> float:
-        """For how many seconds the log has delivered nothing."""
+        """For how many seconds the log has delivered nothing; all of the reader's life, where it never has."""
 
     def start(self) -> None:
         """Attach."""

@@ -22,8 +22,8 @@ class Heard(Protocol):
     """A feed, as seen from here."""
 
     @property
-    def heard_at(self) -> float:
-        """When the log last delivered anything, on the monotonic clock; 0 for never."""
+    def silence(self) -> float:
+        """For how many seconds the log has delivered nothing."""
 
 
 class Outages:
@@ -33,16 +33,11 @@ class Outages:
         self.silent: frozenset[int] = frozenset()
         self._feeds = feeds
         self._shards_of = shards_of
-        self._begun: dict[int, float] = {}
-        """When each feed was seen first."""
 
-    def look(self, now: float) -> frozenset[int]:
+    def look(self) -> frozenset[int]:
         """Look which shards are silent; those that were before."""
         before = self.silent
-        self._begun = {shard: self._begun.get(shard, now) for shard in self._feeds}
-        self.silent = frozenset(
-            shard for shard, feed in self._feeds.items() if now - (feed.heard_at or self._begun[shard]) > SILENT_SECONDS
-        )
+        self.silent = frozenset(shard for shard, feed in self._feeds.items() if feed.silence > SILENT_SECONDS)
         return before
 
     def concern(self, connection: Connection, silent: frozenset[int] | None = None) -> bool:

@@ -53,7 +53,7 @@ class Reader:
     """A feed that is live, of a log with a clock of its own."""
 
     live = True
-    lag = heard_at = silence = 0.0
+    lag = silence = 0.0
     window = Window(300.0)
 
     def __init__(self, log: UnreliableLog) -> None:

@@ -10,7 +10,7 @@ LONG = SILENT_SECONDS + 1
 
 @dataclass
 class Feed:
-    heard_at: float = 0.0
+    silence: float = 0.0
 
 
 def connection(*accounts: str) -> Connection:
@@ -24,39 +24,30 @@ def shards_of(connection: Connection) -> set[int]:
 
 
 def test_a_shard_that_nothing_is_heard_of_is_silent_until_something_is() -> None:
-    feeds = {1: Feed(100.0), 2: Feed(100.0)}
+    feeds = {1: Feed(SILENT_SECONDS), 2: Feed(SILENT_SECONDS)}
     outages = Outages(feeds, shards_of)
-    assert outages.look(100.0 + SILENT_SECONDS) == frozenset()
+    assert outages.look() == frozenset()
     assert outages.silent == frozenset()
-    feeds[2].heard_at = 100.0 + LONG
-    assert outages.look(100.0 + LONG) == frozenset()
+    feeds[1].silence, feeds[2].silence = LONG, 0.0
+    assert outages.look() == frozenset()
     assert outages.silent == {1}
-    feeds[1].heard_at = 100.0 + LONG
-    assert outages.look(101.0 + LONG) == {1}
+    feeds[1].silence = 0.0
+    assert outages.look() == {1}
     assert outages.silent == frozenset()
 
 
-def test_a_feed_that_has_heard_nothing_yet_has_its_time_too() -> None:
-    feeds = {1: Feed()}
+def test_a_feed_that_is_gone_is_not_silent() -> None:
+    feeds = {1: Feed(LONG)}
     outages = Outages(feeds, shards_of)
-    outages.look(1_000.0)
-    outages.look(1_000.0 + SILENT_SECONDS)
-    assert outages.silent == frozenset()
-    outages.look(1_000.0 + LONG)
-    assert outages.silent == {1}
-    # One that ended and comes again begins anew.
+    outages.look()
     del feeds[1]
-    outages.look(2_000.0)
-    assert outages.silent == frozenset()
-    feeds[1] = Feed()
-    outages.look(2_001.0)
+    assert outages.look() == {1}
     assert outages.silent == frozenset()
 
 
 def test_who_is_concerned_has_an_account_in_a_silent_shard() -> None:
-    feeds = {1: Feed(100.0), 2: Feed(100.0 + LONG)}
-    outages = Outages(feeds, shards_of)
-    before = outages.look(100.0 + LONG)
+    outages = Outages({1: Feed(LONG), 2: Feed()}, shards_of)
+    before = outages.look()
     assert outages.concern(connection("1"))
     assert outages.concern(connection("2", "1"))
     assert not outages.concern(connection("2"))
