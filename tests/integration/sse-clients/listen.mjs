@@ -29,8 +29,8 @@ if (client === "fetch-event-source") {
     openWhenHidden: true,
     fetch,
     onopen: async () => print("open"),
-    // One function for all events: what changed is in their data.
-    onmessage: ({ data }) => print("message", data),
+    // One function for all events, and for comments, which have no data: what changed is in the data.
+    onmessage: ({ data }) => data && print("message", data),
     onclose: () => { throw new Error("closed"); },
     onerror: () => 200,
   });
