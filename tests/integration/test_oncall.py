@@ -285,7 +285,7 @@ async def test_pods_are_asked_through_kubectl(
     pod: dict[str, Any] = {
         "metadata": {"name": "gateway-1"},
         "status": {"phase": "Running"},
-        "spec": {"containers": [{"ports": [{"name": "admin", "containerPort": 9090}]}]},
+        "spec": {"containers": [{"name": "gateway"}]},
     }
     (tmp_path / "pods").write_text(json.dumps({"items": [pod]}))
     program = tmp_path / "kubectl"

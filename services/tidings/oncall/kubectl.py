@@ -7,7 +7,7 @@ import contextlib
 import json
 import re
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
@@ -15,22 +15,32 @@ from tidings.errors import CheckFailed
 
 LABEL: Final = "app.kubernetes.io/part-of=tidings"
 GATEWAY_LABEL: Final = f"{LABEL},app.kubernetes.io/component=gateway"
-GATEWAY_PORTS: Final = ("admin",)
-PORTS: Final = (*GATEWAY_PORTS, "webmail-admin")
-"""What the chart calls the admin ports of its containers."""
+PORT_NAMES: Final = ("admin", "webmail-admin")
+"""What the chart calls the admin ports that other pods may reach."""
+DEFAULT_PORTS: Final = {"gateway": 9090, "publisher": 9190, "webmail": 9290}
+"""The admin ports of the chart's containers, by name. The chart names no port that is on the pod's loopback."""
 FORWARD_SECONDS: Final = 20.0
 _FORWARDING: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d{1,5}) -> \d{1,5}\n")
 
 
-def admin_ports(pods: Any, names: Collection[str] = PORTS) -> Iterator[tuple[str, int]]:
-    """Names of running pods, and their ports of these names, from what `kubectl get pods -o json` says. Pure."""
+def admin_ports(pods: Any) -> Iterator[tuple[str, int]]:
+    """Names of running pods, and their admin ports, from what `kubectl get pods -o json` says. Pure."""
     for pod in pods["items"]:
         if pod["status"].get("phase") != "Running":
             continue
         for container in pod["spec"]["containers"]:
-            for port in container.get("ports", ()):
-                if port.get("name") in names:
-                    yield pod["metadata"]["name"], port["containerPort"]
+            port = _admin_port(container)
+            if port is not None:
+                yield pod["metadata"]["name"], port
+
+
+def _admin_port(container: Any) -> int | None:
+    """The admin port of a container, None if it is not of Tidings."""
+    given = {each["name"]: each.get("value") for each in container.get("env", ())}.get("TIDINGS_ADMIN_PORT")
+    if given:
+        return int(given)
+    named = (port["containerPort"] for port in container.get("ports", ()) if port.get("name") in PORT_NAMES)
+    return next(named, DEFAULT_PORTS.get(container["name"]))
 
 
 @asynccontextmanager
@@ -38,7 +48,7 @@ async def forwarded(namespace: str, *, gateways: bool) -> AsyncIterator[dict[str
     """URLs of the admin ports of all pods in a namespace, or of its `gateways`, by pod and port. Raises CheckFailed."""
     label = GATEWAY_LABEL if gateways else LABEL
     pods = json.loads(await _output("get", "pods", "-n", namespace, "-l", label, "-o", "json"))
-    ports = list(admin_ports(pods, GATEWAY_PORTS if gateways else PORTS))
+    ports = list(admin_ports(pods))
     if not ports:
         raise CheckFailed(f"the namespace {namespace} has no running pod with an admin port (kubectl ... -l {label})")
     async with AsyncExitStack() as stack:
