@@ -273,7 +273,9 @@ async def test_settings_can_be_looked_at_before_they_are_used(
 KUBECTL = """#!/bin/sh
 case "$1" in
 get) cat {pods} ;;
-port-forward) printf 'Forwarding from 127.0.0.1:{port} -> 9090\\n'; exec sleep 600 ;;
+port-forward)
+    [ "$4" != pod/gateway-2 ] || exit 1
+    printf 'Forwarding from 127.0.0.1:{port} -> 9090\\n'; exec sleep 600 ;;
 esac
 """
 
@@ -282,18 +284,26 @@ async def test_pods_are_asked_through_kubectl(
     up: Tidings, terminal: Terminal, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """The command around kubectl; a program in its place says what kubectl says, and forwards to a real port."""
-    pod: dict[str, Any] = {
-        "metadata": {"name": "gateway-1"},
-        "status": {"phase": "Running"},
-        "spec": {"containers": [{"name": "gateway"}]},
-    }
-    (tmp_path / "pods").write_text(json.dumps({"items": [pod]}))
+    pods: list[dict[str, Any]] = [
+        {
+            "metadata": {"name": name},
+            "status": {"phase": "Running"},
+            "spec": {"containers": [{"name": "gateway"}]},
+        }
+        for name in ("gateway-1", "gateway-2")
+    ]
+    (tmp_path / "pods").write_text(json.dumps({"items": pods[:1]}))
     program = tmp_path / "kubectl"
     program.write_text(KUBECTL.format(pods=tmp_path / "pods", port=up.ports["admin"]))
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     assert await terminal.run("status", "--kube", "mail") == 0
     assert "gateway-1:9090" in terminal.out
+    (tmp_path / "pods").write_text(json.dumps({"items": pods}))
+    assert await terminal.run("connections", "--kube", "mail", "--json") == 1
+    told = json.loads(terminal.out)
+    assert {each["process"] for each in told["connections"]} == {"gateway-1:9090"}
+    assert told["faults"] == ["gateway-2:9090: does not answer: kubectl port-forward failed"]
     (tmp_path / "pods").write_text('{"items": []}')
     assert await terminal.run("status", "--kube", "mail") == 1
     assert terminal.err.startswith("tidings: the namespace mail has no running pod with an admin port")

@@ -12,6 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, Final
 
 from tidings.errors import CheckFailed
+from tidings.oncall.answers import Answer
 
 LABEL: Final = "app.kubernetes.io/part-of=tidings"
 GATEWAY_LABEL: Final = f"{LABEL},app.kubernetes.io/component=gateway"
@@ -44,8 +45,11 @@ def _admin_port(container: Any) -> int | None:
 
 
 @asynccontextmanager
-async def forwarded(namespace: str, *, gateways: bool) -> AsyncIterator[dict[str, str]]:
-    """URLs of the admin ports of all pods in a namespace, or of its `gateways`, by pod and port. Raises CheckFailed."""
+async def forwarded(namespace: str, *, gateways: bool) -> AsyncIterator[dict[str, str | Answer]]:
+    """URLs of the admin ports of all pods in a namespace, or of its `gateways`, by pod and port. Raises CheckFailed.
+
+    A port that cannot be forwarded has the answer that says so.
+    """
     label = GATEWAY_LABEL if gateways else LABEL
     pods = json.loads(await _output("get", "pods", "-n", namespace, "-l", label, "-o", "json"))
     ports = list(admin_ports(pods))
@@ -53,31 +57,30 @@ async def forwarded(namespace: str, *, gateways: bool) -> AsyncIterator[dict[str
         raise CheckFailed(f"the namespace {namespace} has no running pod with an admin port (kubectl ... -l {label})")
     async with AsyncExitStack() as stack:
         forwards = [stack.enter_async_context(_forward(namespace, pod, port)) for pod, port in ports]
-        urls = [await forward for forward in forwards]
+        urls = await asyncio.gather(*forwards)
         yield {f"{pod}:{port}": url for (pod, port), url in zip(ports, urls, strict=True)}
 
 
 @asynccontextmanager
-async def _forward(namespace: str, pod: str, port: int) -> AsyncIterator[str]:
+async def _forward(namespace: str, pod: str, port: int) -> AsyncIterator[str | Answer]:
     process = await _start("port-forward", "-n", namespace, f"pod/{pod}", f":{port}")
     try:
-        yield f"http://127.0.0.1:{await _local_port(process, pod)}"
+        yield await _url(process) or Answer(f"{pod}:{port}", fault="does not answer: kubectl port-forward failed")
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.terminate()
         await process.wait()
 
 
-async def _local_port(process: Process, pod: str) -> int:
+async def _url(process: Process) -> str | None:
+    """Where the port is forwarded from, None if that fails."""
     assert process.stdout is not None  # noqa: S101 - a pipe was asked for
-    try:
+    with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(FORWARD_SECONDS):
             async for line in process.stdout:
                 if found := _FORWARDING.fullmatch(line):
-                    return int(found[1])
-    except TimeoutError:
-        raise CheckFailed(f"kubectl port-forward pod/{pod} did not start within {FORWARD_SECONDS:g} s") from None
-    raise CheckFailed(f"kubectl port-forward pod/{pod} ended before it was ready")
+                    return f"http://127.0.0.1:{int(found[1])}"
+    return None
 
 
 async def _output(*arguments: str) -> bytes:

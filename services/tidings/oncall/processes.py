@@ -18,9 +18,9 @@ MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 
 
 class Processes:
-    """The processes at these URLs, by name."""
+    """The processes at these URLs, by name. One that there is no way to has its answer in place of a URL."""
 
-    def __init__(self, urls: Mapping[str, str], token: str | None, timeout_seconds: float) -> None:
+    def __init__(self, urls: Mapping[str, str | Answer], token: str | None, timeout_seconds: float) -> None:
         self._urls = urls
         self._timeout = timeout_seconds
         headers = {CHANGE_HEADER: "tidings"}
@@ -41,7 +41,9 @@ class Processes:
         """
         return await asyncio.gather(*(self._ask(name, url, method, path, member) for name, url in self._urls.items()))
 
-    async def _ask(self, name: str, url: str, method: str, path: str, member: str) -> Answer:
+    async def _ask(self, name: str, url: str | Answer, method: str, path: str, member: str) -> Answer:
+        if isinstance(url, Answer):
+            return url
         try:
             async with (
                 asyncio.timeout(self._timeout),

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from tidings.errors import CheckFailed, SettingsError
 from tidings.oncall import connections, disconnected, kubectl, shards, status, story
-from tidings.oncall.answers import Report, Reporting
+from tidings.oncall.answers import Answer, Report, Reporting
 from tidings.oncall.processes import Processes
 from tidings.oncall.settings import (
     AskSettings,
@@ -83,7 +83,7 @@ async def _ask(settings: AskSettings, path: str, member: str, reporting: Reporti
 
 
 @asynccontextmanager
-async def _processes(settings: AskSettings, *, gateways: bool) -> AsyncIterator[Mapping[str, str]]:
+async def _processes(settings: AskSettings, *, gateways: bool) -> AsyncIterator[Mapping[str, str | Answer]]:
     if settings.kube:
         async with kubectl.forwarded(settings.kube, gateways=gateways) as urls:
             yield urls
