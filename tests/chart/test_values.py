@@ -311,6 +311,8 @@ def test_a_rollout_goes_one_by_one_and_waits() -> None:
     slow = {"settings": {"drainSeconds": 120}}
     assert gateway(render(TIDINGS, {"gateway": slow}))["minReadySeconds"] == 5 + 2 + 120
     assert gateway(render(TIDINGS, {"gateway": {"minReadySeconds": 0}}))["minReadySeconds"] == 0
+    for values in ({"settings": {"drainSeconds": 3600}}, {"minReadySeconds": 3607}):
+        assert gateway(render(TIDINGS, {"gateway": values}))["progressDeadlineSeconds"] == 600 + 3607
     zones = [each["topologyKey"] for each in spec["template"]["spec"]["topologySpreadConstraints"]]
     assert "topology.kubernetes.io/zone" in zones
 
