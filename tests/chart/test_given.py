@@ -138,6 +138,19 @@ def test_further_objects_are_templates() -> None:
     assert rendered.get("ConfigMap", "tidings-two")
 
 
+def test_null_takes_the_label_of_dashboards_away() -> None:
+    dashboards = {"enabled": True, "labels": {"grafana_dashboard": None}}
+    found = through(TIDINGS, {"metrics": {"dashboards": dashboards}}).of("ConfigMap")
+    assert found
+    assert all("grafana_dashboard" not in each["metadata"]["labels"] for each in found)
+
+
+def test_null_is_one_group_of_gateways() -> None:
+    rendered = through(TIDINGS, {"gateway": {"groups": None}})
+    assert [each["metadata"]["name"] for each in rendered.of("Deployment")] == ["tidings-gateway"]
+    assert "port-forward deployment/tidings-gateway 9090" in rendered.notes
+
+
 def test_openshift_chooses_the_users() -> None:
     nobody = {"runAsUser": None, "runAsGroup": None, "fsGroup": None}
     values = {"podSecurityContext": nobody, "rabbitmq": {"podSecurityContext": nobody}}

@@ -4,7 +4,7 @@ gateways belong to it.
 */}}
 {{- define "tidings.gateway.groups" -}}
 {{- $groups := list -}}
-{{- range until (int .Values.gateway.groups) -}}
+{{- range until (default 1 .Values.gateway.groups | int) -}}
 {{- $groups = append $groups (list (toString .)) -}}
 {{- end -}}
 {{- ternary (list list) $groups (eq (len $groups) 1) | toJson -}}
