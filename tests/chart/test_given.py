@@ -130,11 +130,12 @@ def test_groups_keep_their_paths_beside_ones_own() -> None:
     assert {path["path"] for path in rule["http"]["paths"]} == {"/mail/jmap", "/g/0", "/g/1"}
 
 
-def test_further_objects_are_templates() -> None:
-    named: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-one"}}
+def test_further_objects_are_yaml_or_templates() -> None:
+    data = {"text": "{{ $labels.pod }} is down"}
+    named: Object = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "one"}, "data": data}
     text = 'apiVersion: v1\nkind: ConfigMap\nmetadata: {name: {{ include "tidings.fullname" . }}-two}\n'
     rendered = render(TIDINGS, {"extraObjects": [named, text]})
-    assert rendered.get("ConfigMap", "tidings-one")
+    assert rendered.get("ConfigMap", "one") == named
     assert rendered.get("ConfigMap", "tidings-two")
 
 
