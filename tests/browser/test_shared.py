@@ -304,6 +304,83 @@ async def test_a_tab_that_wants_what_is_refused_is_told_so_alone(context: Browse
         await until(good, f"{_TOLD}.length === 1")
 
 
+def gated(types: list[str]) -> str:
+    """Options of a tab whose URL comes when `gate` does, and tells what it was `asked` for."""
+    url = "async ({ types }) => { asked.push(...types); await gate; return '/jmap/ws?account=alice'; }"
+    return f"{{ types: {json.dumps(types)}, accounts: ['alice'], url: {url} }}"
+
+
+async def test_of_several_tabs_that_came_at_once_only_the_refused_one_stops(context: BrowserContext) -> None:
+    async with in_chromium(context) as group:
+        leader = await group.open_tab(f"http://127.0.0.1:{group.gateway.port}/")
+        await leader.evaluate("void (window.asked = [], window.gate = new Promise((go) => { window.go = go; }))")
+        await leader.evaluate(_START.replace("OPTIONS", gated(["Email"])))
+        bad, good = [await group.join(gated(types)) for types in (["no such thing"], ["Mailbox"])]
+        await until(leader, "asked.includes('no such thing') && asked.includes('Mailbox')")
+        await leader.evaluate("go()")
+        await until(bad, "client.status.state === 'stopped'")
+        for tab in (leader, good):
+            await until(tab, "client.status.state === 'connected'")
+        await group.gateway.publish("alice", {"Email": "e", "Mailbox": "m"})
+        await until(leader, f"{_TYPES}.includes('Email')")
+        await until(good, f"{_TYPES}.includes('Mailbox')")
+
+
+async def test_a_tab_for_which_there_is_no_url_keeps_the_others_waiting_until_it_goes(context: BrowserContext) -> None:
+    async with in_chromium(context) as group:
+        url = "({ types }) => { if (types.includes('Mailbox')) throw Error('none'); return '/jmap/ws?account=alice'; }"
+        good = await group.join(f"{{ types: ['Email'], url: {url} }}")
+        await group.connected()
+        bad = await group.join(f"{{ types: ['Mailbox'], url: {url} }}")
+        await until(good, "client.status.state === 'waiting'")
+        await bad.evaluate("client.stop()")
+        await until(good, "client.status.state === 'connected'")
+
+
+async def test_a_tab_that_missed_a_message_fetches_also_if_another_one_comes_before_the_next(
+    context: BrowserContext,
+) -> None:
+    async with in_chromium(context) as group:
+        leader = await group.join()
+        await group.connected()
+        deaf = await group.open_tab(f"http://127.0.0.1:{group.gateway.port}/")
+        await deaf.evaluate("""void (window.BroadcastChannel = class extends BroadcastChannel {
+            set onmessage(heard) { super.onmessage = (message) => { if (!window.deaf) heard(message); }; }
+        })""")
+        await deaf.evaluate(_START.replace("OPTIONS", "{}"))
+        await until(deaf, f"{_FETCHES} === 1")
+        await deaf.evaluate("window.deaf = true")
+        await group.publish()
+        await until(leader, f"{_TYPES}.length === 1 && kept === client.cursor")
+        await deaf.evaluate("window.deaf = false")
+        await group.join()
+        await until(deaf, f"{_FETCHES} === 2")
+
+
+async def test_a_leader_that_gives_way_lets_go_of_the_lock(context: BrowserContext) -> None:
+    """As of two that have taken it from a frozen one in the same moment."""
+    async with in_chromium(context) as group:
+        leader = await group.join()
+        await group.connected()
+        other = await group.join()
+        await group.connected()
+        await other.evaluate("""void (() => {
+            window.stolen = 0;
+            const { request } = LockManager.prototype;
+            LockManager.prototype.request = function (name, options, ...more) {
+                stolen += options.steal === true;
+                return request.call(this, name, options, ...more);
+            };
+            new BroadcastChannel("tidings/1 " + location.origin + "/jmap/ws?account=alice").postMessage({
+                news: { who: true }, needs: { types: null, accounts: null }, leader: "another", term: Date.now() + 1000,
+            });
+        })()""")
+        await until(other, "client.leads && client.status.state === 'connected'")
+        assert await other.evaluate("stolen") == 0
+        await group.publish()
+        await until(leader, f"{_TYPES}.length === 1")
+
+
 async def test_a_leader_whose_token_is_refused_does_not_end_the_others(context: BrowserContext) -> None:
     async with in_chromium(context, auth="jwt", jwt_secret=SECRET) as group:
         held = """navigator.locks.request("tidings/1 ", () => new Promise((go) => { window.go = go; }))"""

@@ -165,6 +165,44 @@ async def test_where_upgrades_hang_an_event_stream_does_after_one_attempt(site: 
     assert site.box.requests == [WEBSOCKET, POLL, STREAM]
 
 
+async def test_the_time_that_a_url_takes_is_not_the_transports(site: Site) -> None:
+    site.box.rules = {WEBSOCKET: Rule.HANG}
+    await site.page.evaluate("void (window.address = new Promise((give) => { window.give = give; }))")
+    await start(site.page, jitter=0.01)
+    await site.page.clock.fast_forward(OPEN_MS - 5_000)
+    await site.page.evaluate(f"give('{WEBSOCKET}?account=alice')")
+    await eventually(lambda: site.box.count(WEBSOCKET) == 1)
+    await site.page.clock.fast_forward(5_000)
+    assert await site.page.evaluate("client.status.state") == "connecting"
+    assert site.box.requests == [WEBSOCKET]
+    await site.page.clock.fast_forward(OPEN_MS)
+    await site.connected("eventsource")
+
+
+async def test_a_client_that_is_stopped_as_it_connects_is_told_nothing(site: Site) -> None:
+    await start(site.page, url=f"{WEBSOCKET}?account=alice")
+    await site.connected("websocket")
+    await site.publish("1")
+    await site.shows("1")
+    cursor = await site.page.evaluate("told.find((it) => it.cursor).cursor")
+    await site.page.evaluate(
+        """async ([url, cursor]) => {
+            const { TidingsClient } = await import("/tidings.js");
+            window.seen = [];
+            const stopped = new TidingsClient({
+                url, cursor,
+                onChange: () => seen.push("change"),
+                onStatus: ({ state }) => { seen.push(state); if (state === "connected") stopped.stop(); },
+            });
+            window.stopped = stopped;
+        }""",
+        [f"{WEBSOCKET}?account=alice", cursor],
+    )
+    await until(site.page, "seen.includes('stopped')")
+    assert await site.page.evaluate("seen") == ["connecting", "connected", "stopped"]
+    assert await site.page.evaluate("stopped.cursor") == cursor
+
+
 async def test_where_frames_are_held_back_an_event_stream_does_after_one_attempt(site: Site) -> None:
     site.box.rules = {WEBSOCKET: Rule.HOLD}
     await site.start()

@@ -74,7 +74,11 @@ export class TidingsClient {
     this.#report({ state: "connecting", transport: TRANSPORTS[this.#ladder.rung].name });
     try {
       const url = await this.#address();
-      if (attempt === this.#attempt) this.#link = this.#open(this.#ladder.rung, url);
+      if (attempt !== this.#attempt) return;
+      // The time that the URL took is not the transport's.
+      clearTimeout(this.#timer);
+      this.#timer = setTimeout(() => this.#late(), OPEN_MS);
+      this.#link = this.#open(this.#ladder.rung, url);
     } catch (error) {
       if (attempt !== this.#attempt) return;
       report(error);
@@ -144,7 +148,6 @@ export class TidingsClient {
     this.#heard(link);
     const attempt = this.#attempt;
     const transport = TRANSPORTS[link.rung].name;
-    if (typeof pushState === "string") this.#cursor = pushState;
     if (this.#status.state !== "connected" || this.#status.transport !== transport) {
       clearTimeout(this.#timer);
       this.#asking.abort();
@@ -152,6 +155,8 @@ export class TidingsClient {
       this.#connectedAt = Date.now();
       this.#report({ state: "connected", resumed: link.resuming, transport, ...(link.stalled && { stalled: true }) });
     }
+    if (attempt !== this.#attempt) return;
+    if (typeof pushState === "string") this.#cursor = pushState;
     if (changed && Object.keys(changed).length > 0) call(this.#options.onChange, changed);
     if (typeof pushState === "string" && attempt === this.#attempt) call(this.#options.onCursor, pushState);
   }

@@ -27,13 +27,16 @@ export class Leader {
   #pages = new Map();
   /** @type {Needs} what is subscribed to */
   #needs;
-  /** @type {string | null} the page for which more is subscribed to than before, until that is granted */
-  #newest = null;
+  /** @type {Needs} what is not blamed on others if it is refused: this page's own, and what was granted */
+  #granted;
+  /** @type {Set<string>} pages that the connection asks more for, until that is granted */
+  #tried = new Set();
+  /** @type {Set<string>} pages that are asked for after those, one at a time, since one of several was refused */
+  #waiting = new Set();
   /** @type {string | null} up to where everything has been told */
   #cursor;
   /** @type {Set<string | null>} `#cursor`, and those since which nothing of what is subscribed to has changed */
   #alike = new Set();
-  #id;
 
   /**
    * @param {string} id of this page
@@ -44,12 +47,11 @@ export class Leader {
    * @param {(news: News, needs: Needs) => void} tell everybody, this page too
    */
   constructor(id, url, own, inherited, cursor, tell) {
-    this.#id = id;
     this.#url = url;
     this.#cursor = cursor;
     this.#tell = tell;
     this.#pages.set(id, own);
-    this.#needs = inherited ? union([own, inherited]) : own;
+    this.#needs = this.#granted = inherited ? union([own, inherited]) : own;
   }
 
   start() {
@@ -65,21 +67,24 @@ export class Leader {
    */
   welcome(page, needs, cursor) {
     this.#pages.set(page, needs);
-    if (!covers(this.#needs, needs)) {
-      this.#newest = page;
-      this.#needs = union(this.#pages.values());
-      this.#connect();
-    } else if (this.#client) {
-      const { status } = this.#client;
-      // Whoever knows everything up to the cursor has missed nothing.
-      const told = status.state === "connected" ? { ...status, resumed: true } : status;
-      this.#say({ status: told, since: this.#cursor, alike: this.#alike.has(cursor) ? cursor : null });
+    const covered = covers(this.#needs, needs);
+    if (!covered && this.#waiting.size > 0) this.#waiting.add(page);
+    else if (!covered) this.#ask(page);
+    else {
+      if (!covers(this.#granted, needs)) this.#tried.add(page);
+      this.#greet(cursor);
     }
   }
 
-  /** @param {string} page that has gone. It is left out when something else changes what is subscribed to. */
+  /**
+   * A page has gone. It is left out when something else changes what is subscribed to, or at once if it has not been
+   * granted: what it needs may be what keeps the others waiting.
+   * @param {string} page
+   */
   forget(page) {
     this.#pages.delete(page);
+    this.#waiting.delete(page);
+    if (this.#tried.delete(page)) this.#narrow();
   }
 
   /** A page wonders whether there is still somebody. */
@@ -95,6 +100,39 @@ export class Leader {
     this.#connection++;
     this.#client?.stop();
     this.#client = null;
+  }
+
+  /** @param {string | null} cursor up to which a page knows everything, whose needs are subscribed to */
+  #greet(cursor) {
+    if (!this.#client) return;
+    const { status } = this.#client;
+    // Whoever knows everything up to the cursor has missed nothing.
+    const told = status.state === "connected" ? { ...status, resumed: true } : status;
+    this.#say({ status: told, since: this.#cursor, alike: this.#alike.has(cursor) ? cursor : null });
+  }
+
+  /** @param {string} page to ask for, too */
+  #ask(page) {
+    this.#tried.add(page);
+    this.#narrow();
+  }
+
+  /** Asks for no more than the pages need that are there and do not wait. */
+  #narrow() {
+    this.#needs = union([...this.#pages].filter(([page]) => !this.#waiting.has(page)).map(([, needs]) => needs));
+    this.#connect();
+  }
+
+  /** Asks for the next page that waits. */
+  #askNext() {
+    const [page] = this.#waiting;
+    this.#waiting.delete(page);
+    const needs = this.#pages.get(page);
+    if (needs && !covers(this.#needs, needs)) this.#ask(page);
+    else {
+      this.#greet(null);
+      if (this.#waiting.size > 0) this.#askNext();
+    }
   }
 
   #connect() {
@@ -135,18 +173,34 @@ export class Leader {
 
   /** @param {Status} status */
   #changed(status) {
-    const newest = this.#newest;
-    if (status.state === "connected") this.#newest = null;
-    if (status.state !== "stopped" || newest === null || newest === this.#id) {
-      this.#say({ status, since: this.#cursor });
+    if (status.state === "stopped" && this.#tried.size > 0) {
+      this.#refused(status);
       return;
     }
-    // What was refused is what that page has added.
-    this.#newest = null;
-    this.#pages.delete(newest);
-    this.#needs = union(this.#pages.values());
-    this.#say({ refused: newest, status });
-    this.#connect();
+    this.#say({ status, since: this.#cursor });
+    if (status.state !== "connected") return;
+    this.#granted = this.#needs;
+    this.#tried.clear();
+    if (this.#waiting.size > 0) this.#askNext();
+  }
+
+  /**
+   * What was refused is what a page has added: the one that was tried, or one of several, which are asked for anew.
+   * @param {Status} status
+   */
+  #refused(status) {
+    const [page, ...others] = this.#tried;
+    this.#tried.clear();
+    if (others.length === 0) {
+      this.#pages.delete(page);
+      this.#say({ refused: page, status });
+    } else this.#waiting = new Set([page, ...others, ...this.#waiting]);
+    const [next] = this.#waiting;
+    if (next === undefined) this.#narrow();
+    else {
+      this.#waiting.delete(next);
+      this.#ask(next);
+    }
   }
 
   /** @param {News} news */

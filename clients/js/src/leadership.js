@@ -33,10 +33,15 @@ export class Leadership {
     this.#hold({ steal: true });
   }
 
-  /** Lets another page lead. */
+  /** Lets another page lead, if this one does, and queues again. */
+  release() {
+    this.#release?.();
+  }
+
+  /** Lets another page lead, for good. */
   leave() {
     this.#leaving.abort();
-    this.#release?.();
+    this.release();
   }
 
   /** @param {LockOptions} options */

@@ -127,7 +127,7 @@ export class SharedClient {
   }
 
   #lead() {
-    const term = this.#term = Math.max(Date.now(), this.#term + 1);
+    const term = this.#term = Math.max(Date.now(), this.#term + 1) + Math.random();
     /** @type {(news: News, needs: Needs) => void} */
     const tell = (news, needs) => {
       const message = { news, needs, leader: this.#id, term };
@@ -157,7 +157,10 @@ export class SharedClient {
   /** @param {Extract<Message, {news: News}>} message */
   #learn({ news, needs, leader, term }) {
     if (term < this.#term) return;
-    if (leader !== this.#id) this.#follow();
+    if (leader !== this.#id) {
+      this.#follow();
+      this.#leadership?.release();
+    }
     this.#term = term;
     this.#heardAt = Date.now();
     this.#asked = 0;
@@ -184,16 +187,17 @@ export class SharedClient {
       this.#end(status);
       return;
     }
-    let news = status;
+    let news = status, missed = false;
     if (alike !== null && alike === this.#cursor) this.#cursor = since;
     if (status.state === "connected") {
       const continuous = this.#cursor !== null && this.#cursor === since;
+      missed = !continuous;
       this.#cursor = since;
       news = { ...status, resumed: continuous && status.resumed };
       // The leader welcomes another page.
       if (continuous && this.#status.state === "connected") news.resumed = this.#status.resumed;
     }
-    if (JSON.stringify(news) !== JSON.stringify(this.#status)) this.#report(news);
+    if (missed || JSON.stringify(news) !== JSON.stringify(this.#status)) this.#report(news);
   }
 
   /** @param {News} news */
