@@ -85,6 +85,22 @@ async def test_a_delivery_by_another_program_appears_within_a_second_and_without
     assert [url for url in seen.requests if "/?account" in url] == loads
 
 
+async def test_a_list_that_breaks_off_is_fetched_again(
+    page: Page, seen: Seen, tidings: Tidings, maildirs: Maildirs, account: str
+) -> None:
+    await open_inbox(page, tidings, account)
+    await page.evaluate("""() => {
+        const { fetch } = window;
+        window.fetch = () => {
+            window.fetch = fetch;
+            const body = new ReadableStream({ start: (stream) => stream.error(new TypeError("of the network")) });
+            return Promise.resolve(new Response(body, { headers: { "Content-Type": "application/json" } }));
+        };
+    }""")
+    maildirs.deliver(account, "First")
+    await expect(row(page, "First")).to_be_visible()
+
+
 async def test_a_flag_set_and_a_mail_deleted_by_another_program_show(
     page: Page, seen: Seen, tidings: Tidings, maildirs: Maildirs, account: str
 ) -> None:
