@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -190,6 +191,16 @@ def test_what_is_not_answered_for_is_told_again_as_the_same_event(go_program: st
             assert example.said().count(AGAIN) == len(failures), example.said()
             changed = poll(up, example.language, start[example.language])["changed"]
             assert changed == {example.language: {"Email": "s2", "Type1": "new", "Type2": "new"}}
+
+
+@pytest.mark.parametrize("language", COMMANDS)
+def test_an_interrupt_ends_it_while_the_publisher_is_away(language: str, go_program: str) -> None:
+    (port,) = free_ports(1)
+    with Example(language, go_program, f"http://127.0.0.1:{port}") as example:
+        example.change(1)
+        assert comes_true(lambda: AGAIN in example.said(), SECONDS), example.said()
+        example.process.send_signal(signal.SIGINT)
+        assert example.process.wait(patient(SECONDS)) != 0
 
 
 @pytest.mark.parametrize("language", COMMANDS)

@@ -17,16 +17,24 @@ import os
 import random
 import time
 import uuid
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future
 from contextlib import closing
 from datetime import UTC, datetime
+from functools import partial
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from itertools import count
+from queue import SimpleQueue
+from threading import Lock, Thread
 from urllib.parse import SplitResult, urlsplit
 
 KINDS = {"http": HTTPConnection, "https": HTTPSConnection}
 TRY_AGAIN = {408, 429, 502, 503, 504}  # from the publisher, or from a proxy in front of it
-_line = ThreadPoolExecutor(1, "tidings-tell")  # keeps the order of the calls. A Lock does not
+_calls: SimpleQueue[tuple[Future[None], Callable[[], None]]] = (
+    SimpleQueue()
+)  # keeps the order of the calls. A Lock does not
+_sender = Thread()
+_starting = Lock()
 
 
 class Refused(Exception):
@@ -38,7 +46,28 @@ def tell(account: str, event: str, changed: dict[str, str | None] | None = None)
     told: dict[str, object] = {"specversion": "1.0", "id": str(uuid.uuid4()), "source": "/tidings-tell"}
     told |= {"type": f"mail.{event}", "subject": account, "time": datetime.now(UTC).isoformat()}
     told |= {"data": {"changed": changed}} if changed is not None else {}
-    _line.submit(_repeat, *_publisher(), json.dumps(told).encode()).result()
+    taken: Future[None] = Future()
+    _calls.put((taken, partial(_repeat, *_publisher(), json.dumps(told).encode())))
+    _start()
+    taken.result()
+
+
+def _start() -> None:
+    """Have one thread that sends, also after a fork. The process may end without it."""
+    global _sender
+    with _starting:
+        if not _sender.is_alive():
+            _sender = Thread(target=_send, name="tidings-tell", daemon=True)
+            _sender.start()
+
+
+def _send() -> None:
+    while True:
+        taken, repeat = _calls.get()
+        try:
+            taken.set_result(repeat())
+        except Exception as error:  # noqa: BLE001 - the caller's
+            taken.set_exception(error)
 
 
 def _publisher() -> tuple[SplitResult, dict[str, str]]:

@@ -53,7 +53,7 @@ post() {
 }
 
 retry_after() {
-    seconds=$(tr -d '\r' <"$answer/head" | sed -n 's/^[Rr][Ee][Tt][Rr][Yy]-[Aa][Ff][Tt][Ee][Rr]: *\([0-9]\{1,6\}\)$/\1/p')
+    seconds=$(tr -d '\r' <"$answer/head" | sed -n 's/^[Rr][Ee][Tt][Rr][Yy]-[Aa][Ff][Tt][Ee][Rr]: *0*\([0-9]\{1,6\}\)$/\1/p')
     seconds=${seconds:-0}
     [ "$seconds" -le "$longest_wait" ] || seconds=$longest_wait
     echo "$seconds"
