@@ -55,8 +55,9 @@ def test_helm_test_waits_for_what_is_on_its_way(mail: Release) -> None:
 
 
 def test_secrets_of_an_installation_that_counts_are_used(mail: Release) -> None:
-    (secrets,) = blocks("install", "## Install for production")
-    mail.run(secrets)
+    secrets, _ = blocks("install", "## Install for production")
+    # The namespace is there.
+    mail.run(secrets.removeprefix("kubectl create namespace mail\n"))
     named = "auth.existingSecret=tidings-jwt,ingest.existingSecret=tidings-ingest"
     mail.helm("install", TIDINGS, "--set", named)
     mail.until(mail.ready, "all pods ready")
