@@ -6,6 +6,8 @@ import re
 from pathlib import Path
 from typing import Any
 
+from tests.support.chart import TIDINGS, render
+from tidings.commands.table import COMMANDS
 from tidings.oncall import story
 from tidings.oncall.answers import Answer
 
@@ -40,3 +42,15 @@ def test_the_reasons_of_the_page_are_those_that_are_printed() -> None:
     assert len(reasons) == len(printed.splitlines()) == 4
     for reason in reasons:
         assert reason in printed
+
+
+def test_the_commands_with_kube_are_those_that_the_page_names() -> None:
+    named = re.findall(r"`(?:tidings )?(\w+)`", PAGE.partition("`--kube NAMESPACE` to ")[2].partition(":")[0])
+    assert set(named) == {name for name, entry in COMMANDS.items() if "kube" in entry.load_settings().model_fields}
+
+
+def test_the_ports_that_are_forwarded_are_those_of_the_services() -> None:
+    forwarded = re.findall(r"^kubectl port-forward --namespace NAMESPACE service/(\S+) (\d+) &$", PAGE, re.MULTILINE)
+    assert [name for name, _ in forwarded] == ["tidings-gateway", "tidings-publisher"]
+    for name, port in forwarded:
+        assert int(port) in [each["port"] for each in render(TIDINGS).get("Service", name)["spec"]["ports"]]
