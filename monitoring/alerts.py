@@ -218,7 +218,8 @@ GATEWAY: Final = Group(
         ),
         Alert(
             "TidingsGroupNotReady",
-            f"count by (namespace, tidings_group) (up{{{GROUPED}}})"
+            # A group whose pods are all gone has no target any more, so it is remembered.
+            f"count by (namespace, tidings_group) (max_over_time(up{{{GROUPED}}}[1h]))"
             f" unless max by (namespace, tidings_group) (tidings_ready{{{GROUPED}}}) > 0",
             "2m",
             "critical",

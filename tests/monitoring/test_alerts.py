@@ -106,19 +106,22 @@ CASES: dict[str, Case] = {
     "TidingsNoReadyPublisher": readiness(PUBLISHER),
     "TidingsGroupNotReady": Case(
         fires={
-            **{of("up", FIRST, target): UP for target in (TARGET, OTHER)},
-            of("up", SECOND, THIRD): "0x60",
-            **{of("tidings_ready", FIRST, target): UP for target in (TARGET, OTHER)},
+            **{of("up", FIRST, target): "1x120" for target in (TARGET, OTHER)},
+            # All its pods are gone, and with them its targets.
+            of("up", SECOND, THIRD): "1x60 _x60",
+            **{of("tidings_ready", FIRST, target): "1x120" for target in (TARGET, OTHER)},
+            of("tidings_ready", SECOND, THIRD): "1x60 _x60",
         },
-        # One of two is enough, and a group that is no more has no target.
+        # One of two is enough, and a group that was removed is forgotten after an hour.
         quiet={
-            of("up", FIRST): UP,
-            of("up", FIRST, OTHER): "0x60",
-            of("up", SECOND, THIRD): "1x20 _x40",
-            of("tidings_ready", FIRST): UP,
-            of("tidings_ready", SECOND, THIRD): "1x20 _x40",
-            of("up", "", ELSEWHERE): UP,
+            of("up", FIRST): "1x120",
+            of("up", FIRST, OTHER): "0x120",
+            of("up", SECOND, THIRD): "1x20 _x100",
+            of("tidings_ready", FIRST): "1x120",
+            of("tidings_ready", SECOND, THIRD): "1x20 _x100",
+            of("up", "", ELSEWHERE): "1x120",
         },
+        at="90m",
     ),
     "TidingsPublisherRefuses": Case(
         fires={
