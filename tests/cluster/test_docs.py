@@ -42,7 +42,7 @@ def test_commands_that_show_something_are_taken(mail: Release) -> None:
     mail.until(mail.ready, "another one")
     assert len(SHOWN) == 6
     for line in SHOWN:
-        mail.run(line.replace(" POD", f" {pod}"))
+        mail.run(line.replace(" POD", f" {pod}").replace(" NAMESPACE", " mail"))
     with background(mail, "kubectl port-forward deployment/tidings-gateway 9090", "Forwarding"):
         assert 'href="metrics"' in mail.url("http://localhost:9090/")
 
