@@ -126,6 +126,8 @@ ROUTE = {"httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}]}}
         ({"gateway": {"jmapUpstream": {"proxyRequests": True}}}, "need gateway.jmapUpstream.url"),
         ({"gateway": {"jmapUpstream": {**UPSTREAM["jmapUpstream"], "caSecret": "ca"}}}, "needs an https URL"),
         ({"gateway": {"replicas": 3, "autoscaling": {"enabled": True}}}, "leave gateway.replicas empty"),
+        ({"gateway": {"autoscaling": {"enabled": True, "external": True}}}, "Choose one"),
+        ({"gateway": {"replicas": 3, "autoscaling": {"external": True}}}, "leave gateway.replicas empty"),
         ({"gateway": {"autoscaling": {"enabled": True, "minReplicas": 20}}}, "greater than maxReplicas"),
         ({"gateway": {"autoscaling": {"enabled": True, "cpuPercent": 0}}}, "needs connectionsPerPod or cpuPercent"),
         ({"gateway": {"autoscaling": {"enabled": True}, "resources": {"requests": None}}}, "is a percentage of"),
@@ -302,6 +304,14 @@ def test_null_takes_a_setting_back() -> None:
     values = {"gateway": {"settings": {"maxConnections": None}}}
     (container,) = gateway(render(TIDINGS, values))["template"]["spec"]["containers"]
     assert "TIDINGS_MAX_CONNECTIONS" not in environment(container)
+
+
+def test_an_autoscaler_of_others_is_left_the_number_of_pods() -> None:
+    assert gateway(render(TIDINGS))["replicas"] == 1
+    rendered = render(TIDINGS, {"gateway": {"autoscaling": {"external": True}}})
+    assert "replicas" not in gateway(rendered)
+    assert not rendered.of("HorizontalPodAutoscaler")
+    assert rendered.get("PodDisruptionBudget", "tidings-gateway")
 
 
 def test_a_rollout_goes_one_by_one_and_waits() -> None:

@@ -112,6 +112,14 @@ be refused. Arguments: the variable for the secret, the place of the secret, its
 {{- else if or $upstream.proxyRequests $upstream.caSecret -}}
 {{- fail "gateway.jmapUpstream.proxyRequests and caSecret need gateway.jmapUpstream.url" -}}
 {{- end -}}
+{{- if $gateway.autoscaling.external -}}
+{{- if $gateway.autoscaling.enabled -}}
+{{- fail "gateway.autoscaling.enabled and gateway.autoscaling.external: two autoscalers of one Deployment fight. Choose one" -}}
+{{- end -}}
+{{- if not (kindIs "invalid" $gateway.replicas) -}}
+{{- fail "gateway.autoscaling.external leaves the number of pods to others: leave gateway.replicas empty" -}}
+{{- end -}}
+{{- end -}}
 {{- if $gateway.autoscaling.enabled -}}
 {{- if not (kindIs "invalid" $gateway.replicas) -}}
 {{- fail "gateway.autoscaling.enabled sets the number of pods: leave gateway.replicas empty" -}}
