@@ -1,4 +1,4 @@
-"""The commands of the guide for one file of values fit each other: an upgrade loses nothing that the installation said."""
+"""Commands of the guide with one file of values fit each other: an upgrade loses nothing that the installation said."""
 
 from __future__ import annotations
 
