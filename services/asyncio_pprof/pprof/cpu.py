@@ -8,6 +8,7 @@ Each sample weighs the CPU time that its thread has used since the last one, so 
 
 from __future__ import annotations
 
+import atexit
 import signal
 import threading
 import time
@@ -38,6 +39,8 @@ class CpuSampler:
     def install(self) -> None:
         """Set the signal handler, which only the main thread can."""
         signal.signal(signal.SIGPROF, self._sample)
+        # Python takes the handler away before it ends, and the signal without one would end the process.
+        atexit.register(self._end)
         self._installed = True
 
     def start(self) -> None:
@@ -57,6 +60,10 @@ class CpuSampler:
             raise InUse("cpu profiling has not begun")
         taking.timers.end()
         return taking.profile()
+
+    def _end(self) -> None:
+        if self._taking is not None:
+            self.stop()
 
     def _sample(self, _: int, frame: FrameType | None) -> None:
         # A last signal may come after the end.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from contextlib import suppress
 from typing import Final
 
 _SIGEV_THREAD_ID: Final = 4
@@ -55,14 +56,19 @@ class ThreadTimers:
         self._lock = threading.Lock()
 
     def watch(self) -> None:
-        """Begin with every thread that there is by now, those too that Python does not know; not after the end."""
+        """Begin with every thread that there is by now, those too that Python does not know; not after the end.
+
+        Where no descriptor is free, new threads are found later: in the handler of a signal, an error would come out of
+        any line of the program.
+        """
         # In the handler of a signal, which may have come just when this thread ends them.
         if not self._lock.acquire(blocking=False):
             return
         try:
             if not self._ended:
-                for thread in {int(name) for name in os.listdir("/proc/self/task")} - self._timers.keys():
-                    self._begin(thread)
+                with suppress(OSError):
+                    for thread in {int(name) for name in os.listdir("/proc/self/task")} - self._timers.keys():
+                        self._begin(thread)
         finally:
             self._lock.release()
 

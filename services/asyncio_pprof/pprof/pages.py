@@ -28,6 +28,7 @@ from asyncio_pprof.pprof.wall import WallSampler
 DEFAULT_SECONDS: Final = 30
 MAX_ADDRESSES: Final = 65_536
 BODY_SECONDS: Final = 10.0
+BODY_BYTES: Final = 64 * 1024
 """How long the body of a request may take to arrive."""
 COMMENT: Final = (
     "Profiling costs less than 2% of a core when no profile is taken, and at most 5% while one is taken. Only heap and "
@@ -197,6 +198,11 @@ async def _body(request: Request) -> str:
     """What is asked by POST. Who says little of it, or nothing, would hold the place of a request for ever."""
     try:
         async with asyncio.timeout(BODY_SECONDS):
-            return (await request.body()).decode("latin-1")
+            body = b""
+            async for part in request.stream():
+                body += part
+                if len(body) > BODY_BYTES:
+                    raise Refusal(413, f"The body has more than {BODY_BYTES} bytes", {"Connection": "close"})
+            return body.decode("latin-1")
     except TimeoutError:
         raise Refusal(408, "The body did not arrive in time", {"Connection": "close"}) from None

@@ -135,4 +135,6 @@ class Modules:
             return file.strip("<>").removeprefix("frozen ")
         root = next((root for root in self._roots if file.startswith(root)), None)
         path = PurePath(file.removeprefix(root) if root else PurePath(file).name)
+        if not path.name:
+            return "?"
         return ".".join(path.with_suffix("").parts).removesuffix(".__init__")

@@ -60,7 +60,7 @@ def symbols(asked: str, name: Callable[[int], str | None]) -> str:
     """The names of addresses, in hexadecimal and joined by `+`; unknown ones are left out, as in Go."""
     # Any number other than 0 says that there are symbols.
     lines = ["num_symbols: 1\n"]
-    for part in asked.split("+")[:MAX_SYMBOLS]:
+    for part in asked.split("+", MAX_SYMBOLS)[:MAX_SYMBOLS]:
         try:
             where = int(part, 16)
         except ValueError:

@@ -107,7 +107,14 @@ class Followed:
 
     def _title(self, scope: Scope, root: str) -> str:
         method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "another method"
-        asked = {"type": "http", "method": method, "path": scope["path"], "root_path": root}
+        # Routes of hosts look at the fields.
+        asked = {
+            "type": "http",
+            "method": method,
+            "path": scope["path"],
+            "root_path": root,
+            "headers": scope.get("headers", ()),
+        }
         for route in self._routes:
             if route.matches(asked)[0] is not Match.NONE:
                 return f"{method} {getattr(route, 'path', '') or OTHER}"

@@ -46,7 +46,9 @@ def allowance(limit_bytes: int, processes: int = 1, root: Path = procfs.ROOT) ->
 
 def _charged(root: Path) -> int:
     found = procfs.cgroup(root)
-    return 0 if found is None else found.usage - found.cache
+    if found is None:
+        raise OSError("the memory of the container cannot be read")
+    return found.usage - found.cache
 
 
 class MemoryWatch:
@@ -102,7 +104,12 @@ class MemoryWatch:
             self.look()
 
     def look(self) -> None:
-        used, limit, budget = self._allowed.used(), self._allowed.limit, self._budget
+        try:
+            used = self._allowed.used()
+        except OSError:
+            # There may be no descriptor free. The next look is soon.
+            return
+        limit, budget = self._allowed.limit, self._budget
         before, budget.level = budget.level, assess(used, limit, budget, budget.level)
         if budget.level is not before:
             report = _log.info if budget.level is Level.CALM else _log.warning

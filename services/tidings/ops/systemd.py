@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import socket
+from contextlib import suppress
 from functools import cache
 from typing import Any, Final
 
@@ -56,13 +57,10 @@ def notify(state: str) -> None:
     path = os.environ.get("NOTIFY_SOCKET", "")
     if not path.startswith(("/", "@")):
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
+    # A service that serves is worth more than one whose manager knows it. There may be no descriptor free, either.
+    with suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         sock.setblocking(False)
-        try:
-            sock.sendto(state.encode(), path.replace("@", "\0", 1) if path.startswith("@") else path)
-        except OSError:
-            # A service that serves is worth more than one whose manager knows it.
-            return
+        sock.sendto(state.encode(), path.replace("@", "\0", 1) if path.startswith("@") else path)
 
 
 def beat() -> None:

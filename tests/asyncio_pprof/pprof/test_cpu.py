@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -82,3 +85,35 @@ def test_one_at_a_time_and_nothing_is_left_of_it(sampler: CpuSampler) -> None:
 def test_without_a_handler_there_is_no_profile() -> None:
     with pytest.raises(InUse):
         CpuSampler().start()
+
+
+_ENDS = """
+from asyncio_pprof.pprof.cpu import CpuSampler
+sampler = CpuSampler()
+sampler.install()
+sampler.start()
+class Late:
+    def __del__(self):
+        sum(range(10_000_000))
+late = Late()
+"""
+
+
+def test_a_process_that_ends_while_a_profile_is_taken_ends_well() -> None:
+    assert subprocess.run([sys.executable, "-c", _ENDS], check=False).returncode == 0
+
+
+def test_no_error_comes_out_of_the_signal_where_no_descriptor_is_free(
+    sampler: CpuSampler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listed(_: str) -> list[str]:
+        raise OSError(24, "Too many open files")
+
+    sampler.start()
+    thread = threading.Thread(target=burn)
+    with monkeypatch.context() as shortage:
+        shortage.setattr(os, "listdir", listed)
+        thread.start()
+        burn()
+        thread.join()
+    assert seconds_of(sampler, "test_cpu.burn") > BURNT_SECONDS / 2

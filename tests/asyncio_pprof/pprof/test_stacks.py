@@ -23,6 +23,8 @@ from asyncio_pprof.pprof.stacks import CUT, MAX_FRAMES, Modules, Symbols, frames
         ("/elsewhere/bin/tool", "tool"),
         ("<frozen importlib._bootstrap>", "importlib._bootstrap"),
         ("<string>", "string"),
+        ("", "?"),
+        ("/", "?"),
     ],
 )
 def test_modules_are_called_as_they_are_imported(file: str, module: str) -> None:

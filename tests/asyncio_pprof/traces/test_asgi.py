@@ -8,7 +8,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import Host, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from asyncio_pprof.traces import Family, Followed, Sampler, Trace, life_of, reached
@@ -27,6 +27,7 @@ class Application:
         self.family = Family("requests", "")
         routes = [
             Route("/things/{name}", self._answer, methods=["GET", "DELETE"]),
+            Host("api.example.org", PlainTextResponse("of another host")),
             Mount("/files", PlainTextResponse("a file")),
             *([Mount("/", inner)] if inner is not None else []),
         ]

@@ -103,3 +103,21 @@ def test_without_a_container_it_is_this_process_s_share_of_the_machine(root: Pat
 
 def test_a_limit_that_is_set_is_shared_by_the_processes(root: Path) -> None:
     assert allowance(1_000_000, 4, root).limit == 250_000
+
+
+def test_what_cannot_be_read_is_read_the_next_time() -> None:
+    readings = iter([950, None, 100])
+
+    def used() -> int:
+        reading = next(readings)
+        if reading is None:
+            raise OSError(24, "Too many open files")
+        return reading
+
+    budget = Budget(10_000)
+    memory = MemoryWatch(CollectorRegistry(), budget, Allowance(1_000, used, 1))
+    levels = []
+    for _ in range(3):
+        memory.look()
+        levels.append(budget.level)
+    assert levels == [Level.CRITICAL, Level.CRITICAL, Level.CALM]

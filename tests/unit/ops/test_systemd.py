@@ -39,3 +39,24 @@ def test_the_socket_of_its_own_address_is_taken(tmp_path: Path, host: str, wante
     command = [sys.executable, "-c", _GIVEN, host, wanted]
     said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     assert said == f"{taken} {0 if taken else 1}\n"
+
+
+_BEATS = """
+import os, resource, socket
+from tidings.ops import systemd
+manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+manager.bind("manager")
+os.environ.update(NOTIFY_SOCKET=os.path.abspath("manager"), WATCHDOG_USEC="1")
+free = resource.getrlimit(resource.RLIMIT_NOFILE)
+resource.setrlimit(resource.RLIMIT_NOFILE, (manager.fileno() + 1, free[1]))
+systemd.beat()
+resource.setrlimit(resource.RLIMIT_NOFILE, free)
+systemd.beat()
+print(manager.recv(100).decode())
+"""
+
+
+def test_a_beat_is_missed_where_no_descriptor_is_free(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", _BEATS]
+    said = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout
+    assert said == "WATCHDOG=1\n"

@@ -146,6 +146,8 @@ class Reader:
                 pass
 
     def _end(self, error: Exception) -> None:
+        # An ack on a channel that the broker has closed would end the connection.
+        self._acks.forget(self._channel)
         if not self.ended.done():
             self.ended.set_result(error)
         if not self.started.done():

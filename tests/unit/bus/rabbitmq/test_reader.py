@@ -251,3 +251,12 @@ async def test_frames_that_cannot_come_end_it_and_nothing_else(world: World, str
     world.tap.say(stream)
     assert why in world.ended
     assert not world.tap.aborted
+
+
+async def test_nothing_is_acknowledged_on_a_channel_that_the_broker_has_closed(world: World) -> None:
+    world.deliver(1, 2)
+    world.say(spec.Channel.Close(404, "NOT_FOUND", 0, 0))
+    assert world.tap.sent_names() == ["Channel.CloseOk"]
+    world.acks.owe(CHANNEL - 1, 1, 1)
+    await eventually(lambda: world.tap.unread)
+    assert [channel for channel, _ in world.tap.sent()] == [CHANNEL - 1]
