@@ -34,6 +34,8 @@ CROWD = (*(f"user{number}@mail.example" for number in range(150)), *[TEAM] * 12,
 CHARTED_SECONDS = 100
 PATIENCE_SECONDS = 300
 SAID_SECONDS = 5.0
+ANSWER_SECONDS = 30.0
+HELD = 0.6
 DRAWN = "document.querySelector('.spark .line')?.points?.length ?? 0"
 
 
@@ -67,12 +69,18 @@ async def drain(socket: websockets.ClientConnection) -> None:
 
 
 @asynccontextmanager
-async def changes(program: Tidings, accounts: Sequence[str] = CLIENTS) -> AsyncIterator[None]:
-    """Changes of random accounts that come all the time, in waves."""
+async def changes(
+    program: Tidings, accounts: Sequence[str] = CLIENTS, held: float = 1.0
+) -> AsyncIterator[asyncio.Event]:
+    """Changes of random accounts that come all the time, in waves.
+
+    Once the spool is that full, no more come until the event is set.
+    """
     draw = random.Random(1)
+    released = asyncio.Event()
 
     async def publish() -> None:
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=patient(ANSWER_SECONDS)) as client:
             for number in range(100_000):
                 event = {
                     "specversion": "1.0",
@@ -83,11 +91,15 @@ async def changes(program: Tidings, accounts: Sequence[str] = CLIENTS) -> AsyncI
                 }
                 headers = {"Content-Type": "application/cloudevents+json"}
                 await client.post(program.url("ingest", "/v1/changes"), json=event, headers=headers)
+                if held < 1 and not released.is_set():
+                    metrics = (await client.get(program.url("admin", "/debug/vars"))).json()["metrics"]
+                    if metrics["tidings_spool_bytes"] >= held * metrics["tidings_spool_capacity_bytes"]:
+                        await released.wait()
                 await asyncio.sleep(draw.uniform(0.01, 0.03 + 0.02 * math.sin(number / 300)))
 
     publishing = asyncio.create_task(publish())
     try:
-        yield
+        yield released
     finally:
         publishing.cancel()
 
@@ -160,7 +172,8 @@ async def test_an_outage_is_said_at_the_top_for_as_long_as_it_lasts(
     with running("up", *places, "--bus", broker.fresh_url(), "--spool-bytes", "60000") as program:
         program.wait_connected()
         async with clients(program):
-            async with changes(program):
+            # Or the spool might be full before the page has said that it is half full.
+            async with changes(program, held=HELD) as released:
                 await asyncio.to_thread(program.wait, lambda: pushed(program))
                 await page.add_init_script(DASHES)
                 await page.goto(program.url("admin", "/"))
@@ -176,6 +189,7 @@ async def test_an_outage_is_said_at_the_top_for_as_long_as_it_lasts(
                     re.compile(r"changes wait in the spool.*the oldest has waited \d+ s")
                 )
                 await expect(troubles).to_contain_text(re.compile(r"The spool is (5\d|[6-9]\d)% full"))
+                released.set()
                 await expect(troubles).to_contain_text(
                     "Ingest is refused (503) the log takes no changes, and the spool is"
                 )

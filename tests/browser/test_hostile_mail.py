@@ -19,6 +19,7 @@ from tests.unit.webmail.mail.test_bounds import HOSTILE as HOSTILE_SIZES
 from tests.unit.webmail.test_cases import CASES, RIGHT
 
 MARK = "the end of the mail"
+HOST, OPEN_HOST = "127.0.0.1", "127.0.0.2"
 # With an icon that needs no request.
 PAGE = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<link rel=icon href='data:,'>Hello"
 HOSTILE = {
@@ -54,7 +55,10 @@ SENDER = '"<img src=x onerror=alert(2)>" <enemy@example.org>'
 
 @dataclass
 class Enemy:
-    """The enemy's server. `calls` are the first lines of what connects, "" where nothing was sent."""
+    """The enemy's server. `calls` are the first lines of what connects, "" where nothing was sent.
+
+    Connections to another address than that of `url` count once something was sent: browsers open them for later, too.
+    """
 
     url: str
     calls: list[str] = field(default_factory=list)
@@ -66,12 +70,16 @@ async def enemy_server() -> AsyncIterator[Enemy]:
     enemy = Enemy("")
 
     async def call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        named = writer.get_extra_info("sockname")[0] == HOST
         place = len(enemy.calls)
-        enemy.calls.append("")
+        if named:
+            enemy.calls.append("")
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode()
             enemy.heads.append(head)
-            enemy.calls[place] = head.partition("\r\n")[0]
+            if not named:
+                enemy.calls.append("")
+            enemy.calls[place if named else -1] = head.partition("\r\n")[0]
             writer.write(PAGE)
             await writer.drain()
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -79,8 +87,8 @@ async def enemy_server() -> AsyncIterator[Enemy]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(call, "127.0.0.1", 0)
-    enemy.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    server = await asyncio.start_server(call, "0.0.0.0", 0)
+    enemy.url = f"http://{HOST}:{server.sockets[0].getsockname()[1]}"
     try:
         yield enemy
     finally:
@@ -90,10 +98,10 @@ async def enemy_server() -> AsyncIterator[Enemy]:
 async def call_openly(context: BrowserContext, enemy: Enemy) -> None:
     """Show that the enemy's server would have heard: what was on its way before this has arrived after it.
 
-    By another name of the host: a connection opened for a mail would otherwise serve this call, and not show.
+    At another address of the host: a connection opened for a mail would otherwise serve this call, and not show.
     """
     page = await context.new_page()
-    await page.goto(f"{enemy.url}/openly".replace("127.0.0.1", "localhost"))
+    await page.goto(f"{enemy.url}/openly".replace(HOST, OPEN_HOST))
     await page.close()
     await eventually(lambda: "GET /openly HTTP/1.1" in enemy.calls)
 

@@ -11,6 +11,7 @@ from tests.client.conftest import Package
 from tests.support.gateway import RunningGateway, running_gateway
 from tests.support.node import FLAG, Receiver, node, node_has_websocket, running
 from tests.support.ports import free_ports
+from tests.support.waiting import eventually
 from tidings.bus.memory import MemoryLog
 from tidings.wire.shard import shard_of
 
@@ -62,7 +63,7 @@ async def test_a_client_comes_back_to_where_sessions_lead_by_then(name: str, pac
         sessions = await gateway(SESSIONS, 2)
         await old.service.stop()
         assert (await connected(client))["resumed"] is True
-        assert serves(new)
+        await eventually(lambda: serves(new))
         await new.publish("alice", {"Email": "s1"})
         assert await client.receive() == {"changed": {"alice": {"Email": "s1"}}}
 
@@ -71,4 +72,4 @@ async def test_a_client_comes_back_to_where_sessions_lead_by_then(name: str, pac
         await new.service.stop()
         last = await gateway(TWO, 2)
         assert (await connected(client))["resumed"] is True
-        assert serves(last)
+        await eventually(lambda: serves(last))

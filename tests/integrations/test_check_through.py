@@ -13,7 +13,7 @@ import pytest
 from tests.support.gateway import running_gateway
 from tests.support.publisher import Log, Start
 from tests.support.reverse_proxy import APACHE, CADDY, DEBIAN, HAPROXY, NGINX, Kind, ReverseProxy
-from tests.support.waiting import patient
+from tests.support.waiting import patient, promised
 
 SECONDS = 60.0
 
@@ -114,7 +114,8 @@ async def test_each_fault_is_found_and_the_line_that_mends_it_named(
 ) -> None:
     with ReverseProxy(kind, replaced) as proxy:
         async with running_gateway(**proxy.gateway, public_url=proxy.url, insecure=True):
-            code, said = await check(proxy, "--seconds", "6", "--timeout-seconds", "4")
+            patience = f"{promised(4.0):.1f}"
+            code, said = await check(proxy, "--seconds", "6", "--timeout-seconds", patience)
     assert (code, found(said)) == (1, faults), said
     assert mended in said
 

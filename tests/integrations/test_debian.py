@@ -203,6 +203,7 @@ def test_a_unix_socket_of_systemd_is_taken(installed: Installed) -> None:
     assert installed.machine.run("python3", "-c", _ASK, "/run/tidings/webmail.sock") == "HTTP/1.1 200 OK\n"
     owned = installed.machine.run("stat", "--format=%G %a", "/run/tidings/webmail.sock")
     assert owned == "www-data 660\n"
+    installed.machine.run("journalctl", "--sync")
     said = installed.machine.journal("tidings-webmail")
     assert "systemd opened sockets that no setting uses" not in said
     assert "socket=/run/tidings/webmail.sock" in said or '"socket": "/run/tidings/webmail.sock"' in said
@@ -221,14 +222,16 @@ def test_status_says_how_the_services_are(installed: Installed) -> None:
     installed.start("gateway", "publisher")
     urls = ",".join(f"http://127.0.0.1:{installed.admin[name]}" for name in ("gateway", "publisher"))
 
+    said = ""
+
     def all_is_well() -> str:
+        nonlocal said
         # Not before both have reached the broker.
         with suppress(RootError):
-            return installed.machine.run("tidings", "status", "--admin-url", urls)
-        return ""
+            said = installed.machine.run("tidings", "status", "--admin-url", urls)
+        return said
 
     assert comes_true(all_is_well, 30)
-    said = all_is_well()
     assert re.search(r" gateway +0\.1\.0 +yes +up ", said)
     assert re.search(r" publisher +0\.1\.0 +yes +up", said)
 

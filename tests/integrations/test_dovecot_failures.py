@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -25,6 +26,8 @@ from tests.support.waiting import comes_true, patient, within
 TOKEN = "token-of-dovecot-of-tests"
 SECONDS = 30.0
 DELIVERIES = 100
+AFTERWARDS = 10
+"""So many of them at least come when the publisher is gone."""
 ATTEMPT_SECONDS = 1.0
 """As long as the script waits for a publisher that does not answer."""
 FAILURES = 3
@@ -90,9 +93,19 @@ def suite(request: pytest.FixtureRequest, bus_url: str, tmp_path: Path) -> Itera
 
 
 async def test_a_publisher_killed_during_deliveries_loses_none(suite: Suite) -> None:
-    delivering = asyncio.create_task(asyncio.to_thread(suite.deliver, DELIVERIES))
-    await suite.until_told(5)
-    suite.publisher.kill()
+    killed = threading.Event()
+
+    def deliver() -> list[float]:
+        took = suite.deliver(DELIVERIES - AFTERWARDS)
+        assert killed.wait(patient(SECONDS))
+        return took + suite.deliver(AFTERWARDS)
+
+    delivering = asyncio.create_task(asyncio.to_thread(deliver))
+    try:
+        await suite.until_told(5)
+        suite.publisher.kill()
+    finally:
+        killed.set()
     took = await delivering
     assert max(took) < patient(BOUND_SECONDS)
     assert not suite.journal_is_empty()
@@ -127,7 +140,7 @@ async def test_the_publisher_is_told_directly_again_once_it_is_back(suite: Suite
         while breaker.exists():
             told += len(suite.deliver(1))
             await asyncio.sleep(0.2)
-    assert "takes changes again" in suite.dovecot.said()
+    assert comes_true(lambda: "takes changes again" in suite.dovecot.said(), SECONDS)
     await suite.until_told(told)
 
 
@@ -137,9 +150,8 @@ async def test_a_journal_that_is_full_has_everybody_look(bus_url: str, tmp_path:
         suite.publisher.kill()
         took = suite.deliver(DELIVERIES // 10)
         assert max(took) < patient(BOUND_SECONDS)
-        said = suite.dovecot.said()
-        assert "it is full" in said
-        assert "all clients will be asked to resynchronise" in said
+        for text in ("it is full", "all clients will be asked to resynchronise"):
+            assert comes_true(lambda text=text: text in suite.dovecot.said(), SECONDS)  # type: ignore[misc]
         kept = [size for name, size in sizes(suite.journal) if name.endswith(".jsonl")]
         assert 0 < sum(kept) <= 1_000
         async with jmap_client(suite.gateway.url("gateway", "/jmap/ws?account=carol", "ws")) as client:
@@ -157,7 +169,8 @@ async def test_a_disk_that_is_full_has_everybody_look(version: str, bus_url: str
         suite.publisher.kill()
         with filled_up(disk):
             suite.deliver(FAILURES)
-        assert "are lost, all clients will be asked to resynchronise" in suite.dovecot.said()
+        lost = "are lost, all clients will be asked to resynchronise"
+        assert comes_true(lambda: lost in suite.dovecot.said(), SECONDS)
         async with jmap_client(suite.gateway.url("gateway", "/jmap/ws?account=carol", "ws")) as client:
             await client.subscribe()
             await asyncio.to_thread(suite.start_publisher)

@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 import ssl
 from base64 import b64encode
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, MutableMapping, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from structlog.testing import capture_logs
 
 from tests.support.imap_fake import GREETING, Peer, fake_imap
 from tests.support.publisher import Log, Start
-from tests.support.waiting import eventually, promised, within
+from tests.support.virtual import virtual_time
+from tests.support.waiting import eventually
 from tidings.errors import ImapError
 from tidings.publisher.sources.imap import connection as connections
 from tidings.publisher.sources.imap.address import Address, Protection
@@ -249,7 +250,13 @@ async def test_a_server_without_starttls_is_refused() -> None:
         await connection.close()
 
 
-async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def in_virtual_time(doing: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A machine that pauses would pass for a server that is silent."""
+    with virtual_time() as loop, asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(doing())
+
+
+def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connections, "OPEN_SECONDS", 0.1)
     monkeypatch.setattr(connections, "COMMAND_SECONDS", 0.1)
 
@@ -260,23 +267,28 @@ async def test_a_server_that_says_nothing_is_not_waited_for(monkeypatch: pytest.
         await peer.say(GREETING)
         await peer.ended()
 
-    async with fake_imap(script) as port, within(SECONDS):
-        connection = Connection(Address("127.0.0.1", port, Protection.NONE), ssl.create_default_context(), View().take)
-        with pytest.raises(ImapError, match=r"no greeting within 0.1 s"):
+    async def listen() -> None:
+        async with fake_imap(script) as port:
+            address = Address("127.0.0.1", port, Protection.NONE)
+            connection = Connection(address, ssl.create_default_context(), View().take)
+            with pytest.raises(ImapError, match=r"no greeting within 0.1 s"):
+                await connection.open()
+            await connection.close()
+        async with fake_imap(greeting) as port:
+            address = Address("127.0.0.1", port, Protection.NONE)
+            connection = Connection(address, ssl.create_default_context(), View().take)
             await connection.open()
-        await connection.close()
-    async with fake_imap(greeting) as port, within(SECONDS):
-        connection = Connection(Address("127.0.0.1", port, Protection.NONE), ssl.create_default_context(), View().take)
-        await connection.open()
-        with pytest.raises(ImapError, match=r"LIST: no answer within 0.1 s"):
-            await connection.command(b"LIST")
-        with pytest.raises(ImapError, match=r"IDLE: no answer within 0.1 s"):
-            await connection.idle()
-        await connection.close()
+            with pytest.raises(ImapError, match=r"LIST: no answer within 0.1 s"):
+                await connection.command(b"LIST")
+            with pytest.raises(ImapError, match=r"IDLE: no answer within 0.1 s"):
+                await connection.idle()
+            await connection.close()
+
+    in_virtual_time(listen)
 
 
-async def test_an_answer_may_take_long_while_it_goes_on_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
-    silence = promised(1.0)
+def test_an_answer_may_take_long_while_it_goes_on_but_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    silence = 1.0
     monkeypatch.setattr(connections, "COMMAND_SECONDS", silence)
 
     async def script(peer: Peer) -> None:
@@ -289,14 +301,18 @@ async def test_an_answer_may_take_long_while_it_goes_on_but_not_for_ever(monkeyp
             await peer.say(INBOX % FIRST)
             await asyncio.sleep(silence / 4)
 
-    async with fake_imap(script) as port, within(SECONDS):
-        connection = Connection(Address("127.0.0.1", port, Protection.NONE), ssl.create_default_context(), View().take)
-        await connection.open()
-        await connection.command(b"LIST")
-        monkeypatch.setattr(connections, "LONGEST_SECONDS", 2 * silence)
-        with pytest.raises(ImapError, match="LIST: no answer"):
+    async def listen() -> None:
+        async with fake_imap(script) as port:
+            address = Address("127.0.0.1", port, Protection.NONE)
+            connection = Connection(address, ssl.create_default_context(), View().take)
+            await connection.open()
             await connection.command(b"LIST")
-        await connection.close()
+            monkeypatch.setattr(connections, "LONGEST_SECONDS", 2 * silence)
+            with pytest.raises(ImapError, match="LIST: no answer"):
+                await connection.command(b"LIST")
+            await connection.close()
+
+    in_virtual_time(listen)
 
 
 @pytest.mark.parametrize("connected_anew", [False, True], ids=["listening", "connected anew"])

@@ -7,6 +7,8 @@ import base64
 from playwright.async_api import Browser, BrowserContext, Locator, Page, expect
 
 from tests.support.dovecot import PASSWORD
+from tests.support.processes import Tidings
+from tests.support.resting import PLANS, Resting
 from tests.support.waiting import patient
 
 STEP_SECONDS = 15.0
@@ -22,13 +24,15 @@ async def log_in(browser: Browser, url: str, user: str, language: str = "en-US")
     milliseconds = patient(STEP_SECONDS) * 1000
     context.set_default_timeout(milliseconds)
     expect.set_options(timeout=milliseconds)
+    await context.add_init_script(PLANS)
     page = await context.new_page()
+    logged_in = RoundcubePage(page, context, user)
     await page.goto(url)
     await page.fill("#rcmloginuser", user)
     await page.fill("#rcmloginpwd", PASSWORD)
     await page.click("#rcmloginsubmit")
     await page.wait_for_selector("#messagelist", state="attached")
-    return RoundcubePage(page, context, user)
+    return logged_in
 
 
 class RoundcubePage:
@@ -39,6 +43,7 @@ class RoundcubePage:
         self.context = context
         self.user = user
         self.agent = f"of-{user}"
+        self._resting = Resting(page, user)
 
     async def until(self, expression: str, seconds: float = STEP_SECONDS) -> None:
         """Wait until JavaScript says so; `seconds` as for `patient`."""
@@ -48,6 +53,11 @@ class RoundcubePage:
         """Wait until the page listens, and shows what is there now."""
         await self.until(_LISTENS)
         await self.until("!rcmail.busy && jQuery.active === 0")
+
+    async def rests(self, up: Tidings) -> None:
+        """Wait until the page has been told of all that is in the log, and neither asks nor plans to."""
+        await self._resting.until(up)
+        await self.until("planned.size === 0 && jQuery.active === 0")
 
     async def polls_every(self, seconds: int) -> None:
         """Wait until Roundcube polls at this interval."""
