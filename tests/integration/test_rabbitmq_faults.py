@@ -186,7 +186,7 @@ async def test_a_killed_broker_keeps_what_it_confirmed(own_broker: Broker, log: 
             assert {type(result) for result in await pending} <= {type(None), LogUnavailable}
         await eventually(lambda: not log.can_append and not log.can_read)
         # The channel is closed before the connection is.
-        with pytest.raises(LogUnavailable, match="not connected|the channel is closed"):
+        with pytest.raises(LogUnavailable, match=r"not connected|the channel is closed"):
             await log.append(1, b"x")
         async with opened(RabbitMQLog(url, SHARDS)) as late:
             await eventually(lambda: any("Connect call failed" in line.get("reason", "") for line in lines[1:]))
