@@ -16,8 +16,10 @@ from starlette.routing import Mount, Route
 
 from asyncio_pprof import Home, Options, Profiling, reached
 from tests.support.pprof import decompressed
+from tests.support.waiting import comes_true
 
 HTML = {"Accept": "text/html"}
+STUCK_SECONDS = 10.0
 PAGES = ("pprof/", "memory", "gc", "objects?force=1", "requests", "flame/", "assets/pages.css", "assets/icon.svg")
 
 
@@ -142,9 +144,13 @@ def test_from_a_thread_the_pages_answer_while_the_loop_is_stuck(stuck: int) -> N
     for page in PAGES:
         assert httpx2.get(f"{address}/{page}").status_code == 200
     assert "test_profiling.stuck.<locals>.block" in httpx2.get(f"{address}/pprof/goroutine?debug=2").text
+
+    def is_stuck() -> bool:
+        profile = decompressed(httpx2.get(f"{address}/pprof/block?seconds=1").content)
+        return any("block" in name for stack, _ in profile.samples for name, _, _ in stack)
+
     # Here the block profile has it too, once it is late enough.
-    profile = decompressed(httpx2.get(f"{address}/pprof/block?seconds=1").content)
-    assert any("block" in name for stack, _ in profile.samples for name, _, _ in stack)
+    assert comes_true(is_stuck, STUCK_SECONDS)
 
 
 def test_an_address_that_is_taken_is_said(profiling: Profiling) -> None:

@@ -143,6 +143,8 @@ def workers() -> Iterator[Tidings]:
     """A gateway of two workers, whose broker is away: the ports for operators answer all the same."""
     broker = f"amqp://127.0.0.1:{free_ports(1)[0]}/"
     with tidings("gateway", "--workers", "2", "--bus", broker) as running:
+        # Each worker says that it has started, and then all of them together.
+        running.wait(lambda: any("workers" in event for event in running.events("started")))
         yield running
 
 

@@ -80,7 +80,7 @@ async def test_a_second_signal_means_now(gateway_that_delays: Tidings, number: s
     await asyncio.to_thread(gateway.wait, lambda: gateway.events("stopping"))
     assert (await asyncio.to_thread(httpx2.get, gateway.url("probe", "/readyz"))).status_code == 503
     gateway.process.send_signal(number)
-    assert await asyncio.to_thread(gateway.process.wait, DEADLINE) == -number
+    assert await asyncio.to_thread(gateway.process.wait, patient(DEADLINE)) == -number
     assert gateway.stray == []
 
 

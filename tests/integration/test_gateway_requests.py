@@ -88,6 +88,8 @@ async def test_the_life_of_a_batch_until_a_clients_kernel_has_it(
 ) -> None:
     # How far away a client's kernel is, only TCP tells. A relative path fits into the address of a Unix socket.
     monkeypatch.chdir(tmp_path)
+    # However long this thread is kept from running: what there is no time for in one turn is written in the next.
+    monkeypatch.setattr("tidings.gateway.service.WAKE_SECONDS", 60.0)
     async with running_gateway(**settings) as gateway, jmap_client(gateway.url(), **options) as client:
         await client.subscribe()
         await publish_followed(gateway, "alice", time.time() - 0.5)

@@ -111,10 +111,15 @@ async def test_a_ping_comes_when_asked_for_and_never_otherwise(monkeypatch: pyte
     ):
         await pinged.event()
         await quiet.event()
-        for _ in range(2):
+        pings = 0
+        while pings < 2:
             ping = await pinged.event()
             assert ping is not None
+            if ping.type == "cursor":
+                # A fresh one may be due before a ping that is late.
+                continue
             assert (ping.type, ping.id, ping.data) == ("ping", None, {"interval": 1})
+            pings += 1
         refreshed = await quiet.event()
         assert refreshed is not None
         assert (refreshed.type, refreshed.id, refreshed.data) == ("cursor", quiet.cursor, NOTHING)
@@ -229,9 +234,10 @@ async def test_without_a_log_a_poll_says_when_to_come_back(monkeypatch: pytest.M
 
 
 async def test_a_poll_whose_turn_to_resynchronise_does_not_come_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.gateway.formats.poll.LOG_SECONDS", 0.5)
     async with running_gateway(resync_rate=0.001) as gateway:
         assert (await poll(gateway, since="none-of-ours")).status_code == 200
+        # Not before: the first one waits for its feed.
+        monkeypatch.setattr("tidings.gateway.formats.poll.LOG_SECONDS", 0.5)
         answer = await poll(gateway, since="none-of-ours")
         assert answer.status_code == 503
         assert "too many clients resynchronise now" in answer.json()["detail"]

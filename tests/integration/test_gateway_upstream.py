@@ -203,10 +203,15 @@ async def test_so_many_sessions_are_fetched_at_once_and_others_wait(monkeypatch:
     async with jmap_server() as server, fronted(server) as gateway:
         server.sessions = waits
         first, second = (asyncio.create_task(asked(gateway, authorization=basic(user))) for user in ("alice", "bob"))
-        await eventually(lambda: gateway.value("tidings_jmap_upstream_requests_open") == 2)
+
+        def fetched() -> int:
+            return [request.url.path for request in server.requests].count("/jmap/")
+
+        # What is open here may not have reached the server yet.
+        await eventually(lambda: gateway.value("tidings_jmap_upstream_requests_open") == 2 and fetched() == 1)
         refused = await asked(gateway, authorization=basic("bob"))
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "5")
-        assert [request.url.path for request in server.requests].count("/jmap/") == 1
+        assert fetched() == 1
         released.set()
         assert [(await each).status_code for each in (first, second)] == [401, 401]
 

@@ -183,7 +183,9 @@ async def test_watching_a_gateway_that_is_not_there(terminal: Terminal) -> None:
 
 async def test_all_workers_are_asked(bus_url: str, terminal: Terminal) -> None:
     with tidings("gateway", "--bus", bus_url, "--workers", "2") as gateway:
-        gateway.wait_started()
+        # Each worker says that it has started, and then all of them together.
+        gateway.wait(lambda: any("workers" in event for event in gateway.events("started")))
+        gateway.wait(lambda: httpx2.get(gateway.url("probe", "/readyz")).json()["unready"] == {})
         admin = ("--admin-url", gateway.url("admin"))
         url = gateway.url("gateway", "/jmap/ws?account=alice", "ws")
         async with jmap_client(url) as one, jmap_client(url) as two:

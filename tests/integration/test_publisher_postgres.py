@@ -185,6 +185,8 @@ async def test_publishers_share_and_the_order_of_each_account_is_kept(
     start: Start, url: str, mail: AsyncConnection, log: Log, tmp_path: Path, publishers: int
 ) -> None:
     running = [await start(postgres_url=url, state_dir=tmp_path / str(number)) for number in range(publishers)]
+    # One that comes late finds nothing to do.
+    await eventually(lambda: all(each.value("tidings_source_connected", source="postgres") == 1 for each in running))
     told: defaultdict[str, list[int]] = defaultdict(list)
     for begun in range(0, 4000, 100):
         values = ",".join(
@@ -314,9 +316,10 @@ class TestAServerThatFails:
 async def test_of_a_publisher_that_hangs_the_rows_go_to_others(
     start: Start, url: str, mail: AsyncConnection, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outbox_module, "ANSWER_SECONDS", promised(0.5))
     await mail.execute(INSERT, ("alice", "MessageNew"))
     hanging = await outbox_module.Outbox.connect(url)
+    # Not before: a server takes longer for a connection than for a question.
+    monkeypatch.setattr(outbox_module, "ANSWER_SECONDS", promised(0.5))
 
     async def hang() -> None:
         async with hanging.take() as taken:

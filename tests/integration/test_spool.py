@@ -395,7 +395,8 @@ async def test_the_maildir_source_uses_it_too(start: Start, log: Log, tmp_path: 
     root.mkdir()
     alice = mailbox.Maildir(root / "alice")
     publisher = await start(bus=BUS, maildir=root)
-    await eventually(lambda: publisher.value("tidings_publisher_maildir_watches"))
+    # Watched is not yet looked at, and what is there at the first look is no news.
+    await eventually(lambda: publisher.value("tidings_publisher_maildir_scan_seconds_count"))
     log.log.accepts = False
     alice.add("Subject: hello\n\nhello\n")
     await eventually(lambda: publisher.value("tidings_spool_changes"))

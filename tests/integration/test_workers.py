@@ -190,7 +190,7 @@ async def test_a_worker_killed_under_load_costs_its_clients_a_reconnect_and_nobo
         await asyncio.wait({loading})
         for account in accounts:
             await publish(log, account, "999999")
-        await eventually(lambda: all(listener.states[-1] == "999999" for listener in listeners), DEADLINE)
+        await eventually(lambda: all(listener.states[-1:] == ["999999"] for listener in listeners), DEADLINE)
 
         moved = [listener for listener in listeners if listener.connections > 1]
         assert len(moved) == before[2]

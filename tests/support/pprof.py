@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.waiting import patient
+from tests.support.waiting import comes_true, patient
 
 GO_SECONDS = 100.0
 """The first time, a Go of 1.25 or later compiles the tool."""
 FETCH_SECONDS = 60
 """Left to itself it gives up a few seconds after it should have had its profile: too soon on a busy machine."""
+
+SAMPLED_SECONDS = 0.05
+SAMPLING_SECONDS = 60.0
 
 Fields = dict[int, list[int | bytes]]
 
@@ -190,10 +193,23 @@ class GoTool:
 
     def top(self, *arguments: str) -> list[Row]:
         """The functions of a profile, the largest first."""
-        return list(_rows(self.output("-top", "-nodefraction=0", *arguments)))
+        return list(rows(self.output("-top", "-nodefraction=0", *arguments)))
+
+    def sampled(self, *arguments: str) -> str:
+        """What it prints of a profile of CPU time that has some: a busy machine may let the program wait meanwhile."""
+        printed = ""
+
+        def has_some() -> bool:
+            nonlocal printed
+            printed = self.output(*arguments)
+            total = re.search(r"Total samples = ([\d.]+)(ms|s)\b", printed)
+            return total is not None and float(total[1]) * (0.001 if total[2] == "ms" else 1.0) >= SAMPLED_SECONDS
+
+        assert comes_true(has_some, SAMPLING_SECONDS), printed
+        return printed
 
 
-def _rows(printed: str) -> Iterator[Row]:
+def rows(printed: str) -> Iterator[Row]:
     for line in printed.splitlines():
         match = re.match(r"\s*\S+\s+(-?[\d.]+)%\s+[\d.]+%\s+\S+\s+(-?[\d.]+)%\s+(.+)$", line)
         if match:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,10 +27,10 @@ def sampler() -> Iterator[CpuSampler]:
     signal.signal(signal.SIGPROF, before)
 
 
-def burn() -> None:
-    """Use so much CPU time of the calling thread."""
+def burn(enough: Callable[[], bool] = lambda: True) -> None:
+    """Use so much CPU time of the calling thread, and more until it is enough."""
     end = time.thread_time() + BURNT_SECONDS
-    while time.thread_time() < end:
+    while time.thread_time() < end or not enough():
         pass
 
 
@@ -63,9 +63,12 @@ def test_a_thread_that_was_there_is_in_it_while_the_main_thread_waits(sampler: C
 
 def test_a_thread_that_begins_later_is_in_it(sampler: CpuSampler) -> None:
     sampler.start()
-    thread = threading.Thread(target=burn)
+    over = threading.Event()
+    thread = threading.Thread(target=burn, args=(over.is_set,))
     thread.start()
     burn()
+    # One that ends before the main thread has used any CPU time is in no sample.
+    over.set()
     thread.join()
     assert seconds_of(sampler, "test_cpu.burn") > BURNT_SECONDS * 1.5
 

@@ -6,6 +6,7 @@ import json
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 
 import pytest
 
@@ -516,6 +517,8 @@ async def test_what_a_cursor_says_of_others_is_not_kept() -> None:
 @pytest.mark.usefixtures("_no_markers")
 async def test_forged_cursors_are_paced_and_others_of_the_shard_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tidings.gateway.resume.toll.BURST_SECONDS", 3 * FORGED_SECONDS)
+    # However long it takes here, nothing is paid off meanwhile.
+    monkeypatch.setattr("tidings.gateway.resume.toll.time", SimpleNamespace(monotonic=lambda: 1_000.0))
     world, forger, honest = World(), connection_of("alice"), connection_of(NEIGHBOUR)
     world.subscriptions.subscribe(forger, world.form, None)
     reader = world.reader("alice")

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.descriptors import open_files
+from tests.support.waiting import patient
 from tidings.ops.beneath import Beneath, Name
 
 SECRET = b"a secret of alice"
@@ -150,7 +151,7 @@ def test_exchanging_names_all_the_time_leads_nowhere(beneath: Beneath, mallory: 
     thread.start()
     read = 0
     try:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + patient(30)
         while (read < 200 or exchanged < 200) and time.monotonic() < deadline:
             with suppress(FileNotFoundError, NotADirectoryError), beneath.directory("cur") as cur:
                 assert content(cur, "1", 100) == b"mallory's own"

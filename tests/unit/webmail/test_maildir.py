@@ -5,6 +5,7 @@ from __future__ import annotations
 import mailbox
 import os
 import threading
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from contextlib import suppress
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.descriptors import open_files
+from tests.support.waiting import patient
 from tidings.errors import MailboxError, NoSuchMailbox, StorageFault
 from tidings.webmail.mailboxes import Mailboxes
 
@@ -101,9 +103,12 @@ def test_an_exchange_of_directories_while_they_are_read_shows_nothing(root: Path
 
     thread = threading.Thread(target=exchange)
     thread.start()
-    shown = set()
+    shown: set[str] = set()
+    turns, deadline = 0, time.monotonic() + patient(30)
     try:
-        for _ in range(500):
+        # The name may stand for nothing that is shown for as long as the other thread does not go on.
+        while turns < 500 or (not shown and time.monotonic() < deadline):
+            turns += 1
             # What was listed is remembered by content, so each time anew.
             mailboxes = Mailboxes(root)
             with suppress(MailboxError):

@@ -18,7 +18,7 @@ from tests.support.listeners import statuses
 from tests.support.waiting import eventually, within
 from tidings.ops.budget import Budget
 from tidings.ops.http.counted import CONNECTION_BYTES
-from tidings.ops.http.protocol import PROBE, RETRY_SECONDS
+from tidings.ops.http.protocol import HEAD_SECONDS, PROBE, RETRY_SECONDS
 
 GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 OFFER = b"Connection: upgrade\r\nUpgrade: h2c\r\n"
@@ -96,8 +96,9 @@ async def test_a_body_that_is_none_ends_its_request() -> None:
 
 
 async def test_the_rest_of_a_body_that_was_answered_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidings.ops.http.protocol.HEAD_SECONDS", 0.2)
     account = Budget().account("requests")
+    loop = asyncio.get_running_loop()
+    clock = loop.time
 
     async def hasty(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("no")(scope, receive, send)
@@ -107,6 +108,8 @@ async def test_the_rest_of_a_body_that_was_answered_has_a_deadline(monkeypatch: 
         await eventually(lambda: account.held == CONNECTION_BYTES)
         await one.send(b"x" * 10_000)
         assert account.held == CONNECTION_BYTES
+        # All at once it is later.
+        monkeypatch.setattr(loop, "time", lambda: clock() + HEAD_SECONDS)
         assert statuses(await one.answer()) == [200]
     async with wire(hasty, account) as one:
         # One that does arrive is no reason to end the connection.
@@ -202,14 +205,21 @@ async def test_a_client_that_still_reads_is_answered_however_long_it_takes(
     version: bytes, probed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tidings.ops.http.protocol.PROBE_SECONDS", 0.01)
+    released = asyncio.Event()
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.2)
+        await released.wait()
         await echo(scope, receive, send)
 
     async with wire(slow) as one:
         await one.send(GET.replace(b"1.1", version))
         one.half_close()
+        if probed:
+            async with within(SECONDS):
+                assert (await asyncio.get_running_loop().sock_recv(one.ours, len(PROBE))) == PROBE
+        else:
+            await asyncio.sleep(0.2)
+        released.set()
         answer = await one.answer()
-    assert answer.startswith(PROBE) == probed
+    assert probed or not answer.startswith(PROBE)
     assert statuses(answer) == [200]

@@ -45,7 +45,10 @@ async def tracing(endpoint: str, registry: CollectorRegistry) -> AsyncIterator[O
     try:
         yield tracer
     finally:
-        await tracer.stop()
+        # The collector here takes what waits, however late a busy machine lets it.
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(otlp, "STOP_SECONDS", patient(30))
+            await tracer.stop()
 
 
 def counted(registry: CollectorRegistry) -> dict[str, float | None]:
