@@ -70,20 +70,25 @@ export class TidingsClient {
   async #connect() {
     this.#drop();
     const attempt = this.#attempt;
-    this.#timer = setTimeout(() => this.#late(), OPEN_MS);
+    this.#expect();
     this.#report({ state: "connecting", transport: TRANSPORTS[this.#ladder.rung].name });
     try {
       const url = await this.#address();
       if (attempt !== this.#attempt) return;
       // The time that the URL took is not the transport's.
-      clearTimeout(this.#timer);
-      this.#timer = setTimeout(() => this.#late(), OPEN_MS);
+      this.#expect();
       this.#link = this.#open(this.#ladder.rung, url);
     } catch (error) {
       if (attempt !== this.#attempt) return;
       report(error);
       this.#lost(BROKEN);
     }
+  }
+
+  /** The attempt has so long from now on. */
+  #expect() {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#late(), OPEN_MS);
   }
 
   async #address() {

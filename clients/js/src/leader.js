@@ -113,6 +113,7 @@ export class Leader {
 
   /** @param {string} page to ask for, too */
   #ask(page) {
+    this.#waiting.delete(page);
     this.#tried.add(page);
     this.#narrow();
   }
@@ -126,10 +127,10 @@ export class Leader {
   /** Asks for the next page that waits. */
   #askNext() {
     const [page] = this.#waiting;
-    this.#waiting.delete(page);
     const needs = this.#pages.get(page);
     if (needs && !covers(this.#needs, needs)) this.#ask(page);
     else {
+      this.#waiting.delete(page);
       this.#greet(null);
       if (this.#waiting.size > 0) this.#askNext();
     }
@@ -197,10 +198,7 @@ export class Leader {
     } else this.#waiting = new Set([page, ...others, ...this.#waiting]);
     const [next] = this.#waiting;
     if (next === undefined) this.#narrow();
-    else {
-      this.#waiting.delete(next);
-      this.#ask(next);
-    }
+    else this.#ask(next);
   }
 
   /** @param {News} news */

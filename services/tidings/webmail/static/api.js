@@ -93,14 +93,13 @@ export class Api {
  */
 async function call(path, method = "GET", body) {
   const json = body && { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
-  let response, answer;
+  let response;
   try {
     response = await fetch(path, { method, cache: "no-store", ...json });
-    if (response.ok) answer = response.headers.get("Content-Type")?.includes("json") ? await response.json() : null;
+    if (response.ok) return response.headers.get("Content-Type")?.includes("json") ? await response.json() : null;
   } catch {
     throw new ApiError(0, "the mail server does not answer");
   }
-  if (response.ok) return answer;
   const problem = await response.json().catch(() => ({}));
   throw new ApiError(response.status, problem.detail ?? `the mail server answered ${response.status}`);
 }
